@@ -1,0 +1,13 @@
+"""Aloe: attention over learned object embeddings (Ding et al., 2021, arXiv 2012.08508).
+
+The science of the project: pure JAX, which knows nothing of Ray. Arrays carry their dimensions as suffixes, and this is
+the one glossary of the letters:
+
+    B  examples           F  frames            N  object slots      D  latent size of an object
+    T  tokens, 1 + W + F·N (CLS, words, objects)                    W  words
+    C  choices            A  answers           H  heads             K  head size
+    E  model width, H·K   L  layers            M  feed-forward hidden width
+
+`latents_BxFxNxD` is a batch of videos as object latents, `logits_BxCxA` answers to every choice. A digit is itself, as in
+`location_Fx3`; pictures add Y (rows) and X (columns), as in `image_YxXx3`; worlds add O (simulated objects).
+"""
