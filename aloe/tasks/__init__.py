@@ -1,0 +1,39 @@
+"""One folder a task. A task is found by the name of its folder; adding one is adding a folder.
+
+`part(task, name)` imports a module of it:
+
+    config   get_config(variant) -> ConfigDict
+    task     the batch, heads, losses and metrics that the training loop needs
+    files    the official files as records, and `check`, which counts them and finds the broken ones
+    world    writes a small data set of our own in the official format
+"""
+
+import difflib
+import importlib
+import pkgutil
+from types import ModuleType
+
+from aloe.errors import InputError
+
+
+def names() -> list[str]:
+    """Names of the tasks there are, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
+
+
+def part(task: str, name: str) -> ModuleType:
+    """Imports the module `name` of `task`.
+
+    Raises:
+      InputError: there is no such task, or it has no such module.
+    """
+    if task not in names():
+        close = difflib.get_close_matches(task, names(), 1)
+        hint = f"; did you mean --task={close[0]}?" if close else ""
+        raise InputError(f"--task={task}: no such task{hint} There are: {', '.join(names())}.")
+    try:
+        return importlib.import_module(f"{__name__}.{task}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{task}.{name}":
+            raise
+        raise InputError(f"--task={task}: this task has no {name}.py, which this command needs.") from error
