@@ -8,6 +8,6 @@ the one glossary of the letters:
     C  choices            A  answers           H  heads             K  head size
     E  model width, H·K   L  layers            M  feed-forward hidden width
 
-`latents_BxFxNxD` is a batch of videos as object latents, `logits_BxCxA` answers to every choice. A digit is itself, as in
-`location_Fx3`; pictures add Y (rows) and X (columns), as in `image_YxXx3`; worlds add O (simulated objects).
+`latents_BxFxNxD` is a batch of videos as object latents, `logits_BxCxA` answers to every choice. A digit is itself, as
+in `location_Fx3`; pictures add Y (rows) and X (columns), as in `image_YxXx3`; worlds add O (simulated objects).
 """

@@ -1,4 +1,4 @@
-"""What the entry points share: flags that suggest the nearest name, data and work folders, and a clean exit on bad input."""
+"""What the entry points share: flags that suggest the nearest name, the data folder, a clean exit on bad input."""
 
 import argparse
 import difflib
