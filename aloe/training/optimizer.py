@@ -1,0 +1,62 @@
+"""LAMB (You et al., 2020) with the paper's schedule, over parameters whose layers are stacked."""
+
+from typing import Any
+
+import jax
+import optax
+from ml_collections import ConfigDict
+
+from aloe.model.tower import STACKED
+
+# LayerNorm scales, biases and the single learned tokens are left out of weight decay and trust ratio, as is usual for
+# LAMB (the paper does not say).
+UNSCALED = ("bias", "scale", "cls", "mask_token")
+
+
+def learning_rate(config: ConfigDict) -> optax.Schedule:
+    """Linear warm-up from 0, then linear decay that reaches the final rate at `decay_steps` (table (a) of A.3)."""
+    return optax.join_schedules(
+        [
+            optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps),
+            optax.linear_schedule(
+                config.learning_rate, config.final_learning_rate, config.decay_steps - config.warmup_steps
+            ),
+        ],
+        [config.warmup_steps],
+    )
+
+
+def lamb(config: ConfigDict) -> optax.GradientTransformation:
+    """LAMB from `config.optimizer`. The trust ratio is taken per layer, also where layers are stacked in one array."""
+    return optax.chain(
+        optax.scale_by_adam(config.b1, config.b2, config.epsilon),
+        optax.add_decayed_weights(config.weight_decay, mask=scaled),
+        optax.masked(trust_ratio_per_layer(), scaled),
+        optax.scale_by_learning_rate(learning_rate(config)),
+    )
+
+
+def scaled(params: Any) -> Any:
+    """True for the leaves that decay and take a trust ratio: all but those named in `UNSCALED`."""
+    return jax.tree.map_with_path(lambda path, _: not any(word in names(path)[-1] for word in UNSCALED), params)
+
+
+def trust_ratio_per_layer() -> optax.GradientTransformation:
+    """`optax.scale_by_trust_ratio`, mapped over the leading axis of the leaves that stack layers."""
+    whole = optax.scale_by_trust_ratio()
+
+    def rescale(path: tuple, update: jax.Array, param: jax.Array) -> jax.Array:
+        def one(update: jax.Array, param: jax.Array) -> jax.Array:
+            return whole.update(update, whole.init(param), param)[0]
+
+        return (jax.vmap(one) if STACKED in names(path) else one)(update, param)
+
+    def update(updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        return jax.tree.map_with_path(rescale, updates, params), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def names(path: tuple) -> list[str]:
+    """A tree path as strings."""
+    return [str(getattr(key, "key", getattr(key, "name", key))) for key in path]
