@@ -41,7 +41,9 @@ class Checkpoints:
                 save_decision_policy=policies.AnySavePolicy(
                     [
                         policies.FixedIntervalPolicy(config.checkpoint_every_steps),
-                        policies.ContinuousCheckpointingPolicy(int(60 * config.checkpoint_every_minutes)),
+                        policies.ContinuousCheckpointingPolicy(
+                            minimum_interval_secs=int(60 * config.checkpoint_every_minutes)
+                        ),
                     ]
                 ),
                 preservation_policy=policies.LatestN(config.keep_checkpoints),

@@ -10,7 +10,7 @@ import jax
 from clu import profiler
 from flax import nnx
 from jax.experimental import multihost_utils
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from aloe import tasks
@@ -23,7 +23,7 @@ from aloe.training.log import RunLog
 from aloe.training.optimizer import lamb, learning_rate
 from aloe.training.progress import Progress
 from aloe.training.state import TrainState, initial_state
-from aloe.training.step import DATA, train_step
+from aloe.training.step import data_mesh, train_step
 from aloe.training.task import Parts, Task
 
 
@@ -48,10 +48,16 @@ def run(
       NonFiniteError: the loss or its gradient is not finite; the last good checkpoint stands.
     """
     config = ConfigDict(config)
+    if jax.process_index() == 0:
+        workdir.claim(config)
+    return train(tasks.part(config.task, "task").make(config), config, stop)
+
+
+def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[str, Any]:
+    """`run` for a task that is made already, in a workdir that is claimed."""
     main = jax.process_index() == 0
-    folder = workdir.claim(config) if main else Path(config.workdir)
+    folder = Path(config.workdir)
     mesh = data_mesh()
-    task: Task = tasks.part(config.task, "task").make(config)
     streams = task.streams()
     check_batches(streams, config.batch.accumulation, mesh.size)
 
@@ -121,11 +127,6 @@ def run(
         checkpoints.close()
         log.close()
     return {"step": done, "stopped": stopped, "scores": scores}
-
-
-def data_mesh() -> jax.sharding.Mesh:
-    """All devices of all hosts on the one axis "data"."""
-    return jax.make_mesh((jax.device_count(),), (DATA,), axis_types=(AxisType.Auto,))
 
 
 def check_batches(streams: Mapping[str, Stream], accumulation: int, devices: int) -> None:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from clu import metrics
 from flax import nnx
+from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 
 from aloe.training.state import TrainState
@@ -20,11 +21,16 @@ from aloe.training.task import Batch, Keys, Parts, Task
 DATA = "data"
 
 
+def data_mesh() -> Mesh:
+    """All devices of all hosts on the one axis "data"."""
+    return jax.make_mesh((jax.device_count(),), (DATA,), axis_types=(AxisType.Auto,))
+
+
 def train_step(
     task: Task,
     graphdef: nnx.GraphDef,
     optimizer: optax.GradientTransformation,
-    mesh: jax.sharding.Mesh,
+    mesh: Mesh,
     *,
     seed: int,
     accumulation: int = 1,
@@ -60,7 +66,7 @@ def train_step(
         gradient = accumulated(jax.grad(loss, has_aux=True), accumulation)
         grads, parts = jax.lax.psum(gradient(params, batch, keys), DATA)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        parts["gradient_norm"] = metrics.Average(total=optax.global_norm(grads), count=jnp.ones(()))
+        parts["gradient_norm"] = metrics.Average(total=optax.tree.norm(grads), count=jnp.ones(()))
         return TrainState(optax.apply_updates(state.params, updates), opt_state, state.step + 1), parts
 
     sharded = jax.shard_map(shard_step, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=(P(), P()))
@@ -97,7 +103,7 @@ def example_keys(seed: int, step: jax.Array, batch: Batch) -> dict[str, jax.Arra
 
 
 def predict_step(
-    task: Task, group: str, graphdef: nnx.GraphDef, mesh: jax.sharding.Mesh
+    task: Task, group: str, graphdef: nnx.GraphDef, mesh: Mesh
 ) -> Callable[[Any, Mapping[str, jax.Array]], jax.Array]:
     """Builds the jitted (params, global batch of a group) → predictions, sharded over the examples."""
 

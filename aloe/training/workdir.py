@@ -16,7 +16,7 @@ EVENTS = "events.jsonl"
 TENSORBOARD = "tensorboard"
 
 # Where things lie may change between restarts; what is computed may not.
-MOVABLE = {"workdir", "data.root", "data.latents"}
+MOVABLE = {"workdir", "data.root", "data.latents", "profile"}
 
 
 def claim(config: ConfigDict) -> Path:

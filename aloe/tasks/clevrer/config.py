@@ -17,6 +17,7 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.variant = variant
     config.seed = 0
     config.workdir = ""
+    config.profile = ""  # steps to trace, such as 100:105
 
     config.data = ConfigDict()
     config.data.root = ""
@@ -46,6 +47,7 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.batch.descriptive = 128
     config.batch.choice = 128
     config.batch.unsupervised = 256
+    config.batch.evaluation = 256
     config.batch.accumulation = 1
 
     config.optimizer = ConfigDict()
