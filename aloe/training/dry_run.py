@@ -71,4 +71,6 @@ def temporary_bytes(task: Task, config: ConfigDict, devices: int) -> int:
         }
         for name, stream in task.streams().items()
     }
-    return step.lower(state, batch).compile().memory_analysis().temp_size_in_bytes
+    memory = step.lower(state, batch).compile().memory_analysis()
+    assert memory is not None, "XLA tells the memory of a program on a CPU"
+    return memory.temp_size_in_bytes

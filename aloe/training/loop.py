@@ -47,10 +47,10 @@ def run(
       InputError: something given is wrong; nothing has been compiled.
       NonFiniteError: the loss or its gradient is not finite; the last good checkpoint stands.
     """
-    config = ConfigDict(config)
+    resolved = ConfigDict(config)
     if jax.process_index() == 0:
-        workdir.claim(config)
-    return train(tasks.part(config.task, "task").make(config), config, stop)
+        workdir.claim(resolved)
+    return train(tasks.part(resolved.task, "task").make(resolved), resolved, stop)
 
 
 def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[str, Any]:
@@ -72,7 +72,13 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     evaluator = Evaluator(task, graphdef, mesh, config.batch.evaluation)
     batches = host_batches(streams, first_step=first, host=jax.process_index(), hosts=jax.process_count())
     log = RunLog(folder, first, write=main)
-    progress = Progress(first, config.training.steps, sum(s.batch_size for s in streams.values()), show=main)
+    progress = Progress(
+        task.loss_weights,
+        first_step=first,
+        last_step=config.training.steps,
+        examples_per_step=sum(stream.batch_size for stream in streams.values()),
+        show=main,
+    )
     log.event("start", step=first, hosts=jax.process_count(), devices=mesh.size)
     profile = profile_steps(config.profile)
     rates = learning_rate(config.optimizer)

@@ -10,7 +10,16 @@ from aloe.training.task import Parts
 class Progress:
     """Gathers the parts of the steps since the last report, and prints a line a report."""
 
-    def __init__(self, first_step: int, last_step: int, examples_per_step: int, *, show: bool) -> None:
+    def __init__(
+        self,
+        loss_weights: Mapping[str, float],
+        *,
+        first_step: int,
+        last_step: int,
+        examples_per_step: int,
+        show: bool,
+    ) -> None:
+        self.loss_weights = loss_weights
         self.last_step = last_step
         self.examples_per_step = examples_per_step
         self.show = show
@@ -24,7 +33,9 @@ class Progress:
 
     def report(self, step: int) -> dict[str, float]:
         """Means since the last report, with steps and examples per second; prints them as one line."""
-        values = {name: float(part.total / part.count) for name, part in self.parts.items()}
+        means = {name: float(part.total / part.count) for name, part in self.parts.items()}
+        loss = sum(weight * means[name] for name, weight in self.loss_weights.items())
+        values = {"loss": loss} | {name: means.pop(name) for name in self.loss_weights} | means
         now = time.monotonic()
         steps_per_second = (step - self.reported_step) / (now - self.reported_time)
         speed = {

@@ -34,7 +34,7 @@ def train_step(
     *,
     seed: int,
     accumulation: int = 1,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Parts]]:
+) -> jax.stages.Wrapped:
     """Builds the jitted step (state, global batch) → (state, parts).
 
     The loss is Σ_p weight_p · sum_p / count_p with sums and counts over the whole global batch, so that it is the same
@@ -102,9 +102,7 @@ def example_keys(seed: int, step: jax.Array, batch: Batch) -> dict[str, jax.Arra
     return keys
 
 
-def predict_step(
-    task: Task, group: str, graphdef: nnx.GraphDef, mesh: Mesh
-) -> Callable[[Any, Mapping[str, jax.Array]], jax.Array]:
+def predict_step(task: Task, group: str, graphdef: nnx.GraphDef, mesh: Mesh) -> jax.stages.Wrapped:
     """Builds the jitted (params, global batch of a group) → predictions, sharded over the examples."""
 
     def shard_predict(params: Any, batch: Mapping[str, jax.Array]) -> jax.Array:

@@ -22,8 +22,9 @@ class Task(Protocol):
     `make(config)` opens and checks the files, so that whatever is wrong with them is said before anything is compiled.
     """
 
-    loss_weights: Mapping[str, float]
-    """Weight in the loss by name of a part."""
+    @property
+    def loss_weights(self) -> Mapping[str, float]:
+        """Weight in the loss by name of a part."""
 
     def model(self, rngs: nnx.Rngs) -> nnx.Module:
         """The model with fresh parameters."""

@@ -23,7 +23,10 @@ class Linear(nnx.Module):
 
 
 class Toy:
-    """`first` is averaged over examples, `second` over those that exist; noise is drawn with the examples' keys."""
+    """`first` is averaged over examples, `second` over those that exist.
+
+    `noise` is drawn with the examples' keys; from the step after `broken_from` steps on, `second` is not a number.
+    """
 
     def __init__(self, noise=0.0, broken_from=None):
         self.loss_weights = {"first": 1.0, "second": 0.5}
@@ -38,7 +41,13 @@ class Toy:
             x = np.asarray(rng.normal(size=SIZE), np.float32)
             return {"x": x, "y": np.float32(x.sum() + record), "exists": np.bool_(rng.random() < 0.4)}
 
-        return {name: Stream(endless(range(20), example, seed=1, name=name), BATCH) for name in ("a", "b")}
+        def maybe_broken(place, example):
+            broken = self.broken_from is not None and place >= self.broken_from * BATCH
+            return example | {"y": np.float32("nan")} if broken else example
+
+        datasets = {name: endless(range(20), example, seed=1, name=name) for name in ("a", "b")}
+        datasets["b"] = datasets["b"].map_with_index(maybe_broken)
+        return {name: Stream(dataset, BATCH) for name, dataset in datasets.items()}
 
     def counts(self, batch):
         return {
