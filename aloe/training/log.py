@@ -1,7 +1,6 @@
 """What a run writes for people and programs: metrics (JSONL and TensorBoard) and events. Only process 0 writes."""
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,9 +26,7 @@ class RunLog:
         metrics = folder / workdir.METRICS
         if metrics.exists():
             keep = [line for line in metrics.read_text().splitlines() if step_of(line) <= first_step]
-            partial = metrics.with_suffix(".partial")
-            partial.write_text("".join(line + "\n" for line in keep))
-            os.replace(partial, metrics)
+            workdir.write_whole(metrics, "".join(line + "\n" for line in keep))
         self.metrics_file = metrics.open("a", buffering=1)
         self.events_file = (folder / workdir.EVENTS).open("a", buffering=1)
         self.tensorboard = SummaryWriter(str(folder / workdir.TENSORBOARD), purge_step=first_step + 1)

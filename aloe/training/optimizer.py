@@ -6,11 +6,7 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from aloe.model.tower import STACKED
-
-# LayerNorm scales, biases and the single learned tokens are left out of weight decay and trust ratio, as is usual for
-# LAMB (the paper does not say).
-UNSCALED = ("bias", "scale", "cls", "mask_token")
+from aloe.model.parameters import is_stacked, is_vector
 
 
 def learning_rate(config: ConfigDict) -> optax.Schedule:
@@ -37,26 +33,24 @@ def lamb(config: ConfigDict) -> optax.GradientTransformation:
 
 
 def scaled(params: Any) -> Any:
-    """True for the leaves that decay and take a trust ratio: all but those named in `UNSCALED`."""
-    return jax.tree.map_with_path(lambda path, _: not any(word in names(path)[-1] for word in UNSCALED), params)
+    """True for the leaves that decay and take a trust ratio.
+
+    LayerNorm scales and offsets, biases, CLS and the mask token do neither, as is usual for LAMB (the paper does not say).
+    """
+    return jax.tree.map_with_path(lambda path, _: not is_vector(path), params)
 
 
 def trust_ratio_per_layer() -> optax.GradientTransformation:
     """`optax.scale_by_trust_ratio`, mapped over the leading axis of the leaves that stack layers."""
     whole = optax.scale_by_trust_ratio()
 
-    def rescale(path: tuple, update: jax.Array, param: jax.Array) -> jax.Array:
+    def rescale(path: jax.tree_util.KeyPath, update: jax.Array, param: jax.Array) -> jax.Array:
         def one(update: jax.Array, param: jax.Array) -> jax.Array:
             return whole.update(update, whole.init(param), param)[0]
 
-        return (jax.vmap(one) if STACKED in names(path) else one)(update, param)
+        return (jax.vmap(one) if is_stacked(path) else one)(update, param)
 
     def update(updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
         return jax.tree.map_with_path(rescale, updates, params), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
-
-
-def names(path: tuple) -> list[str]:
-    """A tree path as strings."""
-    return [str(getattr(key, "key", getattr(key, "name", key))) for key in path]

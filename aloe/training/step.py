@@ -53,11 +53,12 @@ def train_step(
     """
 
     def shard_step(state: TrainState, batch: Batch) -> tuple[TrainState, Parts]:
-        keys = example_keys(seed, state.step, batch)
+        step_key = jax.random.fold_in(jax.random.key(seed), state.step)
+        keys = example_keys(step_key, batch)
         counts = jax.lax.psum(task.counts(batch), DATA)
 
         def loss(params: Any, batch: Batch, keys: Keys) -> tuple[jax.Array, Parts]:
-            parts = task.parts(nnx.merge(graphdef, params), batch, keys)
+            parts = task.parts(nnx.merge(graphdef, params), batch, keys, step_key)
             weighted = [weight * parts[name].total / counts[name] for name, weight in task.loss_weights.items()]
             return sum(weighted, start=jnp.zeros(())), parts
 
@@ -91,14 +92,14 @@ def accumulated(gradient: Callable, microbatches: int) -> Callable:
     return summed
 
 
-def example_keys(seed: int, step: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    """One key per local example and stream, folded from seed, step, stream and place in the global batch."""
-    step_key = jax.random.fold_in(jax.random.key(seed), step)
+def example_keys(step_key: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """One key per local example and stream, folded from the step's key, stream and place in the global batch."""
     keys = {}
-    for index, (name, stream) in enumerate(sorted(batch.items())):
+    for number, (name, stream) in enumerate(sorted(batch.items())):
+        stream_key = jax.random.fold_in(step_key, number)
         rows = jax.tree.leaves(stream)[0].shape[0]
         places_B = jax.lax.axis_index(DATA) * rows + jnp.arange(rows)
-        keys[name] = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(step_key, index), places_B)
+        keys[name] = jax.vmap(jax.random.fold_in, (None, 0))(stream_key, places_B)
     return keys
 
 

@@ -35,8 +35,11 @@ class Task(Protocol):
     def counts(self, batch: Batch) -> dict[str, jax.Array]:
         """How many items each weighted part is averaged over; a pure function of the batch alone."""
 
-    def parts(self, model: nnx.Module, batch: Batch, keys: Keys) -> Parts:
-        """Sums and counts of the loss parts, and of whatever else is worth watching. Pure."""
+    def parts(self, model: nnx.Module, batch: Batch, keys: Keys, step_key: jax.Array) -> Parts:
+        """Sums and counts of the loss parts, and of whatever else is worth watching. Pure.
+
+        What is drawn for an example is drawn with its key, what all examples of a step share with the step's.
+        """
 
     def evaluation(self, split: str, *, shuffled: bool = False) -> Mapping[str, grain.MapDataset]:
         """The questions of a split, in order, by group; each group has examples of one shape.

@@ -29,9 +29,7 @@ def claim(config: ConfigDict) -> Path:
     path = folder / CONFIG
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{CONFIG}.{os.getpid()}")
-        partial.write_text(to_json(config))
-        os.replace(partial, path)
+        write_whole(path, to_json(config))
         return folder
     saved, wanted = dict(flatten(read(folder))), dict(flatten(config))
     changed = sorted(name for name in saved.keys() | wanted.keys() if saved.get(name) != wanted.get(name))
@@ -44,6 +42,13 @@ def claim(config: ConfigDict) -> Path:
             "Name another --workdir, or take the run's own settings."
         )
     return folder
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that nobody ever finds half of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    os.replace(partial, path)
 
 
 def read(folder: Path) -> ConfigDict:

@@ -72,5 +72,5 @@ def test_the_rate_warms_up_and_decays_to_its_end(settings):
 
 
 def test_which_parameters_decay():
-    names = ["kernel", "embedding", "bias", "content_bias", "position_bias", "scale", "cls", "mask_token"]
+    names = ["kernel", "embedding", "bias", "content_bias", "position_bias", "scale", "cls", "mask"]
     assert {name for name, chosen in scaled(dict.fromkeys(names, 0)).items() if chosen} == {"kernel", "embedding"}

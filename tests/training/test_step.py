@@ -71,7 +71,8 @@ def test_keys_follow_examples_and_differ_between_examples_steps_streams_and_seed
     def keys_on(devices, seed=0, step=7):
         mesh = mesh_of(devices)
         spec = jax.sharding.PartitionSpec(DATA)
-        keys = jax.shard_map(lambda b: example_keys(seed, jnp.int32(step), b), mesh=mesh, in_specs=spec, out_specs=spec)
+        step_key = jax.random.fold_in(jax.random.key(seed), step)
+        keys = jax.shard_map(lambda b: example_keys(step_key, b), mesh=mesh, in_specs=spec, out_specs=spec)
         return {name: np.asarray(jax.random.key_data(key)) for name, key in keys(global_batch(batch, mesh)).items()}
 
     one = keys_on(1)

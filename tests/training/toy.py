@@ -55,7 +55,7 @@ class Toy:
             "second": jnp.sum(batch["b"]["exists"], dtype=jnp.float32),
         }
 
-    def parts(self, model, batch, keys):
+    def parts(self, model, batch, keys, step_key):
         noise = jax.vmap(lambda key: jax.random.normal(key, (SIZE,)))(keys["a"])
         first = model(batch["a"]["x"] + self.noise * noise)[:, 0] - batch["a"]["y"]
         second = model(batch["b"]["x"])[:, 1] - batch["b"]["y"]

@@ -10,7 +10,8 @@ import numpy as np
 from aloe.data.latents import LatentsStore
 from aloe.data.streams import Example
 from aloe.tasks.clevrer import vocabulary
-from aloe.tasks.clevrer.records import FRAMES, MAX_CHOICES, Question, VideoQuestions
+from aloe.tasks.clevrer.annotations import FRAMES
+from aloe.tasks.clevrer.questions import MAX_CHOICES, Question, VideoQuestions
 
 # Which videos are labelled is no matter of the run's seed: runs of several seeds compare on the same labels.
 LABELLED_ORDER_SEED = 0

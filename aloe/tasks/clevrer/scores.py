@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from aloe.tasks.clevrer import vocabulary
 from aloe.tasks.clevrer.examples import AskedQuestion
-from aloe.tasks.clevrer.records import MAX_CHOICES, TYPES
+from aloe.tasks.clevrer.questions import MAX_CHOICES, TYPES
 
 Questions = Mapping[str, Sequence[AskedQuestion]]  # by group: "descriptive", "choice"
 RESAMPLES = 2_000

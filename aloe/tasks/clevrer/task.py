@@ -18,15 +18,18 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from aloe import objectives
+from aloe.attention.dropout import DropoutKeys
 from aloe.config import choose
-from aloe.data.latents import LatentsStore
+from aloe.data import latents
+from aloe.data.skipped import Skipped
 from aloe.data.streams import Stream, endless
 from aloe.errors import InputError
 from aloe.model.aloe import Aloe
 from aloe.model.config import ModelConfig
 from aloe.tasks.clevrer import files, scores, vocabulary
+from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.examples import AskedQuestion, Examples, another_video, asked, labelled_videos
-from aloe.tasks.clevrer.records import FRAMES, MAX_CHOICES, VideoQuestions
+from aloe.tasks.clevrer.questions import MAX_CHOICES, VideoQuestions
 from aloe.training.task import Batch, Keys, Parts
 
 DESCRIPTIVE, CHOICE, UNSUPERVISED = "descriptive", "choice", "unsupervised"
@@ -63,9 +66,9 @@ class Clevrer:
         self.videos: dict[str, list[VideoQuestions]] = {}
         self.examples: dict[str, Examples] = {}
         for split in ("train", "validation"):
-            store = LatentsStore.open(folder / split)
-            store.require(FRAMES, config.model.slots, config.model.latent)
-            self.videos[split] = [video for video in files.read_questions(root, split) if video.scene_index in store]
+            store = latents.open(folder / split)
+            check_shape(store, config.model)
+            self.videos[split] = with_latents(files.read_questions(root, split), store)
             self.examples[split] = Examples(store, config.model.frames)
 
     def model(self, rngs: nnx.Rngs) -> Aloe:
@@ -98,7 +101,7 @@ class Clevrer:
             AUXILIARY: jnp.float32(batch[UNSUPERVISED]["is_choice"].size),
         }
 
-    def parts(self, model: nnx.Module, batch: Batch, keys: Keys) -> Parts:
+    def parts(self, model: nnx.Module, batch: Batch, keys: Keys, step_key: jax.Array) -> Parts:
         assert isinstance(model, Aloe)
         order, dropout, masks = ({name: folded(key_B, use) for name, key_B in keys.items()} for use in range(3))
         batch = {name: {**rows, "latents": reordered(order[name], rows["latents"])} for name, rows in batch.items()}
@@ -113,8 +116,8 @@ class Clevrer:
             unsupervised_tokens(model, unsupervised, visible_BxFxN),
         ]
         choice_keys = jax.vmap(lambda key: jax.random.split(key, MAX_CHOICES))(dropout[CHOICE]).reshape(-1)
-        dropout_keys = jnp.concatenate([dropout[DESCRIPTIVE], choice_keys, dropout[UNSUPERVISED]])
-        outputs_BxTxE = model.transform(jnp.concatenate(tokens), dropout_keys)
+        example_keys = jnp.concatenate([dropout[DESCRIPTIVE], choice_keys, dropout[UNSUPERVISED]])
+        outputs_BxTxE = model.transform(jnp.concatenate(tokens), DropoutKeys(example_keys, step_key))
         first, second, third = jnp.split(outputs_BxTxE, np.cumsum([rows.shape[0] for rows in tokens])[:-1])
 
         answer_BxA = model.answer(first, DESCRIPTIVE)
@@ -154,6 +157,28 @@ class Clevrer:
         questions = self.questions(split)
         majority = scores.majority_predictions(self.questions("train"), questions)
         return scores.table(*(scores.outcomes(questions, answers) for answers in (predictions, shuffled, majority)))
+
+
+def check_shape(store: latents.LatentsStore, model: ConfigDict) -> None:
+    """Raises InputError unless the store's latents are those that the model takes."""
+    wanted, found = (FRAMES, model.slots, model.latent), store.shape[1:]
+    if found != wanted:
+        raise InputError(
+            f"{store.path}: latents of shape {found} (frames, slots, size), and the model takes {wanted}; encode the "
+            "videos anew (python launch/encode.py), or set config.model.slots and config.model.latent."
+        )
+
+
+def with_latents(videos: list[VideoQuestions], store: latents.LatentsStore) -> list[VideoQuestions]:
+    """The videos whose latents are stored; those without are named, counted and left out, up to the usual limit."""
+    absent = {video.scene_index for video in videos} - set(store.scene_indices.tolist()) | set(store.missing().tolist())
+    skipped = Skipped("videos", len(videos))
+    for scene_index in sorted(absent):
+        skipped.add(scene_index, f"{store.path}: no latents of video {scene_index}; run python launch/encode.py")
+    skipped.stop_if_too_many()
+    if skipped:
+        print(skipped.summary(), flush=True)
+    return [video for video in videos if video.scene_index not in absent]
 
 
 def descriptive_tokens(model: Aloe, batch: Mapping[str, jax.Array]) -> jax.Array:
