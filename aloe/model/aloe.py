@@ -1,0 +1,88 @@
+"""Aloe: attention over learned object embeddings (Ding et al., 2021, section 2)."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from aloe.attention.dropout import DropoutKeys
+from aloe.model.config import ModelConfig
+from aloe.model.tokens import TokenEmbedding
+from aloe.model.tower import Tower, default_init
+
+
+class Head(nnx.Module):
+    """Answers from the output of CLS: one hidden layer with ReLU, in float32."""
+
+    def __init__(self, config: ModelConfig, size: int, *, rngs: nnx.Rngs):
+        self.hidden = nnx.Linear(config.width, config.head_hidden, kernel_init=default_init(config.width), rngs=rngs)
+        self.logits = nnx.Linear(config.head_hidden, size, kernel_init=default_init(config.head_hidden), rngs=rngs)
+
+    def __call__(self, cls_BxE: jax.Array) -> jax.Array:
+        return self.logits(nnx.relu(self.hidden(cls_BxE.astype(jnp.float32))))
+
+
+class Aloe(nnx.Module):
+    """The model in steps: tokens, the transformer, then answers from CLS and latents from the objects.
+
+    Tokens of several batches that are equally long may be concatenated and transformed in one pass. The parameters are
+    those of `graphdef, params = nnx.split(model, nnx.Param)`, all float32; `aloe.model.parameters` sorts them.
+    """
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        self.embedding = TokenEmbedding(config, rngs=rngs)
+        self.tower = Tower(config, rngs=rngs)
+        self.heads = nnx.Dict({name: Head(config, size, rngs=rngs) for name, size in config.outputs.items()})
+        if config.infill:
+            self.infill_map = nnx.Linear(config.width, config.latent, kernel_init=default_init(config.width), rngs=rngs)
+
+    def tokens(
+        self,
+        latents_BxFxNxD: jax.Array,
+        words_BxW: jax.Array | None = None,
+        word_tags_BxWx2: jax.Array | None = None,
+        visible_BxFxN: jax.Array | None = None,
+        *,
+        stop_language_gradient: bool = False,
+    ) -> jax.Array:
+        """The sequences [B, 1 + W + F·N, D + 2] that stand for videos with words, float32.
+
+        Args:
+          latents_BxFxNxD: the objects.
+          words_BxW: word ids, with the two tags of each word in word_tags_BxWx2; None for a task without words.
+          visible_BxFxN: m of the paper, 1 where an object is shown and 0 where it is hidden; None shows all.
+          stop_language_gradient: whether to let no gradient through to word embeddings and CLS, as the auxiliary loss
+            must not (paper, section 2.1).
+
+        Raises:
+          ValueError: where shapes do not fit the model or each other.
+        """
+        return self.embedding(
+            latents_BxFxNxD, words_BxW, word_tags_BxWx2, visible_BxFxN, stop_language_gradient=stop_language_gradient
+        )
+
+    def transform(self, tokens_BxTxP: jax.Array, keys: DropoutKeys | None = None) -> jax.Array:
+        """Outputs [B, T, E] of the transformer; with keys, with dropout."""
+        with jax.default_matmul_precision(self.config.matmul_precision):
+            return self.tower(tokens_BxTxP, keys)[0]
+
+    def attention_weights(self, tokens_BxTxP: jax.Array) -> jax.Array:
+        """Attention weights [L, B, H, T, T] of query and key tokens in all layers, float32, for analysis."""
+        with jax.default_matmul_precision(self.config.matmul_precision):
+            _, weights_LxBxHxTxT = self.tower(tokens_BxTxP, return_weights=True)
+        assert weights_LxBxHxTxT is not None
+        return weights_LxBxHxTxT
+
+    def answer(self, outputs_BxTxE: jax.Array, head: str) -> jax.Array:
+        """Logits [B, size of the head] from the output of CLS, float32."""
+        with jax.default_matmul_precision(self.config.matmul_precision):
+            return self.heads[head](outputs_BxTxE[:, 0])
+
+    def infill(self, outputs_BxTxE: jax.Array) -> jax.Array:
+        """Latents [B, F, N, D] by f, a linear map of the outputs of the objects (paper, section 2.1), float32."""
+        config = self.config
+        if not config.infill:
+            raise ValueError("the model was built without its infill map (infill=False)")
+        objects = outputs_BxTxE[:, -config.frames * config.slots :].astype(jnp.float32)
+        with jax.default_matmul_precision(config.matmul_precision):
+            return self.infill_map(objects).reshape(-1, config.frames, config.slots, config.latent)

@@ -1,0 +1,102 @@
+"""The sizes and settings of a model."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from flax.core import FrozenDict
+
+from aloe.attention import FORMS
+from aloe.errors import InputError
+
+DTYPES = ("bfloat16", "float32")
+MASK_TOKENS = ("zero", "learned")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """What `Aloe` is built from. Raises InputError, which names the field, where a value makes no model.
+
+    Attributes:
+      layers, heads: of the transformer; its width is heads · (latent + 2).
+      latent: numbers per object; a token is latent + 2 wide, the two being its modality.
+      slots, frames: objects per frame, and frames per video.
+      outputs: size of the answer of every head, by the head's name.
+      vocabulary: word ids, id 0 being padding; 0 for tasks without words.
+      hidden, head_hidden: width of the hidden layer of the feed-forward parts, and of the heads.
+      relative_form: of the position logits, see `aloe.attention`.
+      mask_token: what stands for a hidden object: its latent times 0 (paper, section 2.1), or a learned token.
+      infill: whether there is a linear map f from outputs to latents, for the auxiliary loss (paper, section 2.1).
+      dropout: rate when training, rounded to whole 256ths (`aloe.attention.dropout`).
+      dtype: of the computation; parameters, LayerNorm statistics, softmax and logits are float32 always.
+      scan: whether layers run as a loop of the compiler (compiles faster) or unrolled (runs faster on a GPU).
+      remat: whether the backward pass computes each block's activations again, to save memory.
+    """
+
+    layers: int
+    heads: int
+    latent: int
+    slots: int
+    frames: int
+    outputs: Mapping[str, int]
+    vocabulary: int = 0
+    hidden: int = 1024
+    head_hidden: int = 128
+    relative_form: str = "bidirectional"
+    mask_token: str = "zero"
+    infill: bool = True
+    dropout: float = 0.1
+    dtype: str = "bfloat16"
+    scan: bool = True
+    remat: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("layers", "heads", "latent", "slots", "frames", "hidden", "head_hidden"):
+            _check_count(field, getattr(self, field), least=1)
+        _check_count("vocabulary", self.vocabulary, least=0)
+        if not isinstance(self.outputs, Mapping) or not self.outputs:
+            raise InputError(f"model.outputs is {self.outputs!r}; give every head's answer size, as {{'answer': 22}}")
+        for head, size in self.outputs.items():
+            _check_count(f"outputs.{head}", size, least=1)
+        object.__setattr__(self, "outputs", FrozenDict(self.outputs))  # hashable, as a static part of the model must be
+
+        for field, choices in (("relative_form", FORMS), ("mask_token", MASK_TOKENS), ("dtype", DTYPES)):
+            if getattr(self, field) not in choices:
+                raise InputError(f"model.{field} is {getattr(self, field)!r}; give one of {', '.join(choices)}")
+        for field in ("infill", "scan", "remat"):
+            if not isinstance(getattr(self, field), bool):
+                raise InputError(f"model.{field} is {getattr(self, field)!r}; give True or False")
+        if isinstance(self.dropout, bool) or not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout < 1:
+            raise InputError(f"model.dropout is {self.dropout!r}; give a rate of at least 0 and below 1")
+        if self.vocabulary and self.latent < 3:
+            raise InputError(f"model.latent is {self.latent}; words need at least 3, of which two are their tags")
+        if self.width % 2:
+            raise InputError(
+                f"model.heads is {self.heads} and model.latent {self.latent}, so the width {self.heads}·({self.latent} "
+                f"+ 2) = {self.width} is odd; make one of them even: half of the position encodings are sines"
+            )
+
+    @property
+    def token(self) -> int:
+        """Width of a token before the transformer, and of a head of attention: the latent and two bits of modality."""
+        return self.latent + 2
+
+    @property
+    def width(self) -> int:
+        """Width E of the transformer."""
+        return self.heads * self.token
+
+    @property
+    def compute_dtype(self) -> Any:
+        return jnp.dtype(self.dtype)
+
+    @property
+    def matmul_precision(self) -> str | None:
+        """Makes float32 mean float32 on devices whose matrix units would round its products to fewer bits."""
+        return "highest" if self.dtype == "float32" else None
+
+
+def _check_count(field: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"model.{field} is {value!r}; give a whole number of at least {least}")
