@@ -43,7 +43,7 @@ def main() -> int:
 
     print("Settings of all stages:", *(f"{name}={value}" for name, value in environment.items()))
     stage("world", f"python launch/make_world.py --task=clevrer --videos={flags.videos} --size=96x64 --out={data}")
-    stage("latents", "python launch/encode.py --task=clevrer", "python launch/check_data.py --task=clevrer")
+    stage("latents", "python launch/encode.py --task=clevrer", f"python launch/check_data.py {data}")
     with EmulatedSlice(slice_for_hosts(4), environment=environment):
         stage("training", JOB)
     stage("evaluation", "python launch/evaluate.py --task=clevrer --local")

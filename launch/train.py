@@ -8,6 +8,8 @@ A run goes on from the last checkpoint of its workdir. Ctrl-C, and `ray job stop
 submitted job only detaches from its output.
 """
 
+import jax
+
 from aloe import tasks
 from aloe.training import dry_run, loop, workdir
 from launch.flags import Parser, resolve_run, run
@@ -25,8 +27,16 @@ def main() -> int:
     config.profile = flags.profile
     loop.profile_steps(config.profile)
     if flags.dry_run:
-        where = slice_of(flags)
-        print(dry_run.describe(config, where))
+        if flags.local:
+            hosts, devices_per_host, memory = 1, jax.local_device_count(), None
+        else:
+            wanted = slice_of(flags)
+            hosts, devices_per_host = wanted.hosts, wanted.generation.devices_per_host
+            memory = wanted.generation.memory_per_device
+        print(
+            dry_run.describe(config, hosts=hosts, devices_per_host=devices_per_host, memory_per_device=memory),
+            flush=True,
+        )
         return 0
     # Whatever is wrong with the data or the workdir is said here, before any host is asked for.
     tasks.part(config.task, "task").make(config).streams()

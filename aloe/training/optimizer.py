@@ -35,7 +35,7 @@ def lamb(config: ConfigDict) -> optax.GradientTransformation:
 def scaled(params: Any) -> Any:
     """True for the leaves that decay and take a trust ratio.
 
-    LayerNorm scales and offsets, biases, CLS and the mask token do neither, as is usual for LAMB (the paper does not say).
+    LayerNorm scales and offsets, biases, CLS and the mask token do neither: the usual practice (the paper is silent).
     """
     return jax.tree.map_with_path(lambda path, _: not is_vector(path), params)
 

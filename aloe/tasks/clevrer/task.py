@@ -171,7 +171,8 @@ def check_shape(store: latents.LatentsStore, model: ConfigDict) -> None:
 
 def with_latents(videos: list[VideoQuestions], store: latents.LatentsStore) -> list[VideoQuestions]:
     """The videos whose latents are stored; those without are named, counted and left out, up to the usual limit."""
-    absent = {video.scene_index for video in videos} - set(store.scene_indices.tolist()) | set(store.missing().tolist())
+    stored = set(store.scene_indices.tolist()) - set(store.missing().tolist())
+    absent = {video.scene_index for video in videos} - stored
     skipped = Skipped("videos", len(videos))
     for scene_index in sorted(absent):
         skipped.add(scene_index, f"{store.path}: no latents of video {scene_index}; run python launch/encode.py")
