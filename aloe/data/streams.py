@@ -15,7 +15,7 @@ from typing import Any
 import grain
 import numpy as np
 
-Example = dict[str, np.ndarray | np.generic]  # arrays by field
+Example = Mapping[str, np.ndarray | np.generic]  # arrays by field
 
 
 @dataclasses.dataclass(frozen=True)

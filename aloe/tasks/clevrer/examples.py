@@ -61,7 +61,7 @@ class Examples:
 
     def unsupervised(self, record: VideoQuestions, rng: np.random.Generator) -> Example:
         """A video with a question and a choice of its own, and no answer (paper A.3)."""
-        arrays = {
+        arrays: dict[str, np.ndarray | np.generic] = {
             "question": np.zeros(vocabulary.QUESTION_LENGTH, np.int32),
             "choice": np.zeros(vocabulary.CHOICE_LENGTH, np.int32),
             "is_choice": np.bool_(False),
@@ -91,9 +91,9 @@ class Examples:
         return self.latents.read(scene_index)[np.sort(rng.choice(FRAMES, self.frames, replace=False))]
 
 
-def question_arrays(question: Question) -> Example:
+def question_arrays(question: Question) -> dict[str, np.ndarray | np.generic]:
     """Words and labels. Choices that a question has not got exist for neither loss nor metric."""
-    words = {"question": vocabulary.question_ids(question.text)}
+    words: dict[str, np.ndarray | np.generic] = {"question": vocabulary.question_ids(question.text)}
     if question.is_descriptive:
         return words | {"answer": np.int32(vocabulary.answer_id(question.answer) if question.answer else 0)}
     choices_CxW = np.zeros((MAX_CHOICES, vocabulary.CHOICE_LENGTH), np.int32)

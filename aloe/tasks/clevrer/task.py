@@ -5,8 +5,9 @@ training split with a question and a choice of theirs, never the answers. The th
 through the transformer together. Every choice is a sequence of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import grain
 import jax
@@ -22,7 +23,7 @@ from aloe.attention.dropout import DropoutKeys
 from aloe.config import choose
 from aloe.data import latents
 from aloe.data.skipped import Skipped
-from aloe.data.streams import Stream, endless
+from aloe.data.streams import Example, Stream, endless
 from aloe.errors import InputError
 from aloe.model.aloe import Aloe
 from aloe.model.config import ModelConfig
@@ -78,7 +79,7 @@ class Clevrer:
         examples, videos = self.examples["train"], self.videos["train"]
         fraction = self.config.data.labelled_fraction
         labelled = labelled_videos(videos, fraction)
-        sources = {
+        sources: dict[str, tuple[Sequence[Any], Callable[..., Example]]] = {
             DESCRIPTIVE: (asked(labelled, descriptive=True), examples.train),
             CHOICE: (asked(labelled, descriptive=False), examples.train),
             UNSUPERVISED: (videos, examples.unsupervised),
