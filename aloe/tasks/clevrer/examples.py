@@ -27,12 +27,12 @@ class AskedQuestion:
 
 
 def asked(videos: Sequence[VideoQuestions], *, descriptive: bool) -> list[AskedQuestion]:
-    """The descriptive, or the multiple-choice, questions of the videos, in order."""
+    """The descriptive or the multiple-choice questions of the videos, in order; some have no choices, and ask nothing."""
     return [
         AskedQuestion(video.scene_index, question)
         for video in videos
         for question in video.questions
-        if question.is_descriptive == descriptive
+        if question.is_descriptive == descriptive and (descriptive or question.choices)
     ]
 
 

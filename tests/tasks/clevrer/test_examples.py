@@ -74,6 +74,12 @@ def test_a_descriptive_question_has_its_words_and_its_answer():
     assert set(arrays) == {"question", "answer"}
 
 
+def test_a_question_without_choices_is_not_asked():
+    (video,) = parsed(entry(0, [descriptive(0), multiple_choice(1, correct=()), multiple_choice(2, correct=(True,))]))
+    assert [record.question.question_id for record in asked([video], descriptive=False)] == [2]
+    assert [record.question.question_id for record in asked([video], descriptive=True)] == [0]
+
+
 @pytest.mark.parametrize("frames", [1, 8, 25, 128])
 def test_frames_are_drawn_without_replacement_and_kept_in_time_order(frames):
     examples = Examples(Store(), frames)
