@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from aloe.errors import InputError
 from aloe.tasks.clevrer import vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.examples import (
@@ -112,15 +113,22 @@ def test_labelled_subsets_are_nested_and_of_the_right_size():
     every = videos(100)
     assert {video.scene_index for video in labelled_videos(every, 1.0)} == set(range(100))
     smaller: set[int] = set()
-    for percent in (1, 2, 5, 10, 20, 50, 100):
+    for percent in range(1, 101):
         labelled = {video.scene_index for video in labelled_videos(every, percent / 100)}
         assert len(labelled) == percent
         assert smaller < labelled
+        assert labelled != set(range(percent)) or percent in (1, 100)  # drawn, and not the first ones
         smaller = labelled
 
 
 def test_the_smallest_fraction_is_one_video():
     assert len(labelled_videos(videos(10), 1e-9)) == 1
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.3, 1.01, float("nan")])
+def test_what_is_no_fraction_is_refused(fraction):
+    with pytest.raises(InputError, match=r"config.data.labelled_fraction = .*above 0 and at most 1"):
+        labelled_videos(videos(10), fraction)
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])
