@@ -24,13 +24,14 @@ STATE = "state"
 class Checkpoints:
     """The checkpoints of one run, in `folder`; a checkpoint is whole or not there."""
 
-    def __init__(self, folder: Path, mesh: Mesh, config: ConfigDict) -> None:
+    def __init__(self, folder: Path, mesh: Mesh, config: ConfigDict, *, read_only: bool = False) -> None:
         """Opens the folder, removing what a crash left half-written.
 
         Args:
           folder: made if absent; all hosts must see the same one.
           mesh: of the run; a restored state is replicated over it.
           config: `config.training`, for how often to save and how many to keep.
+          read_only: whether to leave the folder as it is: a run may be saving into it.
         """
         policies = ocp.checkpoint_managers
         self.mesh = mesh
@@ -47,7 +48,8 @@ class Checkpoints:
                     ]
                 ),
                 preservation_policy=policies.LatestN(config.keep_checkpoints),
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=not read_only,
+                create=not read_only,
             ),
             item_names=(STATE,),
         )

@@ -123,6 +123,19 @@ def test_what_a_crash_left_half_written_is_removed_and_the_last_whole_one_stands
     assert not partial.exists()
 
 
+def test_who_only_reads_leaves_what_another_is_writing(tmp_path):
+    checkpoints = Checkpoints(tmp_path, data_mesh(), settings())
+    checkpoints.save(2, some_state(seed=2))
+    checkpoints.close()
+    partial = tmp_path / "4.orbax-checkpoint-tmp" / "state"
+    partial.mkdir(parents=True)
+    reader = Checkpoints(tmp_path, data_mesh(), settings(), read_only=True)
+    assert reader.latest() == 2
+    assert_equal(reader.restore(jax.eval_shape(some_state)), some_state(seed=2))
+    reader.close()
+    assert partial.exists()
+
+
 def test_a_save_is_due_every_so_many_steps(tmp_path):
     checkpoints = Checkpoints(tmp_path, data_mesh(), settings(every=5))
     checkpoints.save(1, some_state())
