@@ -95,10 +95,11 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
         unread.clear()
 
     def evaluate() -> dict[str, float]:
+        started = time.monotonic()
         scores = task.scores("validation", evaluator.predictions(state.params, "validation"))
         log.metrics(done, {f"validation/{name}": value for name, value in scores.items()})
         log.event("evaluation", step=done, **scores)
-        progress.show_scores(done, scores)
+        progress.show_scores(done, scores, time.monotonic() - started)
         return scores
 
     try:
