@@ -26,6 +26,7 @@ def main() -> int:
     config = resolve_run(flags)
     config.profile = flags.profile
     loop.profile_steps(config.profile)
+    loop.check_settings(config)
     if flags.dry_run:
         if flags.local:
             hosts, devices_per_host, memory = 1, jax.local_device_count(), None
@@ -40,7 +41,8 @@ def main() -> int:
         return 0
     # Whatever is wrong with the data or the workdir is said here, before any host is asked for.
     tasks.part(config.task, "task").make(config).streams()
-    print(f"Workdir: {workdir.claim(config)}", flush=True)
+    workdir.refuse_another(config)
+    print(f"Workdir: {config.workdir}", flush=True)
     return run_on(flags, loop.run, config)
 
 

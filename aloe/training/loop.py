@@ -48,19 +48,20 @@ def run(
       NonFiniteError: the loss or its gradient is not finite; the last good checkpoint stands.
     """
     resolved = ConfigDict(config)
+    check_settings(resolved)
+    task: Task = tasks.part(resolved.task, "task").make(resolved)
+    check_batches(task.streams(), resolved.batch.accumulation, jax.device_count())
     if jax.process_index() == 0:
         workdir.claim(resolved)
-    return train(tasks.part(resolved.task, "task").make(resolved), resolved, stop)
+    return train(task, resolved, stop)
 
 
 def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[str, Any]:
-    """`run` for a task that is made already, in a workdir that is claimed."""
+    """`run` for a task that is made already, with settings that are checked, in a workdir that is claimed."""
     main = jax.process_index() == 0
     folder = Path(config.workdir)
     mesh = data_mesh()
     streams = task.streams()
-    check_batches(streams, config.batch.accumulation, mesh.size)
-
     optimizer = lamb(config.optimizer)
     model = nnx.eval_shape(lambda: task.model(nnx.Rngs(config.seed)))
     graphdef = nnx.split(model, nnx.Param)[0]
@@ -136,15 +137,23 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     return {"step": done, "stopped": stopped, "scores": scores}
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Raises InputError unless batches and intervals are at least 1."""
+    for group in ("batch", "training"):
+        for name, value in config[group].items():
+            if isinstance(value, int) and value < 1:
+                raise InputError(f"config.{group}.{name} = {value}: give a number of at least 1.")
+
+
 def check_batches(streams: Mapping[str, Stream], accumulation: int, devices: int) -> None:
     """Raises InputError unless every stream's batch divides by devices and microbatches."""
     for name, stream in streams.items():
-        if stream.batch_size % (devices * accumulation):
+        least = devices * accumulation
+        below = stream.batch_size // least * least
+        if stream.batch_size != below:
             raise InputError(
                 f"config.batch.{name} = {stream.batch_size} does not divide by {devices} devices × "
-                f"config.batch.accumulation = {accumulation}; the nearest that do are "
-                f"{max(stream.batch_size // (devices * accumulation), 1) * devices * accumulation} and "
-                f"{(stream.batch_size // (devices * accumulation) + 1) * devices * accumulation}."
+                f"config.batch.accumulation = {accumulation}; give {f'{below} or ' if below else ''}{below + least}."
             )
 
 
