@@ -1,6 +1,7 @@
 """The training loop. `run` is what every host of a slice runs, and what one process runs by itself."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -84,7 +85,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     profile = profile_steps(config.profile)
     rates = learning_rate(config.optimizer)
 
-    done, stopped = first, False
+    done, stopped, tracing = first, False, False
     unread: list[tuple[int, Parts]] = []
 
     def read() -> None:
@@ -105,16 +106,18 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
 
     try:
         while done < config.training.steps and not stopped:
-            if done == profile.start:
+            if done in profile and not tracing:
                 profiler.start(str(folder / workdir.TENSORBOARD))
+                tracing = True
             state, parts = step_fn(state, global_batch(next(batches), mesh))
             # Step n runs while the metrics of step n − 1 are fetched: the loop never waits for the device it feeds.
             read()
             done += 1
             unread.append((done, parts))
-            if done == profile.stop:
+            if tracing and done == profile.stop:
                 read()
                 profiler.stop()
+                tracing = False
             stopped = stop(done)
             if done % config.training.log_every == 0 or done == config.training.steps:
                 read()
@@ -132,6 +135,8 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
         log.event("error", step=done, error=f"{type(error).__name__}: {error}")
         raise
     finally:
+        if tracing:
+            profiler.stop()
         checkpoints.close()
         log.close()
     return {"step": done, "stopped": stopped, "scores": scores}
@@ -187,8 +192,9 @@ def profile_steps(text: str) -> range:
     Raises:
       InputError: the text is not two ascending numbers.
     """
-    first, _, last = (text or "-1:-1").partition(":")
-    try:
-        return range(int(first), int(last))
-    except ValueError:
-        raise InputError(f"--profile={text}: takes FIRST:LAST, such as 100:105.") from None
+    if not text:
+        return range(0)
+    numbers = re.fullmatch(r"(\d+):(\d+)", text)
+    if not numbers or int(numbers[1]) >= int(numbers[2]):
+        raise InputError(f"--profile={text}: takes FIRST:LAST with FIRST before LAST, such as 100:105.")
+    return range(int(numbers[1]), int(numbers[2]))
