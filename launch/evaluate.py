@@ -5,6 +5,7 @@ python launch/evaluate.py --task=clevrer --workdir=runs/clevrer-paper-s0 --local
 
 from pathlib import Path
 
+from aloe.config import flatten
 from aloe.training import evaluation, workdir
 from launch.flags import Parser, resolve_run, run
 from launch.machines import add_machines, run_on
@@ -18,7 +19,12 @@ def main() -> int:
     flags = parser.parse()
     asked = resolve_run(flags)
     config = workdir.read(Path(asked.workdir))
-    config.workdir, config.data = asked.workdir, config.data | {"root": asked.data.root}
+    config.workdir = asked.workdir
+    if flags.data_given:
+        config.data.root = asked.data.root
+    for path in flags.overrides:
+        config.update_from_flattened_dict({path: dict(flatten(asked))[path]})
+    workdir.refuse_another(config)
     config.split = flags.split
     return run_on(flags, evaluation.run, config)
 

@@ -11,8 +11,17 @@ from ml_collections import ConfigDict
 
 from aloe.config import resolve
 from aloe.errors import InputError
+from cluster.errors import ClusterError
 
 OVERRIDE = "--config."
+# Fields that a flag sets.
+FLAGS = {
+    "task": "--task",
+    "variant": "--variant",
+    "workdir": "--workdir",
+    "data.root": "--data",
+    "profile": "--profile",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,6 +66,7 @@ class Parser(argparse.ArgumentParser):
             else:
                 self.error(f"unknown flag {text.partition('=')[0]}{self.hint(text)}")
         if hasattr(flags, "data"):
+            flags.data_given = flags.data is not None
             flags.data = Path(flags.data or Path("data") / flags.task)
         return flags
 
@@ -70,8 +80,12 @@ def resolve_run(flags: argparse.Namespace) -> ConfigDict:
     """The configuration of a run, with its folders absolute: hosts work in folders of their own.
 
     Raises:
-      InputError: the task, the variant, a field or a value is not known.
+      InputError: the task, the variant, a field or a value is not known, or a field has a flag of its own.
     """
+    for path in flags.overrides.keys() & FLAGS.keys():
+        raise InputError(
+            f"{OVERRIDE}{path}={flags.overrides[path]}: give {FLAGS[path]}={flags.overrides[path]} instead."
+        )
     config = resolve(flags.task, flags.variant, flags.overrides)
     folder = Path(flags.workdir or Path("runs") / f"{config.task}-{config.variant}-s{config.seed}")
     config.workdir = str(folder.absolute())
@@ -85,6 +99,6 @@ def run(main: Callable[[], int | None]) -> None:
     """Runs an entry point and leaves with its exit status; bad input prints its message alone, and leaves with 2."""
     try:
         sys.exit(main())
-    except InputError as error:
+    except (InputError, ClusterError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_status)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from aloe.errors import InputError
 from cluster import emulated, gang, slices
 from launch.flags import Parser
 
@@ -27,17 +28,33 @@ def slice_of(flags: argparse.Namespace) -> slices.Slice:
     return slices.slice_named(flags.slice) if flags.slice else slices.slice_for_hosts(flags.hosts)
 
 
-def run_on(flags: argparse.Namespace, program: Program, config: ConfigDict) -> int:
+def is_local(flags: argparse.Namespace) -> bool:
+    """Whether to run in this process.
+
+    Raises:
+      InputError: the flags ask for a slice as well.
+    """
+    asked = f"--slice={flags.slice}" if flags.slice else f"--hosts={flags.hosts}" if flags.hosts != 1 else ""
+    if flags.local and asked:
+        raise InputError(f"--local runs in this one process, so it does not go with {asked}; leave one of them out.")
+    return flags.local
+
+
+def run_on(flags: argparse.Namespace, program: Program, config: ConfigDict, *, stoppable: bool = False) -> int:
     """Runs `program(config)` where the flags say.
 
     Without --local: on the Ray cluster that a submitted job belongs to, or that runs on this machine; where there is
     none, on a slice emulated on this machine's CPU for the time of the run.
 
+    Args:
+      stoppable: whether the program takes `stop`, which says after a step whether to save and leave.
+
     Returns:
       The exit status.
     """
-    if flags.local:
-        return STOPPED if program(config.to_dict(), stop=stop_on_signal()).get("stopped") else 0
+    if is_local(flags):
+        keywords = {"stop": stop_on_signal()} if stoppable else {}
+        return STOPPED if program(config.to_dict(), **keywords).get("stopped") else 0
     wanted = slice_of(flags)
     entry = f"{program.__module__}:{program.__qualname__}"
     if gang.connect():

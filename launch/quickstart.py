@@ -14,7 +14,6 @@ from pathlib import Path
 
 from cluster.emulated import EmulatedSlice
 from cluster.slices import slice_for_hosts
-
 from launch.flags import Parser, run
 
 ROOT = Path(__file__).resolve().parent.parent

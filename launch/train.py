@@ -13,7 +13,7 @@ import jax
 from aloe import tasks
 from aloe.training import dry_run, loop, workdir
 from launch.flags import Parser, resolve_run, run
-from launch.machines import add_machines, run_on, slice_of
+from launch.machines import add_machines, is_local, run_on, slice_of
 
 
 def main() -> int:
@@ -28,7 +28,7 @@ def main() -> int:
     loop.profile_steps(config.profile)
     loop.check_settings(config)
     if flags.dry_run:
-        if flags.local:
+        if is_local(flags):
             hosts, devices_per_host, memory = 1, jax.local_device_count(), None
         else:
             wanted = slice_of(flags)
@@ -43,7 +43,7 @@ def main() -> int:
     tasks.part(config.task, "task").make(config).streams()
     workdir.refuse_another(config)
     print(f"Workdir: {config.workdir}", flush=True)
-    return run_on(flags, loop.run, config)
+    return run_on(flags, loop.run, config, stoppable=True)
 
 
 if __name__ == "__main__":
