@@ -1,7 +1,6 @@
 """Questions and latents of one split as examples: the arrays that batches are made of."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import grain
@@ -9,6 +8,7 @@ import numpy as np
 
 from aloe.data.latents import LatentsStore
 from aloe.data.streams import Example
+from aloe.errors import InputError
 from aloe.tasks.clevrer import vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.questions import MAX_CHOICES, Question, VideoQuestions
@@ -27,19 +27,25 @@ class AskedQuestion:
 
 
 def asked(videos: Sequence[VideoQuestions], *, descriptive: bool) -> list[AskedQuestion]:
-    """The descriptive, or the multiple-choice, questions of the videos, in order."""
+    """Descriptive, or multiple-choice, questions of the videos, in order, without those that have no choices."""
     return [
         AskedQuestion(video.scene_index, question)
         for video in videos
         for question in video.questions
-        if question.is_descriptive == descriptive
+        if question.is_descriptive == descriptive and (descriptive or question.choices)
     ]
 
 
 def labelled_videos(videos: Sequence[VideoQuestions], fraction: float) -> list[VideoQuestions]:
-    """The labelled share of the training videos, at least one; a smaller fraction's are among a larger one's."""
+    """The labelled share of the training videos, at least one; a smaller fraction's are among a larger one's.
+
+    Raises:
+      InputError: the fraction is not above 0 and at most 1.
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(f"config.data.labelled_fraction = {fraction}: give a share above 0 and at most 1.")
     order = np.random.default_rng(LABELLED_ORDER_SEED).permutation(len(videos))
-    return [videos[place] for place in order[: math.ceil(fraction * len(videos))]]
+    return [videos[place] for place in order[: max(1, round(fraction * len(videos)))]]
 
 
 def another_video(videos: Sequence[VideoQuestions]) -> dict[int, int]:
