@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aloe.training import evaluation, workdir
 from launch.flags import Parser, resolve_run, run
-from launch.machines import add_machines, run_on
+from launch.machines import add_machines, run_on_slice
 
 
 def main() -> int:
@@ -20,7 +20,10 @@ def main() -> int:
     config = workdir.read(Path(asked.workdir))
     config.workdir, config.data = asked.workdir, config.data | {"root": asked.data.root}
     config.split = flags.split
-    return run_on(flags, evaluation.run, config)
+    if not flags.local:
+        return run_on_slice(flags, evaluation.run, config)
+    evaluation.run(config.to_dict())
+    return 0
 
 
 if __name__ == "__main__":

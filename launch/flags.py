@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from aloe.config import resolve
 from aloe.errors import InputError
+from cluster.errors import ClusterError
 
 OVERRIDE = "--config."
 
@@ -85,6 +86,6 @@ def run(main: Callable[[], int | None]) -> None:
     """Runs an entry point and leaves with its exit status; bad input prints its message alone, and leaves with 2."""
     try:
         sys.exit(main())
-    except InputError as error:
+    except (InputError, ClusterError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_status)

@@ -13,7 +13,7 @@ import jax
 from aloe import tasks
 from aloe.training import dry_run, loop, workdir
 from launch.flags import Parser, resolve_run, run
-from launch.machines import add_machines, run_on, slice_of
+from launch.machines import StopOnSignal, add_machines, run_on_slice, slice_of
 
 
 def main() -> int:
@@ -41,7 +41,11 @@ def main() -> int:
     # Whatever is wrong with the data or the workdir is said here, before any host is asked for.
     tasks.part(config.task, "task").make(config).streams()
     print(f"Workdir: {workdir.claim(config)}", flush=True)
-    return run_on(flags, loop.run, config)
+    if not flags.local:
+        return run_on_slice(flags, loop.run, config)
+    stop = StopOnSignal()
+    loop.run(config.to_dict(), stop=stop)
+    return stop.exit_status
 
 
 if __name__ == "__main__":
