@@ -26,10 +26,11 @@ _TOLERANCE = 1e-9  # of the interpolation, relative: far below the rounding of f
 def interpolation(tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes [R] among the tokens, and weights [T, R] that interpolate sums of sinusoids from them (float64).
 
-    A pivoted QR factorisation picks as nodes tokens whose sinusoids span those of all others, which is the interpolative
+    A pivoted QR factorisation picks as nodes tokens whose sinusoids span those of all others: the interpolative
     decomposition of Cheng et al., 2005 ("On the compression of low rank matrices"). Then nodes are swapped for others
     until no weight exceeds 1, as in Goreinov et al., 2010 ("How to find a good submatrix"), because larger weights
-    would blow up what bfloat16 rounds: by half at T = 233, against a sixth after the swaps.
+    would blow up what bfloat16 rounds: at T = 233 its error is 1.5 times that of the plain sum without the swaps, and
+    1.2 times with them.
     """
     waves_TxE = sinusoids(np.arange(tokens) - (tokens - 1) / 2, width)
     triangle, order = scipy.linalg.qr(waves_TxE.T, mode="r", pivoting=True)

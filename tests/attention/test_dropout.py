@@ -1,5 +1,4 @@
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -40,10 +39,15 @@ def test_dropout_zeroes_or_scales():
     np.testing.assert_allclose(dropped, np.where(mask, np.asarray(x) / 0.75, 0), rtol=1e-6)
 
 
-def test_keys_of_other_numbers_differ():
-    keys = DropoutKeys(KEYS, jax.random.key(0))
-    masks = [np.asarray(kept_mask(keys.fold_in(number).examples_B, 0.5, (8, 8))) for number in range(3)]
-    assert 0.3 < np.mean(masks[0] != masks[1]) < 0.7
-    assert 0.3 < np.mean(masks[1] != masks[2]) < 0.7
-    steps = [jax.random.bits(keys.fold_in(jnp.int32(number)).step) for number in (1, 1, 2)]
-    assert steps[0] == steps[1] != steps[2]
+def test_split_keys_differ_and_follow_examples():
+    keys = DropoutKeys(KEYS, jax.random.key(0)).split(3, 2)
+    assert keys.examples_B.shape == (3, 2, 6)
+    assert keys.step.shape == (3, 2)
+    numbers = np.asarray(jax.random.key_data(keys.examples_B)).reshape(-1, 2)
+    assert len(np.unique(numbers, axis=0)) == 3 * 2 * 6
+    assert len(np.unique(np.asarray(jax.random.key_data(keys.step)).reshape(-1, 2), axis=0)) == 3 * 2
+    part = DropoutKeys(KEYS[4:], jax.random.key(0)).split(3, 2)
+    assert np.all(part.examples_B == keys.examples_B[..., 4:])
+    assert np.all(part.step == keys.step)
+    assert np.all(keys.at(1).at(0).examples_B == keys.examples_B[1, 0])
+    assert keys.at(1).at(0).step == keys.step[1, 0]
