@@ -1,4 +1,4 @@
-"""What the entry points share: flags that suggest the nearest name, the data folder, a clean exit on bad input."""
+"""What the entry points share: flags that suggest the nearest name, configurations, a clean exit on bad input."""
 
 import argparse
 import difflib
@@ -6,50 +6,86 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from ml_collections import ConfigDict
+
+from aloe.config import resolve
 from aloe.errors import InputError
+from cluster.errors import ClusterError
+
+OVERRIDE = "--config."
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that takes no abbreviations and names the nearest flag when one is unknown (exit status 2)."""
 
     def __init__(self, description: str | None) -> None:
-        super().__init__(
-            description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(description=description, allow_abbrev=False, formatter_class=formatter)
 
     def add_task(self) -> None:
         self.add_argument("--task", required=True, help="name of a folder in aloe/tasks/")
 
     def add_data(self) -> None:
         self.add_argument(
-            "--data",
-            type=Path,
-            default=os.environ.get("ALOE_DATA"),
-            help="folder of the data; else $ALOE_DATA, else data/TASK",
+            "--data", default=os.environ.get("ALOE_DATA"), help="folder of the data; else $ALOE_DATA, else data/TASK"
         )
+
+    def add_run(self) -> None:
+        """Flags that name a run: its task, data, variant and workdir, and `--config.path.to.field=value`."""
+        self.add_task()
+        self.add_data()
+        self.add_argument(
+            "--variant",
+            default=os.environ.get("ALOE_VARIANT", "paper"),
+            help="one of the task's configurations; else $ALOE_VARIANT, else paper",
+        )
+        self.add_argument(
+            "--workdir",
+            default=os.environ.get("ALOE_WORKDIR"),
+            help="folder of the run; else $ALOE_WORKDIR, else runs/TASK-VARIANT-sSEED",
+        )
+        self.set_defaults(overrides={})
+        self.epilog = "--config.path.to.field=value overrides a field of the configuration; --dry_run prints them all."
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Parses the command line, and fills in the data folder that depends on the task."""
         flags, unknown = self.parse_known_args(argv)
-        if unknown:
-            self.fail_on(unknown[0])
+        for text in unknown:
+            path, equals, value = text.removeprefix(OVERRIDE).partition("=")
+            if hasattr(flags, "overrides") and text.startswith(OVERRIDE) and equals:
+                flags.overrides[path] = value
+            else:
+                self.error(f"unknown flag {text.partition('=')[0]}{self.hint(text)}")
         if hasattr(flags, "data"):
             flags.data = Path(flags.data or Path("data") / flags.task)
         return flags
 
-    def fail_on(self, unknown: str) -> NoReturn:
-        flag = unknown.split("=")[0]
+    def hint(self, unknown: str) -> str:
         known = [option for action in self._actions for option in action.option_strings]
-        close = difflib.get_close_matches(flag, known, 1)
-        self.error(f"unknown flag {flag}" + (f"; did you mean {close[0]}?" if close else "; --help lists them"))
+        close = difflib.get_close_matches(unknown.partition("=")[0], known, 1)
+        return f"; did you mean {close[0]}?" if close else "; --help lists them"
 
 
-def run(main: Callable[[], object]) -> None:
-    """Runs an entry point; bad input prints its message alone and leaves with its exit status."""
+def resolve_run(flags: argparse.Namespace) -> ConfigDict:
+    """The configuration of a run, with its folders absolute: hosts work in folders of their own.
+
+    Raises:
+      InputError: the task, the variant, a field or a value is not known.
+    """
+    config = resolve(flags.task, flags.variant, flags.overrides)
+    folder = Path(flags.workdir or Path("runs") / f"{config.task}-{config.variant}-s{config.seed}")
+    config.workdir = str(folder.absolute())
+    config.data.root = str(flags.data.absolute())
+    if config.data.latents:
+        config.data.latents = str(Path(config.data.latents).absolute())
+    return config
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Runs an entry point and leaves with its exit status; bad input prints its message alone, and leaves with 2."""
     try:
-        main()
-    except InputError as error:
+        sys.exit(main())
+    except (InputError, ClusterError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_status)

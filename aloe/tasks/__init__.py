@@ -4,7 +4,8 @@
 
     config   get_config(variant) -> ConfigDict
     task     the batch, heads, losses and metrics that the training loop needs
-    files    the official files as records, and `check`, which counts them and finds the broken ones
+    files    the official files as records
+    check    what a data folder holds, and what is wrong with it
     world    writes a small data set of our own in the official format
 """
 

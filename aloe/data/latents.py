@@ -1,0 +1,225 @@
+"""The latents store: the object latents of every frame of a split, one video a read.
+
+A zarr3 array `latents_VxFxNxD` (V videos), float32, through tensorstore. With the sharding codec a video is one inner
+chunk, so one read, and a file holds many videos. A video that is not there yet reads as NaN and takes no room. The
+store describes itself: which videos (scene indices) its rows are and what encoded them stand in its attributes.
+
+    <path>/zarr.json          shape, codecs; attributes "scene_indices" and "encoder"
+    <path>/c/0/0/0/0, …       the shards, each with a checksum per video; written whole or not at all
+"""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore
+
+from aloe.errors import InputError
+
+SHARD_BYTES = 8 << 20
+CACHE_BYTES = 1 << 30  # more than CLEVRER's training split, 0.66 GB
+
+_MEND = "Write it with: python launch/encode.py --task=… --data=…"
+
+
+class LatentsStore:
+    """A latents store that exists; `create` and `open` give it.
+
+    It can be pickled and used from many threads: the array is opened at the first use in each process.
+
+    Attributes:
+      path: its folder.
+      cache_bytes: how much of what was read is kept in memory; 0 keeps nothing.
+    """
+
+    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
+        self.path = Path(path)
+        self.cache_bytes = cache_bytes
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "cache_bytes": self.cache_bytes}
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(V, F, N, D)"""
+        videos, frames, slots, size = self._array.shape
+        return videos, frames, slots, size
+
+    @functools.cached_property
+    def scene_indices(self) -> np.ndarray:
+        """Scene index of each row, int64 of shape [V]."""
+        return np.array(self._metadata["attributes"]["scene_indices"], np.int64)
+
+    @property
+    def encoder(self) -> dict[str, Any]:
+        """What encoded the latents: its name, version and whatever else tells it from others."""
+        return self._metadata["attributes"]["encoder"]
+
+    @property
+    def videos_per_shard(self) -> int:
+        """Rows in one file, which is best written at once: rows k·n to (k+1)·n."""
+        return self._metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
+
+    def read(self, scene_index: int) -> np.ndarray:
+        """The latents of one video, latents_FxNxD in float32.
+
+        Raises:
+          InputError: the store has no such video, it has not been written, or its data is damaged.
+        """
+        row = self._row(scene_index)
+        try:
+            latents_FxNxD = self._array[row].read().result()
+        except ValueError as error:
+            raise InputError(
+                f"{self.path}: the latents of video {scene_index} are damaged: {_reason(error)}. Delete the folder "
+                f"and encode anew. {_MEND}"
+            ) from error
+        if np.isnan(latents_FxNxD).any():
+            raise InputError(f"{self.path}: video {scene_index} has no latents yet. {_MEND}")
+        return latents_FxNxD
+
+    def write(self, scene_indices: Sequence[int], latents_VxFxNxD: np.ndarray) -> None:
+        """Writes the latents of some videos. Videos of one file written in one call cost one write of that file.
+
+        Raises:
+          InputError: the store has no such video, or the latents have another shape or are not finite.
+        """
+        latents_VxFxNxD = np.asarray(latents_VxFxNxD, np.float32)
+        expected = (len(scene_indices), *self.shape[1:])
+        if latents_VxFxNxD.shape != expected:
+            raise InputError(
+                f"{self.path}: latents of shape {latents_VxFxNxD.shape} do not fit; {len(scene_indices)} videos of "
+                f"this store have the shape {expected} (videos, frames, slots, size). Give another folder."
+            )
+        finite_V = np.isfinite(latents_VxFxNxD).all(axis=(1, 2, 3))
+        if not finite_V.all():
+            broken = scene_indices[int(np.argmin(finite_V))]
+            raise InputError(f"{self.path}: the latents of video {broken} are not finite; the encoder is at fault")
+        rows = [self._row(scene_index) for scene_index in scene_indices]
+        with tensorstore.Transaction() as transaction:  # so that each file is written once
+            self._array.with_transaction(transaction)[rows] = latents_VxFxNxD
+
+    def missing(self) -> np.ndarray:
+        """Scene indices of the videos that have not been written, int64, in the order of the rows.
+
+        This reads the indices of the shards alone, not the latents.
+        """
+        counts = [self._array[row].storage_statistics(query_not_stored=True) for row in range(self.shape[0])]
+        absent_V = np.array([count.result().not_stored for count in counts], bool)
+        return self.scene_indices[absent_V]
+
+    def _row(self, scene_index: int) -> int:
+        if scene_index not in self._rows:
+            raise InputError(
+                f"{self.path}: video {scene_index} is none of the {self.shape[0]} videos of this store, "
+                f"{self.scene_indices.min()} to {self.scene_indices.max()}. Is it the store of another split? {_MEND}"
+            )
+        return self._rows[scene_index]
+
+    @functools.cached_property
+    def _rows(self) -> dict[int, int]:
+        return {int(scene_index): row for row, scene_index in enumerate(self.scene_indices)}
+
+    @functools.cached_property
+    def _metadata(self) -> dict[str, Any]:
+        return self._array.spec().to_json()["metadata"]
+
+    @functools.cached_property
+    def _array(self) -> tensorstore.TensorStore:
+        context = tensorstore.Context({"cache_pool": {"total_bytes_limit": self.cache_bytes}})
+        try:
+            array = tensorstore.open(_spec(self.path), open=True, context=context).result()
+        except ValueError as error:
+            raise InputError(f"{self.path}: the latents store cannot be opened: {_reason(error)}. {_MEND}") from error
+        if not _is_latents_store(array):
+            raise InputError(f"{self.path}: a zarr array, but not a latents store; give another folder. {_MEND}")
+        return array
+
+
+def create(
+    path: Path, scene_indices: Sequence[int], frames: int, slots: int, size: int, encoder: Mapping[str, Any]
+) -> LatentsStore:
+    """Makes a store in which every video is absent.
+
+    Args:
+      path: its folder, in which no store may be.
+      scene_indices: the videos, in the order of the rows.
+      frames, slots, size: F, N and D.
+      encoder: JSON that describes what encodes the latents; `open` compares it as a whole.
+
+    Raises:
+      InputError: there is a store already, or a video is named twice or none at all.
+    """
+    rows = [int(scene_index) for scene_index in scene_indices]
+    if not rows or len(set(rows)) != len(rows):
+        raise InputError(f"{path}: {len(rows)} scene indices, {len(set(rows))} different; each video has one row")
+    if (path / "zarr.json").exists():
+        raise InputError(f"{path}: there is a latents store already; give another folder, or delete this one")
+    video_shape = [frames, slots, size]
+    per_shard = min(len(rows), max(1, SHARD_BYTES // (4 * math.prod(video_shape))))
+    inner_codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+    sharding = {"chunk_shape": [1, *video_shape], "codecs": inner_codecs}
+    metadata = {
+        "shape": [len(rows), *video_shape],
+        "data_type": "float32",
+        "fill_value": "NaN",
+        "dimension_names": ["video", "frame", "slot", "latent"],
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [per_shard, *video_shape]}},
+        "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+        "attributes": {"scene_indices": rows, "encoder": dict(encoder)},
+    }
+    tensorstore.open({**_spec(path), "metadata": metadata}, create=True).result()
+    return open(path)
+
+
+def open(path: Path, encoder: Mapping[str, Any] | None = None, cache_bytes: int = CACHE_BYTES) -> LatentsStore:
+    """Opens a store that exists.
+
+    Args:
+      path: its folder.
+      encoder: if given, the store must have been filled by just this encoder.
+      cache_bytes: how much of what was read is kept in memory, in each process; 0 keeps nothing.
+
+    Raises:
+      InputError: there is no latents store, it is damaged, or it is of another encoder.
+    """
+    if not (path / "zarr.json").is_file():
+        raise InputError(f"{path}: there is no latents store here. {_MEND}")
+    store = LatentsStore(path, cache_bytes)
+    found = store.encoder  # opens it, so that what is wrong shows here and not in a reading thread
+    if encoder is not None and found != dict(encoder):
+        raise InputError(
+            f"{path}: this store was filled by the encoder {found}, not by {dict(encoder)}. Give another "
+            "folder, or delete this one and encode anew."
+        )
+    return store
+
+
+def _spec(path: Path) -> dict[str, Any]:
+    return {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": f"{path.absolute()}/"},
+        # The files of a store are final once written: asking the file system about them at every read would cost time.
+        "recheck_cached_data": "open",
+        "recheck_cached_metadata": "open",
+    }
+
+
+def _is_latents_store(array: tensorstore.TensorStore) -> bool:
+    attributes = array.spec().to_json()["metadata"].get("attributes", {})
+    rows, encoder = attributes.get("scene_indices"), attributes.get("encoder")
+    return (
+        array.rank == 4
+        and array.dtype.name == "float32"
+        and isinstance(encoder, dict)
+        and isinstance(rows, list)
+        and len(rows) == array.shape[0]
+        and all(isinstance(row, int) for row in rows)
+    )
+
+
+def _reason(error: ValueError) -> str:
+    return str(error).split(" [")[0]  # without the specification that tensorstore appends

@@ -1,0 +1,1 @@
+"""From pixels to object latents, and into the latents store."""

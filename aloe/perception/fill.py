@@ -1,0 +1,86 @@
+"""Fills a latents store with what an encoder makes of the videos of a split."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from aloe.data import latents
+from aloe.data.skipped import DEFAULT_LIMIT, Skipped
+from aloe.errors import InputError
+
+
+class Encoder(Protocol):
+    """What turns videos into latents: the oracle of a task, or trained perception.
+
+    `frames`, `slots` and `size` are F, N and D of a video.
+    """
+
+    frames: int
+    slots: int
+    size: int
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """JSON that tells this encoder from every other one, down to its version or checkpoint."""
+
+    def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
+        """Yields, for each video in turn, latents_FxNxD, or what is wrong with this video."""
+
+    def remarks(self) -> list[str]:
+        """What is worth telling after the encoding."""
+
+
+def fill(
+    path: Path, scene_indices: Sequence[int], encoder: Encoder, limit: float = DEFAULT_LIMIT, name: str = "latents"
+) -> Skipped:
+    """Encodes the videos that the store at `path` has not yet; makes the store if there is none. Shows its progress.
+
+    A file of the store is written when all its videos are encoded, so after an interruption the same call goes on from
+    there.
+
+    Args:
+      path: folder of the store.
+      scene_indices: all the videos that the store is for, in the order of its rows.
+      encoder: what encodes them.
+      limit: share of the videos that may be broken; they stay absent.
+      name: what the progress bar is called.
+
+    Returns:
+      The broken ones.
+
+    Raises:
+      InputError: the store is of another encoder or for other videos, or too many videos are broken.
+    """
+    store = _create_or_open(path, scene_indices, encoder)
+    row_of = {int(index): row for row, index in enumerate(store.scene_indices)}
+    absent = [int(index) for index in store.missing()]
+    skipped = Skipped(name, len(scene_indices), limit)
+    encoded = zip(absent, encoder.encode(absent), strict=True)
+    progress = tqdm(encoded, name, len(scene_indices), initial=len(scene_indices) - len(absent), unit="video")
+    for _, in_one_file in itertools.groupby(progress, lambda pair: row_of[pair[0]] // store.videos_per_shard):
+        good: dict[int, np.ndarray] = {}
+        for index, result in in_one_file:
+            if isinstance(result, InputError):
+                skipped.add(index, result)
+                skipped.stop_if_too_many()
+            else:
+                good[index] = result
+        if good:
+            store.write(list(good), np.stack(list(good.values())))
+    return skipped
+
+
+def _create_or_open(path: Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore:
+    if not path.exists() or not any(path.iterdir()):
+        return latents.create(path, scene_indices, encoder.frames, encoder.slots, encoder.size, encoder.description)
+    store = latents.open(path, encoder.description)
+    if store.scene_indices.tolist() != list(scene_indices):
+        raise InputError(
+            f"{path}: this store is for {len(store.scene_indices)} videos, and the question file names "
+            f"{len(scene_indices)}, or others. Give another folder, or delete this one and encode anew."
+        )
+    return store

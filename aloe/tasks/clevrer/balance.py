@@ -1,0 +1,41 @@
+"""Chooses each video's questions so that no answer is worth guessing: one pass over the videos, in order.
+
+Of the candidates for a place in a video's list, the one is taken whose answers are most wanting among those chosen so
+far: within its subtype, and within questions of the same wording. So what is asked depends only on the videos before.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from aloe.tasks.clevrer.templates import SLOTS, Candidate
+
+
+def choose(videos: Iterable[list[Candidate]]) -> Iterator[list[dict[str, Any]]]:
+    """Candidates of each video → its questions in official order, numbered; no two of a video alike."""
+    total: Counter[str] = Counter()
+    count: Counter[tuple[str, str]] = Counter()
+
+    def excess(candidate: Candidate) -> float:
+        """How far its answers are above their share, in standard deviations, on average."""
+        sigmas = [
+            (count[group, value] - share * total[group]) / math.sqrt(share * total[group] + 1)
+            for group, value, share in candidate.tallies
+        ]
+        return sum(sigmas) / len(sigmas)
+
+    for candidates in videos:
+        chosen: list[dict[str, Any]] = []
+        for slot, places in SLOTS:
+            for _ in range(places):
+                texts = {question["question"] for question in chosen}
+                fresh = [each for each in candidates if each.slot == slot and each.question["question"] not in texts]
+                if not fresh:
+                    break
+                best = min(fresh, key=excess)
+                chosen.append({"question_id": len(chosen), **best.question})
+                for group, value, _ in best.tallies:
+                    total[group] += 1
+                    count[group, value] += 1
+        yield chosen

@@ -1,0 +1,110 @@
+"""Questions and latents of one split as examples: the arrays that batches are made of."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import grain
+import numpy as np
+
+from aloe.data.latents import LatentsStore
+from aloe.data.streams import Example
+from aloe.errors import InputError
+from aloe.tasks.clevrer import vocabulary
+from aloe.tasks.clevrer.annotations import FRAMES
+from aloe.tasks.clevrer.questions import MAX_CHOICES, Question, VideoQuestions
+
+# Which videos are labelled is no matter of the run's seed: runs of several seeds compare on the same labels.
+LABELLED_ORDER_SEED = 0
+SHUFFLE_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """A question and the video it is about."""
+
+    scene_index: int
+    question: Question
+
+
+def asked(videos: Sequence[VideoQuestions], *, descriptive: bool) -> list[AskedQuestion]:
+    """Descriptive, or multiple-choice, questions of the videos, in order, without those that have no choices."""
+    return [
+        AskedQuestion(video.scene_index, question)
+        for video in videos
+        for question in video.questions
+        if question.is_descriptive == descriptive and (descriptive or question.choices)
+    ]
+
+
+def labelled_videos(videos: Sequence[VideoQuestions], fraction: float) -> list[VideoQuestions]:
+    """The labelled share of the training videos, at least one; a smaller fraction's are among a larger one's.
+
+    Raises:
+      InputError: the fraction is not above 0 and at most 1.
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(f"config.data.labelled_fraction = {fraction}: give a share above 0 and at most 1.")
+    order = np.random.default_rng(LABELLED_ORDER_SEED).permutation(len(videos))
+    return [videos[place] for place in order[: max(1, round(fraction * len(videos)))]]
+
+
+def another_video(videos: Sequence[VideoQuestions]) -> dict[int, int]:
+    """For every video's scene index that of another one, each used once (one cycle through all of them)."""
+    cycle = np.random.default_rng(SHUFFLE_SEED).permutation([video.scene_index for video in videos])
+    return dict(zip(cycle.tolist(), np.roll(cycle, 1).tolist(), strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Makes examples of one split, with `frames` of each video's 128."""
+
+    latents: LatentsStore
+    frames: int
+
+    def train(self, record: AskedQuestion, rng: np.random.Generator) -> Example:
+        """A question with random frames of its video."""
+        return question_arrays(record.question) | {"latents": self.random_frames(record.scene_index, rng)}
+
+    def unsupervised(self, record: VideoQuestions, rng: np.random.Generator) -> Example:
+        """A video with a question and a choice of its own, and no answer (paper A.3)."""
+        arrays: dict[str, np.ndarray | np.generic] = {
+            "question": np.zeros(vocabulary.QUESTION_LENGTH, np.int32),
+            "choice": np.zeros(vocabulary.CHOICE_LENGTH, np.int32),
+            "is_choice": np.bool_(False),
+        }
+        if record.questions:
+            question = record.questions[rng.integers(len(record.questions))]
+            arrays["question"] = vocabulary.question_ids(question.text)
+            arrays["is_choice"] = np.bool_(not question.is_descriptive)
+            if question.choices:
+                choice = question.choices[rng.integers(len(question.choices))]
+                arrays["choice"] = vocabulary.choice_ids(choice.text)
+        return arrays | {"latents": self.random_frames(record.scene_index, rng)}
+
+    def evaluation(self, records: Sequence[AskedQuestion], seen: dict[int, int]) -> grain.MapDataset:
+        """The questions in order, each with the fixed frames of its video, or of the one that `seen` names instead."""
+        stride = FRAMES // self.frames  # 0, 5, …, 120 for 25 frames, as in the released code
+        frames_F = np.arange(self.frames) * stride
+
+        def example(record: AskedQuestion) -> Example:
+            video = seen.get(record.scene_index, record.scene_index)
+            return question_arrays(record.question) | {"latents": self.latents.read(video)[frames_F]}
+
+        return grain.MapDataset.source(records).map(example)
+
+    def random_frames(self, scene_index: int, rng: np.random.Generator) -> np.ndarray:
+        """latents_FxNxD of frames drawn without replacement, in the order of time (appendix A.3)."""
+        return self.latents.read(scene_index)[np.sort(rng.choice(FRAMES, self.frames, replace=False))]
+
+
+def question_arrays(question: Question) -> dict[str, np.ndarray | np.generic]:
+    """Words and labels. Choices that a question has not got exist for neither loss nor metric."""
+    words: dict[str, np.ndarray | np.generic] = {"question": vocabulary.question_ids(question.text)}
+    if question.is_descriptive:
+        return words | {"answer": np.int32(vocabulary.answer_id(question.answer) if question.answer else 0)}
+    choices_CxW = np.zeros((MAX_CHOICES, vocabulary.CHOICE_LENGTH), np.int32)
+    exists_C, correct_C = np.zeros(MAX_CHOICES, bool), np.zeros(MAX_CHOICES, bool)
+    for place, choice in enumerate(question.choices):
+        choices_CxW[place] = vocabulary.choice_ids(choice.text)
+        exists_C[place], correct_C[place] = True, bool(choice.correct)
+    return words | {"choices": choices_CxW, "exists": exists_C, "correct": correct_C}

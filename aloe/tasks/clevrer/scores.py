@@ -1,0 +1,123 @@
+"""CLEVRER's metrics, and the table that shows them beside their controls.
+
+Descriptive questions: share answered right. Multiple choice: *per question*, the share with every option right, which
+is what the paper reports, and *per option*. Questions are pooled over videos.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from tabulate import tabulate
+
+from aloe.tasks.clevrer import vocabulary
+from aloe.tasks.clevrer.examples import AskedQuestion
+from aloe.tasks.clevrer.questions import MAX_CHOICES, TYPES
+
+Questions = Mapping[str, Sequence[AskedQuestion]]  # by group: "descriptive", "choice"
+RESAMPLES = 2_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcomes:
+    """What became of each of Q questions: all arrays have one entry a question."""
+
+    type_Q: np.ndarray
+    video_Q: np.ndarray
+    right_Q: np.ndarray  # bool: the whole question
+    right_options_Q: np.ndarray
+    options_Q: np.ndarray  # 0 for descriptive questions
+
+    def of(self, question_type: str) -> "Outcomes":
+        chosen_Q = self.type_Q == question_type
+        return Outcomes(*(getattr(self, field.name)[chosen_Q] for field in dataclasses.fields(self)))
+
+
+def outcomes(questions: Questions, predictions: Mapping[str, np.ndarray]) -> Outcomes:
+    """Compares predictions with the answers.
+
+    Args:
+      questions: by group.
+      predictions: "descriptive": answer ids [Q]; "choice": logits [Q, C], at least 0 for "correct".
+    """
+    rows = []
+    for record, answer in zip(questions["descriptive"], predictions["descriptive"], strict=True):
+        right = record.question.answer == vocabulary.ANSWERS[answer - 1]
+        rows.append((record.question.type, record.scene_index, right, 0, 0))
+    for record, logit_C in zip(questions["choice"], predictions["choice"], strict=True):
+        choices = record.question.choices
+        right = sum((logit >= 0) == choice.correct for logit, choice in zip(logit_C, choices, strict=False))
+        rows.append((record.question.type, record.scene_index, right == len(choices), right, len(choices)))
+    return Outcomes(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def percentages(results: Outcomes) -> dict[str, float]:
+    """Per question by type, and per option for the multiple-choice types, in percent."""
+    scores = {}
+    for question_type in TYPES:
+        chosen = results.of(question_type)
+        if len(chosen.right_Q):
+            scores[question_type] = 100 * float(chosen.right_Q.mean())
+        if chosen.options_Q.sum():
+            scores[f"{question_type}_options"] = 100 * float(chosen.right_options_Q.sum() / chosen.options_Q.sum())
+    return scores
+
+
+def majority_predictions(train: Questions, questions: Questions) -> dict[str, np.ndarray]:
+    """The control that sees no video: the training split's commonest answer of each subtype, or label of each type."""
+    answers: dict[str | None, Counter[str]] = {}
+    for record in train["descriptive"]:
+        answers.setdefault(record.question.subtype, Counter())[record.question.answer or ""] += 1
+    overall = sum(answers.values(), Counter())
+    labels: dict[str, int] = Counter()
+    for record in train["choice"]:
+        labels[record.question.type] += sum(1 if choice.correct else -1 for choice in record.question.choices)
+    return {
+        "descriptive": np.array(
+            [
+                vocabulary.answer_id(answers.get(record.question.subtype, overall).most_common(1)[0][0])
+                for record in questions["descriptive"]
+            ]
+        ),
+        "choice": np.array([[labels[record.question.type]] * MAX_CHOICES for record in questions["choice"]]),
+    }
+
+
+def margin_interval(results: Outcomes, control: Outcomes) -> tuple[float, float, float]:
+    """How many percentage points more questions are right than in a control, with a 95 % interval.
+
+    Returns:
+      The margin, and the 2.5th and 97.5th percentiles of margins when whole videos are drawn with replacement:
+      questions about the same video are right or wrong together.
+    """
+    videos, video_Q = np.unique(results.video_Q, return_inverse=True)
+    gained_V = np.bincount(video_Q, results.right_Q.astype(float) - control.right_Q, minlength=len(videos))
+    asked_V = np.bincount(video_Q, minlength=len(videos))
+    drawn_SxV = np.random.default_rng(0).multinomial(len(videos), np.full(len(videos), 1 / len(videos)), RESAMPLES)
+    margins_S = 100 * (drawn_SxV @ gained_V) / (drawn_SxV @ asked_V)
+    low, high = np.percentile(margins_S, [2.5, 97.5])
+    return 100 * float(gained_V.sum() / asked_V.sum()), float(low), float(high)
+
+
+def table(results: Outcomes, shuffled: Outcomes, majority: Outcomes) -> str:
+    """Percent right by type, beside two controls: latents of other videos, and the commonest answer.
+
+    Below it, by how much the model beats its own answers on other videos' latents, with a 95 % interval over videos.
+    """
+    columns = [percentages(each) for each in (results, shuffled, majority)]
+    rows, margins = [], []
+    for question_type in TYPES:
+        chosen = results.of(question_type)
+        if not len(chosen.right_Q):
+            continue
+        row: list[object] = [question_type, len(chosen.right_Q)]
+        for name in (question_type, f"{question_type}_options"):
+            row += [scores.get(name) for scores in columns]
+        rows.append(row)
+        margin, low, high = margin_interval(chosen, shuffled.of(question_type))
+        margins.append(f"  {question_type:<16}{margin:+6.1f} points, 95 % over videos: {low:+.1f} to {high:+.1f}")
+    headers = ["% right", "questions", "per question:\nmodel", "\nshuffled", "\nmajority"]
+    headers += ["per option:\nmodel", "\nshuffled", "\nmajority"]
+    text = tabulate(rows, headers, floatfmt=".1f", missingval="–")
+    return f"{text}\n\nModel minus shuffled, per question:\n" + "\n".join(margins)

@@ -1,0 +1,223 @@
+"""CLEVRER for the training loop: batches, heads, losses and evaluation (paper §3.1, appendix A.3).
+
+A supervised batch is half descriptive and half multiple-choice questions; the unsupervised one is videos of the whole
+training split with a question and a choice of theirs, never the answers. The three are drawn independently, and go
+through the transformer together. Every choice is a sequence of its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from clu.metrics import Average
+from flax import nnx
+from ml_collections import ConfigDict
+
+from aloe import objectives
+from aloe.attention.dropout import DropoutKeys
+from aloe.config import choose
+from aloe.data import latents
+from aloe.data.skipped import Skipped
+from aloe.data.streams import Example, Stream, endless
+from aloe.errors import InputError
+from aloe.model.aloe import Aloe
+from aloe.model.config import ModelConfig
+from aloe.tasks.clevrer import files, scores, vocabulary
+from aloe.tasks.clevrer.annotations import FRAMES
+from aloe.tasks.clevrer.examples import AskedQuestion, Examples, another_video, asked, labelled_videos
+from aloe.tasks.clevrer.questions import MAX_CHOICES, VideoQuestions
+from aloe.training.task import Batch, Keys, Parts
+
+DESCRIPTIVE, CHOICE, UNSUPERVISED = "descriptive", "choice", "unsupervised"
+AUXILIARY = "auxiliary"
+
+# Two bits that a word carries beside its embedding, as in the released code: they tell a multiple-choice question from
+# its choice; a descriptive question and the empty choice after it are both tagged as a choice.
+QUESTION_TAG, CHOICE_TAG = (1.0, 0.0), (0.0, 1.0)
+
+
+def make(config: ConfigDict) -> "Clevrer":
+    """Opens the questions and the latents of the training and validation splits.
+
+    Raises:
+      InputError: files are missing or broken, or the latents are not of the model's shape.
+    """
+    return Clevrer(config)
+
+
+class Clevrer:
+    """See `aloe.training.task.Task`."""
+
+    def __init__(self, config: ConfigDict) -> None:
+        self.config = config
+        self.loss_weights = {DESCRIPTIVE: 1.0, CHOICE: 1.0, AUXILIARY: config.objective.weight}
+        self.mask_scheme = choose("objective.mask", config.objective.mask, objectives.MASK_SCHEMES)
+        self.model_config = ModelConfig(
+            **config.model,
+            vocabulary=vocabulary.QUESTION_VOCABULARY_SIZE,
+            outputs={DESCRIPTIVE: vocabulary.ANSWER_VOCABULARY_SIZE, CHOICE: 1},
+        )
+        root = Path(config.data.root)
+        folder = Path(config.data.latents or root / "latents" / "oracle")
+        self.videos: dict[str, list[VideoQuestions]] = {}
+        self.examples: dict[str, Examples] = {}
+        for split in ("train", "validation"):
+            store = latents.open(folder / split)
+            check_shape(store, config.model)
+            self.videos[split] = with_latents(files.read_questions(root, split), store)
+            self.examples[split] = Examples(store, config.model.frames)
+
+    def model(self, rngs: nnx.Rngs) -> Aloe:
+        return Aloe(self.model_config, rngs=rngs)
+
+    def streams(self) -> dict[str, Stream]:
+        examples, videos = self.examples["train"], self.videos["train"]
+        fraction = self.config.data.labelled_fraction
+        labelled = labelled_videos(videos, fraction)
+        sources: dict[str, tuple[Sequence[Any], Callable[..., Example]]] = {
+            DESCRIPTIVE: (asked(labelled, descriptive=True), examples.train),
+            CHOICE: (asked(labelled, descriptive=False), examples.train),
+            UNSUPERVISED: (videos, examples.unsupervised),
+        }
+        for name, (records, _) in sources.items():
+            if not records:
+                raise InputError(
+                    f"{self.config.data.root}: the training split has no {name} examples with "
+                    f"config.data.labelled_fraction = {fraction}; raise it, or name another --data."
+                )
+        return {
+            name: Stream(endless(records, make, seed=self.config.seed, name=name), self.config.batch[name])
+            for name, (records, make) in sources.items()
+        }
+
+    def counts(self, batch: Batch) -> dict[str, jax.Array]:
+        return {
+            DESCRIPTIVE: jnp.float32(batch[DESCRIPTIVE]["answer"].size),
+            CHOICE: jnp.sum(batch[CHOICE]["exists"], dtype=jnp.float32),
+            AUXILIARY: jnp.float32(batch[UNSUPERVISED]["is_choice"].size),
+        }
+
+    def parts(self, model: nnx.Module, batch: Batch, keys: Keys, step_key: jax.Array) -> Parts:
+        assert isinstance(model, Aloe)
+        order, dropout, masks = ({name: folded(key_B, use) for name, key_B in keys.items()} for use in range(3))
+        batch = {name: {**rows, "latents": reordered(order[name], rows["latents"])} for name, rows in batch.items()}
+        descriptive, choice, unsupervised = batch[DESCRIPTIVE], batch[CHOICE], batch[UNSUPERVISED]
+        frames, slots = unsupervised["latents"].shape[1:3]
+        visible_BxFxN, target_BxFxN = jax.vmap(lambda key: self.mask_scheme(key, frames, slots))(masks[UNSUPERVISED])
+
+        # One pass for all three: the transformer is shared, and one long batch is quicker than three short ones.
+        tokens = [
+            descriptive_tokens(model, descriptive),
+            choice_tokens(model, choice),
+            unsupervised_tokens(model, unsupervised, visible_BxFxN),
+        ]
+        choice_keys = jax.vmap(lambda key: jax.random.split(key, MAX_CHOICES))(dropout[CHOICE]).reshape(-1)
+        example_keys = jnp.concatenate([dropout[DESCRIPTIVE], choice_keys, dropout[UNSUPERVISED]])
+        outputs_BxTxE = model.transform(jnp.concatenate(tokens), DropoutKeys(example_keys, step_key))
+        first, second, third = jnp.split(outputs_BxTxE, np.cumsum([rows.shape[0] for rows in tokens])[:-1])
+
+        answer_BxA = model.answer(first, DESCRIPTIVE)
+        option_BxC = model.answer(second, CHOICE).reshape(choice["exists"].shape)
+        exists_BxC, correct_BxC = choice["exists"], choice["correct"]
+        auxiliary_B = objectives.auxiliary_loss(model.infill(third), unsupervised["latents"], target_BxFxN)
+        mean = Average.from_model_output
+        return {
+            DESCRIPTIVE: mean(optax.softmax_cross_entropy_with_integer_labels(answer_BxA, descriptive["answer"])),
+            CHOICE: mean(optax.sigmoid_binary_cross_entropy(option_BxC, correct_BxC), exists_BxC),
+            AUXILIARY: mean(auxiliary_B),
+            "descriptive_accuracy": mean(jnp.argmax(answer_BxA, axis=-1) == descriptive["answer"]),
+            "option_accuracy": mean((option_BxC >= 0) == correct_BxC, exists_BxC),
+        }
+
+    def evaluation(self, split: str, *, shuffled: bool = False) -> dict[str, grain.MapDataset]:
+        seen = another_video(self.videos[split]) if shuffled else {}
+        questions = self.questions(split)
+        return {group: self.examples[split].evaluation(records, seen) for group, records in questions.items()}
+
+    def predict(self, model: nnx.Module, group: str, batch: Mapping[str, jax.Array]) -> jax.Array:
+        """Descriptive: the answer's id, never 0, which is no answer. Choice: logit_BxC, at least 0 for "correct"."""
+        assert isinstance(model, Aloe)
+        if group == DESCRIPTIVE:
+            answer_BxA = model.answer(model.transform(descriptive_tokens(model, batch)), DESCRIPTIVE)
+            return 1 + jnp.argmax(answer_BxA[:, 1:], axis=-1)
+        return model.answer(model.transform(choice_tokens(model, batch)), CHOICE).reshape(batch["exists"].shape)
+
+    def questions(self, split: str) -> dict[str, list[AskedQuestion]]:
+        videos = self.videos[split]
+        return {DESCRIPTIVE: asked(videos, descriptive=True), CHOICE: asked(videos, descriptive=False)}
+
+    def scores(self, split: str, predictions: Mapping[str, np.ndarray]) -> dict[str, float]:
+        return scores.percentages(scores.outcomes(self.questions(split), predictions))
+
+    def table(self, split: str, predictions: Mapping[str, np.ndarray], shuffled: Mapping[str, np.ndarray]) -> str:
+        questions = self.questions(split)
+        majority = scores.majority_predictions(self.questions("train"), questions)
+        return scores.table(*(scores.outcomes(questions, answers) for answers in (predictions, shuffled, majority)))
+
+
+def check_shape(store: latents.LatentsStore, model: ConfigDict) -> None:
+    """Raises InputError unless the store's latents are those that the model takes."""
+    wanted, found = (FRAMES, model.slots, model.latent), store.shape[1:]
+    if found != wanted:
+        raise InputError(
+            f"{store.path}: latents of shape {found} (frames, slots, size), and the model takes {wanted}; encode the "
+            "videos anew (python launch/encode.py), or set config.model.slots and config.model.latent."
+        )
+
+
+def with_latents(videos: list[VideoQuestions], store: latents.LatentsStore) -> list[VideoQuestions]:
+    """The videos whose latents are stored; those without are named, counted and left out, up to the usual limit."""
+    stored = set(store.scene_indices.tolist()) - set(store.missing().tolist())
+    absent = {video.scene_index for video in videos} - stored
+    skipped = Skipped("videos", len(videos))
+    for scene_index in sorted(absent):
+        skipped.add(scene_index, f"{store.path}: no latents of video {scene_index}; run python launch/encode.py")
+    skipped.stop_if_too_many()
+    if skipped:
+        print(skipped.summary(), flush=True)
+    return [video for video in videos if video.scene_index not in absent]
+
+
+def descriptive_tokens(model: Aloe, batch: Mapping[str, jax.Array]) -> jax.Array:
+    """CLS, the question, an empty choice, the objects: tokens_BxTx(D+2)."""
+    words_BxW = jnp.pad(batch["question"], ((0, 0), (0, vocabulary.CHOICE_LENGTH)))
+    return model.tokens(batch["latents"], words_BxW, word_tags(jnp.zeros(len(words_BxW), bool)))
+
+
+def choice_tokens(model: Aloe, batch: Mapping[str, jax.Array]) -> jax.Array:
+    """One sequence a choice, absent ones too: tokens_(B·C)xTx(D+2)."""
+    examples, choices, length = batch["choices"].shape
+    question_BxW = jnp.repeat(batch["question"], choices, axis=0)
+    words_BxW = jnp.concatenate([question_BxW, batch["choices"].reshape(examples * choices, length)], axis=1)
+    latents_BxFxNxD = jnp.repeat(batch["latents"], choices, axis=0)
+    return model.tokens(latents_BxFxNxD, words_BxW, word_tags(jnp.ones(len(words_BxW), bool)))
+
+
+def unsupervised_tokens(model: Aloe, batch: Mapping[str, jax.Array], visible_BxFxN: jax.Array) -> jax.Array:
+    """As the supervised ones, with objects hidden and no gradient to the words and CLS (paper §2.1)."""
+    words_BxW = jnp.concatenate([batch["question"], batch["choice"]], axis=1)
+    tags_BxWx2 = word_tags(batch["is_choice"])
+    return model.tokens(batch["latents"], words_BxW, tags_BxWx2, visible_BxFxN, stop_language_gradient=True)
+
+
+def word_tags(is_choice_B: jax.Array) -> jax.Array:
+    """tags_BxWx2 of question and choice words, of multiple-choice or else descriptive questions."""
+    question_Bx2 = jnp.where(is_choice_B[:, None], jnp.array(QUESTION_TAG), jnp.array(CHOICE_TAG))
+    question_BxWx2 = jnp.repeat(question_Bx2[:, None], vocabulary.QUESTION_LENGTH, axis=1)
+    choice_BxWx2 = jnp.broadcast_to(jnp.array(CHOICE_TAG), (len(is_choice_B), vocabulary.CHOICE_LENGTH, 2))
+    return jnp.concatenate([question_BxWx2, choice_BxWx2], axis=1)
+
+
+def folded(key_B: jax.Array, use: int) -> jax.Array:
+    """A key of its own for every use of an example's randomness."""
+    return jax.vmap(jax.random.fold_in, (0, None))(key_B, use)
+
+
+def reordered(key_B: jax.Array, latents_BxFxNxD: jax.Array) -> jax.Array:
+    """Slots in an order drawn for each example, the same in all its frames."""
+    return jax.vmap(lambda key, latents: jax.random.permutation(key, latents, axis=1))(key_B, latents_BxFxNxD)

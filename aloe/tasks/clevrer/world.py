@@ -1,0 +1,298 @@
+"""Writes a CLEVRER world of our own: the official files, from a seed.
+
+    OUT/video_00000-01000/video_00000.mp4             128 frames, 25 a second; 1,000 files a folder
+    OUT/annotation_00000-01000/annotation_00000.json  of the train and validation videos
+    OUT/{train,validation,test}.json                  questions; those of test without programs and answers
+    OUT/world.json                                    the settings, so that two of them never fill one folder
+    OUT/truth/                                        private: what no model may see
+
+In truth/ lie, in the same layout, truth_*.json of every video (collisions after the video, and without each object; see
+scenes.describe), annotation_*.json of the test videos, and test.json with programs and answers.
+
+Train videos are numbered from 0, validation from 10000, test from 15000. A video is a pure function of (seed, number).
+What is asked about it depends on the videos before it in its split too, as answers are balanced; but neither on the
+number of processes nor on how many videos follow.
+"""
+
+import dataclasses
+import functools
+import itertools
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import av
+import jax
+import numpy as np
+from tabulate import tabulate
+from tqdm import tqdm
+
+from aloe.errors import InputError
+from aloe.render import camera, raycast
+from aloe.tasks.clevrer import balance, executor, scenes, templates
+
+START = {"train": 0, "validation": 10_000, "test": 15_000}
+LARGEST = {"train": 10_000, "validation": 5_000, "test": 5_000}
+FOLDER = 1_000
+SMOOTHED = 240  # pictures narrower than this are drawn with four rays a pixel, as if made smaller from larger ones
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes:
+      out: where.
+      videos: per split.
+      kept: videos that were there already.
+      questions: per split and type.
+      answers: how often each answer occurs, per subtype; per type of choices, how often each label.
+      seconds: of processor time per stage, all processes together.
+      elapsed: seconds that passed in all.
+    """
+
+    out: Path
+    videos: dict[str, int]
+    kept: int
+    questions: dict[str, Counter[str]]
+    answers: dict[str, Counter[str]]
+    seconds: dict[str, float]
+    elapsed: float
+
+    def __str__(self) -> str:
+        types = ("descriptive", "explanatory", "predictive", "counterfactual")
+        counts = [
+            (split, videos, *(self.questions[split][kind] for kind in types)) for split, videos in self.videos.items()
+        ]
+        shares = [
+            (kind, total := counter.total(), ", ".join(f"{name} {n / total:.0%}" for name, n in counter.most_common()))
+            for kind, counter in sorted(self.answers.items())
+        ]
+        return "\n\n".join(
+            [
+                tabulate(counts, ("split", "videos", *types)),
+                tabulate(shares, ("answers of", "number", "shares")),
+                tabulate(self.seconds.items(), ("stage", "processor seconds"), floatfmt=".1f"),
+                f"{sum(self.videos.values())} videos, {self.kept} of which were there already, in {self.out}: "
+                f"{self.elapsed:.1f} s",
+            ]
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    out: Path
+    seed: int
+    width: int
+    height: int
+
+    def file(self, kind: str, suffix: str, index: int) -> Path:
+        """Of video `index`; everything that is private to the world lies in truth/."""
+        start = index // FOLDER * FOLDER
+        private = kind == "truth" or (kind == "annotation" and index >= START["test"])
+        root = self.out / "truth" if private else self.out
+        return root / f"{kind}_{start:05d}-{start + FOLDER:05d}" / f"{kind}_{index:05d}{suffix}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    candidates: list[templates.Candidate]
+    seconds: dict[str, float]
+    kept: bool
+
+
+def write(
+    out: Path, videos: int, *, seed: int = 0, width: int = 480, height: int = 320, workers: int | None = None
+) -> Report:
+    """Writes a world, or what is missing of it.
+
+    Args:
+      out: the folder; made if missing. One with other contents, or of another seed or size, is refused.
+      videos: in all: a tenth (one at least) for validation, a tenth for test, the rest for train.
+      seed: of everything.
+      width, height: of the pictures in pixels, both even.
+      workers: processes; by default one for each core.
+
+    Raises:
+      InputError: an argument that makes no sense, or a folder that holds something else.
+    """
+    began = time.perf_counter()
+    _check(videos, seed, width, height, workers)
+    splits = _splits(videos)
+    settings = _Settings(out, seed, width, height)
+    _claim(settings, videos)
+
+    indices = {split: [START[split] + place for place in range(size)] for split, size in splits.items()}
+    records: dict[str, list[dict[str, Any]]] = {}
+    seconds: dict[str, float] = defaultdict(float)
+    kept = 0
+
+    def candidates(made: Iterable[_Made]) -> Iterator[list[templates.Candidate]]:
+        nonlocal kept
+        for video in tqdm(made, total=videos, unit="video", desc=f"CLEVRER world in {out}"):
+            kept += video.kept
+            for stage, spent in video.seconds.items():
+                seconds[stage] += spent
+            yield video.candidates
+
+    # Not forked: JAX's threads would not survive it.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=_start_worker) as pool:
+        try:
+            in_order = candidates(pool.map(functools.partial(_make, settings), itertools.chain(*indices.values())))
+            for split, size in splits.items():
+                chosen = balance.choose(itertools.islice(in_order, size))
+                records[split] = [
+                    {"scene_index": index, "video_filename": f"video_{index:05d}.mp4", "questions": questions}
+                    for index, questions in zip(indices[split], chosen, strict=True)
+                ]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+    _write_json(out / "truth" / "test.json", records["test"])
+    for split in splits:
+        _write_json(out / f"{split}.json", _without_answers(records[split]) if split == "test" else records[split])
+    questions = {split: [question for record in records[split] for question in record["questions"]] for split in splits}
+    return Report(
+        out=out,
+        videos=splits,
+        kept=kept,
+        questions={split: Counter(each["question_type"] for each in questions[split]) for split in splits},
+        answers=_answers(itertools.chain(*questions.values())),
+        seconds=dict(seconds),
+        elapsed=time.perf_counter() - began,
+    )
+
+
+def _check(videos: int, seed: int, width: int, height: int, workers: int | None) -> None:
+    largest = sum(LARGEST.values())
+    if not 3 <= videos <= largest:
+        raise InputError(f"videos={videos}: there must be at least 3, one for each split, and at most {largest}.")
+    if seed < 0:
+        raise InputError(f"seed={seed}: a seed is 0 or more.")
+    if width % 2 or height % 2 or min(width, height) < 16:
+        raise InputError(f"size={width}x{height}: both must be even (the video format needs that), and at least 16.")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers={workers}: at least one process has to do the work.")
+
+
+def _splits(videos: int) -> dict[str, int]:
+    """A tenth each for validation and test, and more of it where train is full."""
+    held_out = max(1, round(videos / 10), -(-(videos - LARGEST["train"]) // 2))
+    return {"train": videos - 2 * held_out, "validation": held_out, "test": held_out}
+
+
+def _claim(settings: _Settings, videos: int) -> None:
+    """Marks the folder as this world's, unless it is something else's."""
+    mark = settings.out / "world.json"
+    wanted = {"task": "clevrer", "seed": settings.seed, "width": settings.width, "height": settings.height}
+    if mark.exists():
+        try:
+            found = json.loads(mark.read_text())
+            more = found.pop("videos")
+        except (ValueError, KeyError, AttributeError) as error:
+            raise InputError(f"{mark}: does not parse ({error}); name another folder, or delete this one.") from error
+        for name, value in wanted.items():
+            if found.get(name) != value:
+                raise InputError(
+                    f"{mark}: this world has {name} {found.get(name)}, not {value}; "
+                    "name another folder, or delete this one."
+                )
+        if more > videos:
+            raise InputError(f"{mark}: this world has {more} videos already, more than {videos}; name another folder.")
+    elif settings.out.exists() and (not settings.out.is_dir() or any(settings.out.iterdir())):
+        raise InputError(
+            f"{settings.out}: holds something that is no world (it has no world.json); name another folder."
+        )
+    _write_json(mark, {**wanted, "videos": videos})
+
+
+def _start_worker() -> None:
+    """One thread a process, as the processes keep all cores busy; and Ctrl-C is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    jax.config.update("jax_platforms", "cpu")
+
+
+def _make(settings: _Settings, index: int) -> _Made:
+    """Writes a video and all about it, unless it is there, and thinks of questions."""
+    seconds = {}
+    clock = time.process_time()
+
+    def lap(stage: str) -> None:
+        nonlocal clock
+        clock, last = time.process_time(), clock
+        seconds[stage] = clock - last
+
+    video = settings.file("video", ".mp4", index)
+    annotation_file, truth_file = (settings.file(kind, ".json", index) for kind in ("annotation", "truth"))
+    kept = video.exists() and annotation_file.exists() and truth_file.exists()
+    if kept:
+        annotation, truth = (json.loads(file.read_text()) for file in (annotation_file, truth_file))
+    else:
+        scene, motion = scenes.sample(settings.seed, index)
+        annotation, truth = scenes.describe(scene, motion, index)
+        lap("simulate")
+        view = camera.clevrer(settings.width, settings.height)
+        samples = 2 if settings.width < SMOOTHED else 1
+        image_FxYxXx3 = np.asarray(raycast.render(scenes.solids(scene, motion), view, samples=samples))
+        lap("render")
+        _write_json(annotation_file, annotation)
+        _write_json(truth_file, truth)
+        _write_whole(video, lambda file: _encode(image_FxYxXx3, file))
+        lap("write")
+    rng = np.random.default_rng((settings.seed, index, 1))
+    candidates = templates.candidates(executor.read(annotation, truth), truth, rng)
+    lap("ask")
+    return _Made(candidates, seconds, kept)
+
+
+def _encode(image_FxYxXx3: np.ndarray, file: Path) -> None:
+    with av.open(str(file), "w", format="mp4") as container:
+        # Fast settings that are hardly lossy: nobody keeps these for long, and a tenth of the time goes here.
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "16"})
+        stream.height, stream.width = image_FxYxXx3.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+        for image_YxXx3 in image_FxYxXx3:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image_YxXx3, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _write_json(file: Path, content: Any) -> None:
+    _write_whole(file, lambda unfinished: unfinished.write_text(json.dumps(content, separators=(",", ":"))))
+
+
+def _write_whole(file: Path, write_to: Callable[[Path], object]) -> None:
+    """Lets `write_to` fill a file beside, and moves it to its place when it is whole."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    try:
+        write_to(unfinished)
+        os.replace(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _without_answers(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def public(entry: dict[str, Any]) -> dict[str, Any]:
+        shown = {key: value for key, value in entry.items() if key not in ("program", "answer")}
+        return shown | {"choices": [public(choice) for choice in entry["choices"]]} if "choices" in entry else shown
+
+    return [record | {"questions": [public(question) for question in record["questions"]]} for record in records]
+
+
+def _answers(questions: Iterable[dict[str, Any]]) -> dict[str, Counter[str]]:
+    answers: dict[str, Counter[str]] = {}
+    for question in questions:
+        counter = answers.setdefault(question.get("question_subtype", question["question_type"]), Counter())
+        counter.update(entry["answer"] for entry in question.get("choices", [question]))
+    return answers

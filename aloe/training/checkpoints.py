@@ -1,0 +1,117 @@
+"""Sharded, asynchronous checkpoints of a replicated state: every host writes its share (Orbax).
+
+Orbax writes each shard of an array once, from its first replica, so a state that is replicated for data parallelism
+would be written by one host alone. `host_share` gives every array a sharding over hosts for the time of the save; no
+bytes travel for it, as each host holds the whole state and only slices. A restore reads whole arrays onto any number of
+hosts.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from aloe.training.state import TrainState
+
+STATE = "state"
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `folder`; a checkpoint is whole or not there."""
+
+    def __init__(self, folder: Path, mesh: Mesh, config: ConfigDict) -> None:
+        """Opens the folder, removing what a crash left half-written.
+
+        Args:
+          folder: made if absent; all hosts must see the same one.
+          mesh: of the run; a restored state is replicated over it.
+          config: `config.training`, for how often to save and how many to keep.
+        """
+        policies = ocp.checkpoint_managers
+        self.mesh = mesh
+        self.manager = ocp.CheckpointManager(
+            folder.absolute(),
+            options=ocp.CheckpointManagerOptions(
+                # Process 0 decides by the clock and tells the others: hosts whose own clocks decide save apart.
+                save_decision_policy=policies.AnySavePolicy(
+                    [
+                        policies.FixedIntervalPolicy(config.checkpoint_every_steps),
+                        policies.ContinuousCheckpointingPolicy(
+                            minimum_interval_secs=int(60 * config.checkpoint_every_minutes)
+                        ),
+                    ]
+                ),
+                preservation_policy=policies.LatestN(config.keep_checkpoints),
+                cleanup_tmp_directories=True,
+            ),
+            item_names=(STATE,),
+        )
+
+    def due(self, step: int) -> bool:
+        """Whether the state after `step` steps should be saved now; the same answer on every host."""
+        return self.manager.should_save(step)
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Begins to save the state after `step` steps, unless it is saved already; returns once it is copied."""
+        if self.manager.latest_step() == step:
+            return
+        shares = jax.tree.map(lambda leaf: host_share(leaf.shape, self.mesh), state)
+        shared = jax.jit(lambda tree: tree, out_shardings=shares)(state)
+        self.manager.save(step, args=ocp.args.Composite(**{STATE: ocp.args.StandardSave(shared)}), force=True)
+
+    def latest(self) -> int | None:
+        """Steps of the latest whole checkpoint, None where there is none."""
+        return self.manager.latest_step()
+
+    def restore(self, abstract: TrainState) -> TrainState:
+        """The latest state, replicated over the mesh. `abstract` tells shapes and dtypes."""
+        replicated = NamedSharding(self.mesh, PartitionSpec())
+        target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated), abstract)
+        args = ocp.args.Composite(**{STATE: ocp.args.StandardRestore(target)})
+        return self.manager.restore(self.latest(), args=args)[STATE]
+
+    def close(self) -> None:
+        """Waits until all saves are whole."""
+        self.manager.wait_until_finished()
+        self.manager.close()
+
+
+def host_share(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
+    """A sharding that splits an array over hosts, as evenly as its axes divide, and replicates it within each host.
+
+    The number of hosts is split into primes, and each prime goes to the largest axis that it divides: [28, 180, 180]
+    over 16 hosts becomes [28, 45, 45] on each. A prime that divides no axis replicates.
+    """
+    hosts = len({device.process_index for device in mesh.devices.flat})
+    primes = prime_factors(hosts)
+    devices = np.array(sorted(mesh.devices.flat, key=lambda device: (device.process_index, device.id)))
+    axis_names = [f"hosts_{place}" for place in range(len(primes))]
+    host_mesh = Mesh(devices.reshape(*primes, -1), (*axis_names, "local"))
+
+    rest = list(shape)
+    split: list[tuple[str, ...]] = [()] * len(shape)
+    for name, prime in zip(axis_names, primes, strict=True):
+        axes = [axis for axis, size in enumerate(rest) if size % prime == 0]
+        if axes:
+            axis = max(axes, key=rest.__getitem__)
+            rest[axis] //= prime
+            split[axis] = (*split[axis], name)
+    return NamedSharding(host_mesh, PartitionSpec(*[names or None for names in split]))
+
+
+def prime_factors(number: int) -> list[int]:
+    """Prime factors in ascending order; none of 1."""
+    for prime in range(2, math.isqrt(number) + 1):
+        if number % prime == 0:
+            return [prime, *prime_factors(number // prime)]
+    return [number] if number > 1 else []
+
+
+def byte_count(tree: Any) -> int:
+    """Bytes of all arrays, or their abstract shapes, in a tree."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,76 @@
+"""What a run would be, without running it: configuration, parameters, memory and batch per device, checkpoint size."""
+
+import jax
+from clu import parameter_overview
+from flax import nnx
+from jax.sharding import AxisType
+from ml_collections import ConfigDict
+
+from aloe import tasks
+from aloe.config import to_json
+from aloe.training.checkpoints import byte_count
+from aloe.training.loop import check_batches
+from aloe.training.optimizer import lamb
+from aloe.training.state import initial_state
+from aloe.training.step import DATA, train_step
+from aloe.training.task import Task
+
+MIB = 2**20
+
+
+def describe(config: ConfigDict, *, hosts: int, devices_per_host: int, memory_per_device: int | None) -> str:
+    """Text for a person to read before a run is started.
+
+    The step is compiled for one CPU device with the batch that one device of the slice would get. Its temporary memory
+    is XLA's own figure for the CPU; the slice's compiler lays things out differently.
+
+    Args:
+      config: resolved.
+      hosts: of the slice.
+      devices_per_host: of the slice.
+      memory_per_device: bytes, None where unknown.
+
+    Raises:
+      InputError: data or batches do not fit the configuration.
+    """
+    task: Task = tasks.part(config.task, "task").make(config)
+    streams, devices = task.streams(), hosts * devices_per_host
+    check_batches(streams, config.batch.accumulation, devices)
+    optimizer = lamb(config.optimizer)
+    state = jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer))
+    temporary = temporary_bytes(task, config, devices)
+    resident = byte_count(state) + byte_count(state.params)
+
+    lines = ["Configuration:", to_json(config), "Parameters:"]
+    lines += [parameter_overview.get_parameter_overview(state.params, include_stats=False), ""]
+    lines += [f"Slice: {hosts} hosts × {devices_per_host} devices = {devices} devices"]
+    lines += ["Batch per device (global):"]
+    lines += [f"  {name:<14}{s.batch_size // devices:>6} ({s.batch_size})" for name, s in streams.items()]
+    lines += [
+        "Memory per device:",
+        f"  state and gradient {resident / MIB:10.1f} MiB",
+        f"  one step's values  {temporary / MIB:10.1f} MiB (XLA's figure for a CPU)",
+        f"  of                 {memory_per_device / MIB:10.1f} MiB" if memory_per_device else "  of an unknown size",
+        f"Checkpoint: {byte_count(state) / MIB:.1f} MiB in all, about {byte_count(state) / hosts / MIB:.1f} MiB a host",
+    ]
+    return "\n".join(lines)
+
+
+def temporary_bytes(task: Task, config: ConfigDict, devices: int) -> int:
+    """Bytes that one device's step needs beside state and batch, by compiling it for one device here."""
+    mesh = jax.make_mesh((1,), (DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:1])
+    optimizer = lamb(config.optimizer)
+    graphdef = nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
+    state = jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer))
+    step = train_step(task, graphdef, optimizer, mesh, seed=0, accumulation=config.batch.accumulation)
+
+    batch = {
+        name: {
+            field: jax.ShapeDtypeStruct((stream.batch_size // devices, *value.shape), value.dtype)
+            for field, value in stream.dataset[0].items()
+        }
+        for name, stream in task.streams().items()
+    }
+    memory = step.lower(state, batch).compile().memory_analysis()
+    assert memory is not None, "XLA tells the memory of a program on a CPU"
+    return memory.temp_size_in_bytes

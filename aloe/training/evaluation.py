@@ -1,0 +1,100 @@
+"""Predictions for a whole split, sharded over devices and hosts, exact at any size, and the table made of them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from flax import nnx
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from aloe import tasks
+from aloe.data.streams import Example, Stream, host_batches
+from aloe.errors import InputError
+from aloe.training import workdir
+from aloe.training.checkpoints import Checkpoints
+from aloe.training.optimizer import lamb
+from aloe.training.state import initial_state
+from aloe.training.step import DATA, data_mesh, predict_step
+from aloe.training.task import Task
+from aloe.training.workdir import write_whole
+
+
+class Evaluator:
+    """Holds the compiled prediction steps of a task, one per group of examples."""
+
+    def __init__(self, task: Task, graphdef: nnx.GraphDef, mesh: Mesh, batch_size: int) -> None:
+        """`batch_size` examples are predicted at once, over all devices (rounded up to what they divide)."""
+        self.task = task
+        self.graphdef = graphdef
+        self.mesh = mesh
+        self.batch_size = -(-batch_size // mesh.size) * mesh.size
+        self.steps: dict[str, Any] = {}
+
+    def predictions(self, params: Any, split: str, *, shuffled: bool = False) -> dict[str, np.ndarray]:
+        """Predictions for every example of a split, in order, by group; the same on every host."""
+        groups = self.task.evaluation(split, shuffled=shuffled)
+        return {name: self.predict_group(params, name, dataset) for name, dataset in groups.items()}
+
+    def predict_group(self, params: Any, group: str, dataset: grain.MapDataset) -> np.ndarray:
+        if group not in self.steps:
+            self.steps[group] = predict_step(self.task, group, self.graphdef, self.mesh)
+        batches = -(-len(dataset) // self.batch_size)
+        # The last example fills the last batch up; its copies are cut off below, and count for nothing.
+        padded = grain.MapDataset.range(batches * self.batch_size).map(lambda i: dataset[min(i, len(dataset) - 1)])
+        stream = Stream(padded, self.batch_size)
+        host, hosts = jax.process_index(), jax.process_count()
+        predictions = [
+            self.steps[group](params, global_batch(batch[group], self.mesh))
+            for batch in host_batches({group: stream}, first_step=0, host=host, hosts=hosts)
+        ]
+        gathered = multihost_utils.process_allgather(predictions, tiled=True)
+        return np.concatenate(gathered)[: len(dataset)]
+
+
+def global_batch(batch: Mapping[str, Example] | Example, mesh: Mesh) -> Any:
+    """This host's rows of a batch as arrays sharded over the mesh, first axis over "data"."""
+    sharding = NamedSharding(mesh, PartitionSpec(DATA))
+    return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)
+
+
+def run(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Prints the table of a split for the latest checkpoint of a run, and writes it into the workdir.
+
+    Args:
+      config: of the run, as its workdir has it, and `split`; the same on every host.
+
+    Returns:
+      `step` of the checkpoint and `scores`.
+
+    Raises:
+      InputError: the workdir has no checkpoint.
+    """
+    resolved = ConfigDict(config)
+    split, folder = resolved.split, Path(resolved.workdir)
+    mesh = data_mesh()
+    task: Task = tasks.part(resolved.task, "task").make(resolved)
+    graphdef = nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
+    checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, resolved.training)
+    step = checkpoints.latest()
+    if step is None:
+        raise InputError(f"{folder}: no checkpoint yet; train first, with python launch/train.py --workdir={folder}.")
+    optimizer = lamb(resolved.optimizer)
+    state = checkpoints.restore(jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer)))
+    checkpoints.close()
+
+    evaluator = Evaluator(task, graphdef, mesh, resolved.batch.evaluation)
+    predictions = evaluator.predictions(state.params, split)
+    table = task.table(split, predictions, evaluator.predictions(state.params, split, shuffled=True))
+    scores = task.scores(split, predictions)
+    if jax.process_index() == 0:
+        title = f"{resolved.task}, {split} split, after {step} steps"
+        print(f"\n{title}\n\n{table}\n", flush=True)
+        write_whole(folder / f"{split}-{step}.json", json.dumps({"step": step, "split": split, **scores}, indent=2))
+        write_whole(folder / f"{split}-{step}.txt", f"{title}\n\n{table}\n")
+    return {"step": step, "scores": scores}

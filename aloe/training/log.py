@@ -1,0 +1,60 @@
+"""What a run writes for people and programs: metrics (JSONL and TensorBoard) and events. Only process 0 writes."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+from aloe.training import workdir
+
+
+class RunLog:
+    """Metrics and events of a run; with `write=False` (all processes but one) every call does nothing."""
+
+    def __init__(self, folder: Path, first_step: int, *, write: bool) -> None:
+        """Opens the logs to go on after `first_step` steps.
+
+        A run that was killed may have logged steps after its last checkpoint; it will take them again. They are dropped
+        here, so that metrics.jsonl has each step once, and TensorBoard is told to purge them.
+        """
+        self.write = write
+        if not write:
+            return
+        metrics = folder / workdir.METRICS
+        if metrics.exists():
+            keep = [line for line in metrics.read_text().splitlines() if step_of(line) <= first_step]
+            workdir.write_whole(metrics, "".join(line + "\n" for line in keep))
+        self.metrics_file = metrics.open("a", buffering=1)
+        self.events_file = (folder / workdir.EVENTS).open("a", buffering=1)
+        self.tensorboard = SummaryWriter(str(folder / workdir.TENSORBOARD), purge_step=first_step + 1)
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Records scalars after `step` steps."""
+        if not self.write:
+            return
+        self.metrics_file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self.tensorboard.add_scalar(name, value, step)
+        self.tensorboard.flush()
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Appends an event with the time (seconds since 1970) at which it happened."""
+        if self.write:
+            self.events_file.write(json.dumps({"event": kind, "time": time.time(), **fields}) + "\n")
+
+    def close(self) -> None:
+        if self.write:
+            self.tensorboard.close()
+            self.metrics_file.close()
+            self.events_file.close()
+
+
+def step_of(line: str) -> float:
+    """The step of a line of metrics.jsonl; infinity for a line that a crash cut short."""
+    try:
+        return json.loads(line)["step"]
+    except json.JSONDecodeError:
+        return float("inf")

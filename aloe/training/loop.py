@@ -1,0 +1,184 @@
+"""The training loop. `run` is what every host of a slice runs, and what one process runs by itself."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from clu import profiler
+from flax import nnx
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from aloe import tasks
+from aloe.data.streams import Stream, host_batches
+from aloe.errors import InputError
+from aloe.training import workdir
+from aloe.training.checkpoints import Checkpoints
+from aloe.training.evaluation import Evaluator, global_batch
+from aloe.training.log import RunLog
+from aloe.training.optimizer import lamb, learning_rate
+from aloe.training.progress import Progress
+from aloe.training.state import TrainState, initial_state
+from aloe.training.step import data_mesh, train_step
+from aloe.training.task import Parts, Task
+
+
+class NonFiniteError(FloatingPointError):
+    """A part of the loss, or the gradient, is NaN or infinite."""
+
+
+def run(
+    config: Mapping[str, Any], *, stop: Callable[[int], bool] = multihost_utils.reached_preemption_sync_point
+) -> dict[str, Any]:
+    """Trains from the latest checkpoint of the workdir, or from the start, until the configured number of steps.
+
+    Args:
+      config: a resolved configuration as plain data; the same on every host.
+      stop: asked after every step, with the number of steps taken; true, on all hosts at once, to save and leave.
+
+    Returns:
+      `step`, the steps taken in all; `stopped`, whether it left early; `scores`, of the validation split at the end.
+
+    Raises:
+      InputError: something given is wrong; nothing has been compiled.
+      NonFiniteError: the loss or its gradient is not finite; the last good checkpoint stands.
+    """
+    resolved = ConfigDict(config)
+    if jax.process_index() == 0:
+        workdir.claim(resolved)
+    return train(tasks.part(resolved.task, "task").make(resolved), resolved, stop)
+
+
+def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[str, Any]:
+    """`run` for a task that is made already, in a workdir that is claimed."""
+    main = jax.process_index() == 0
+    folder = Path(config.workdir)
+    mesh = data_mesh()
+    streams = task.streams()
+    check_batches(streams, config.batch.accumulation, mesh.size)
+
+    optimizer = lamb(config.optimizer)
+    model = nnx.eval_shape(lambda: task.model(nnx.Rngs(config.seed)))
+    graphdef = nnx.split(model, nnx.Param)[0]
+    checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, config.training)
+    state = restored_or_initial(task, optimizer, checkpoints, mesh, config.seed)
+    first = int(state.step)
+
+    step_fn = train_step(task, graphdef, optimizer, mesh, seed=config.seed, accumulation=config.batch.accumulation)
+    evaluator = Evaluator(task, graphdef, mesh, config.batch.evaluation)
+    batches = host_batches(streams, first_step=first, host=jax.process_index(), hosts=jax.process_count())
+    log = RunLog(folder, first, write=main)
+    progress = Progress(
+        task.loss_weights,
+        first_step=first,
+        last_step=config.training.steps,
+        examples_per_step=sum(stream.batch_size for stream in streams.values()),
+        show=main,
+    )
+    log.event("start", step=first, hosts=jax.process_count(), devices=mesh.size)
+    profile = profile_steps(config.profile)
+    rates = learning_rate(config.optimizer)
+
+    done, stopped = first, False
+    unread: list[tuple[int, Parts]] = []
+
+    def read() -> None:
+        """Fetches the metrics of the steps dispatched so far, and stops the run where one is not finite."""
+        for step, parts in unread:
+            parts = jax.device_get(parts)
+            check_finite(step, parts, checkpoints.latest())
+            progress.add(parts)
+        unread.clear()
+
+    def evaluate() -> dict[str, float]:
+        scores = task.scores("validation", evaluator.predictions(state.params, "validation"))
+        log.metrics(done, {f"validation/{name}": value for name, value in scores.items()})
+        log.event("evaluation", step=done, **scores)
+        progress.show_scores(done, scores)
+        return scores
+
+    try:
+        while done < config.training.steps and not stopped:
+            if done == profile.start:
+                profiler.start(str(folder / workdir.TENSORBOARD))
+            state, parts = step_fn(state, global_batch(next(batches), mesh))
+            # Step n runs while the metrics of step n − 1 are fetched: the loop never waits for the device it feeds.
+            read()
+            done += 1
+            unread.append((done, parts))
+            if done == profile.stop:
+                read()
+                profiler.stop()
+            stopped = stop(done)
+            if done % config.training.log_every == 0 or done == config.training.steps:
+                read()
+                log.metrics(done, progress.report(done) | {"learning_rate": float(rates(done))})
+            if checkpoints.due(done) or stopped or done == config.training.steps:
+                read()  # what is saved must be known to be finite
+                started = time.monotonic()
+                checkpoints.save(done, state)
+                log.event("save", step=done, blocked_seconds=time.monotonic() - started)
+            if done % config.training.evaluate_every == 0 and done < config.training.steps and not stopped:
+                evaluate()
+        scores = {} if stopped else evaluate()
+        log.event("stop" if stopped else "end", step=done)
+    except BaseException as error:
+        log.event("error", step=done, error=f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        checkpoints.close()
+        log.close()
+    return {"step": done, "stopped": stopped, "scores": scores}
+
+
+def check_batches(streams: Mapping[str, Stream], accumulation: int, devices: int) -> None:
+    """Raises InputError unless every stream's batch divides by devices and microbatches."""
+    for name, stream in streams.items():
+        if stream.batch_size % (devices * accumulation):
+            raise InputError(
+                f"config.batch.{name} = {stream.batch_size} does not divide by {devices} devices × "
+                f"config.batch.accumulation = {accumulation}; the nearest that do are "
+                f"{max(stream.batch_size // (devices * accumulation), 1) * devices * accumulation} and "
+                f"{(stream.batch_size // (devices * accumulation) + 1) * devices * accumulation}."
+            )
+
+
+def restored_or_initial(
+    task: Task, optimizer: Any, checkpoints: Checkpoints, mesh: jax.sharding.Mesh, seed: int
+) -> TrainState:
+    """The latest checkpoint's state, or a fresh one; replicated over the mesh."""
+
+    def fresh() -> TrainState:
+        return initial_state(task.model(nnx.Rngs(seed)), optimizer)
+
+    if checkpoints.latest() is not None:
+        return checkpoints.restore(jax.eval_shape(fresh))
+    return jax.jit(fresh, out_shardings=NamedSharding(mesh, PartitionSpec()))()
+
+
+def check_finite(step: int, parts: Parts, last_saved: int | None) -> None:
+    """Raises NonFiniteError that names the step and the parts, unless all are finite."""
+    broken = [name for name, part in parts.items() if not math.isfinite(part.total)]
+    if broken:
+        kept = "no checkpoint was saved yet" if last_saved is None else f"the checkpoint of step {last_saved} stands"
+        raise NonFiniteError(
+            f"step {step}: {', '.join(broken)} not finite; {kept}. Lower optimizer.learning_rate, or set "
+            "model.dtype=float32, and start again from there."
+        )
+
+
+def profile_steps(text: str) -> range:
+    """`100:105` as the steps to trace; nothing for an empty text.
+
+    Raises:
+      InputError: the text is not two ascending numbers.
+    """
+    first, _, last = (text or "-1:-1").partition(":")
+    try:
+        return range(int(first), int(last))
+    except ValueError:
+        raise InputError(f"--profile={text}: takes FIRST:LAST, such as 100:105.") from None

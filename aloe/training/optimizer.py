@@ -1,0 +1,56 @@
+"""LAMB (You et al., 2020) with the paper's schedule, over parameters whose layers are stacked."""
+
+from typing import Any
+
+import jax
+import optax
+from ml_collections import ConfigDict
+
+from aloe.model.parameters import is_stacked, is_vector
+
+
+def learning_rate(config: ConfigDict) -> optax.Schedule:
+    """Linear warm-up from 0, then linear decay that reaches the final rate at `decay_steps` (table (a) of A.3)."""
+    return optax.join_schedules(
+        [
+            optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps),
+            optax.linear_schedule(
+                config.learning_rate, config.final_learning_rate, config.decay_steps - config.warmup_steps
+            ),
+        ],
+        [config.warmup_steps],
+    )
+
+
+def lamb(config: ConfigDict) -> optax.GradientTransformation:
+    """LAMB from `config.optimizer`. The trust ratio is taken per layer, also where layers are stacked in one array."""
+    return optax.chain(
+        optax.scale_by_adam(config.b1, config.b2, config.epsilon),
+        optax.add_decayed_weights(config.weight_decay, mask=scaled),
+        optax.masked(trust_ratio_per_layer(), scaled),
+        optax.scale_by_learning_rate(learning_rate(config)),
+    )
+
+
+def scaled(params: Any) -> Any:
+    """True for the leaves that decay and take a trust ratio.
+
+    LayerNorm scales and offsets, biases, CLS and the mask token do neither: the usual practice (the paper is silent).
+    """
+    return jax.tree.map_with_path(lambda path, _: not is_vector(path), params)
+
+
+def trust_ratio_per_layer() -> optax.GradientTransformation:
+    """`optax.scale_by_trust_ratio`, mapped over the leading axis of the leaves that stack layers."""
+    whole = optax.scale_by_trust_ratio()
+
+    def rescale(path: jax.tree_util.KeyPath, update: jax.Array, param: jax.Array) -> jax.Array:
+        def one(update: jax.Array, param: jax.Array) -> jax.Array:
+            return whole.update(update, whole.init(param), param)[0]
+
+        return (jax.vmap(one) if is_stacked(path) else one)(update, param)
+
+    def update(updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        return jax.tree.map_with_path(rescale, updates, params), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

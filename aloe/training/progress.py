@@ -1,0 +1,58 @@
+"""What a person sees of a run while it goes on: losses, speed and time left."""
+
+import datetime
+import time
+from collections.abc import Mapping
+
+from aloe.training.task import Parts
+
+
+class Progress:
+    """Gathers the parts of the steps since the last report, and prints a line a report."""
+
+    def __init__(
+        self,
+        loss_weights: Mapping[str, float],
+        *,
+        first_step: int,
+        last_step: int,
+        examples_per_step: int,
+        show: bool,
+    ) -> None:
+        self.loss_weights = loss_weights
+        self.last_step = last_step
+        self.examples_per_step = examples_per_step
+        self.show = show
+        self.reported_step = first_step
+        self.reported_time = time.monotonic()
+        self.parts: Parts = {}
+
+    def add(self, parts: Parts) -> None:
+        """Takes the parts of one more step, already on the host."""
+        self.parts = {name: self.parts[name].merge(part) if self.parts else part for name, part in parts.items()}
+
+    def report(self, step: int) -> dict[str, float]:
+        """Means since the last report, with steps and examples per second; prints them as one line."""
+        means = {name: float(part.total / part.count) for name, part in self.parts.items()}
+        loss = sum(weight * means[name] for name, weight in self.loss_weights.items())
+        values = {"loss": loss} | {name: means.pop(name) for name in self.loss_weights} | means
+        now = time.monotonic()
+        steps_per_second = (step - self.reported_step) / (now - self.reported_time)
+        speed = {
+            "steps_per_second": steps_per_second,
+            "examples_per_second": steps_per_second * self.examples_per_step,
+        }
+        left = datetime.timedelta(seconds=round((self.last_step - step) / steps_per_second))
+        losses = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        self.say(f"step {step}/{self.last_step}  {losses}  {speed['examples_per_second']:.0f} examples/s  {left} left")
+        self.parts, self.reported_step, self.reported_time = {}, step, now
+        return values | speed
+
+    def show_scores(self, step: int, scores: Mapping[str, float]) -> None:
+        """Prints the scores of an evaluation, and leaves its time out of the speed."""
+        self.say(f"step {step}/{self.last_step}  validation  " + "  ".join(f"{n} {v:.1f} %" for n, v in scores.items()))
+        self.reported_time = time.monotonic()
+
+    def say(self, line: str) -> None:
+        if self.show:
+            print(line, flush=True)

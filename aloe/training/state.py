@@ -1,0 +1,27 @@
+"""What a training run carries from step to step."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Parameters, optimizer state and the number of steps taken. Replicated on every device."""
+
+    params: Any
+    opt_state: Any
+    step: jax.Array
+
+
+def initial_state(model: nnx.Module, optimizer: optax.GradientTransformation) -> TrainState:
+    params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
+    return TrainState(params=params, opt_state=optimizer.init(params), step=jnp.zeros((), jnp.int32))
+
+
+def parameter_count(params: Any) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,0 +1,66 @@
+"""The folder of one run: its configuration, checkpoints, metrics and events. One folder, one configuration."""
+
+import json
+import os
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from aloe.config import flatten, to_json
+from aloe.errors import InputError
+
+CONFIG = "config.json"
+CHECKPOINTS = "checkpoints"
+METRICS = "metrics.jsonl"
+EVENTS = "events.jsonl"
+TENSORBOARD = "tensorboard"
+
+# Where things lie may change between restarts; what is computed may not.
+MOVABLE = {"workdir", "data.root", "data.latents", "profile"}
+
+
+def claim(config: ConfigDict) -> Path:
+    """Makes `config.workdir` the folder of this configuration, or finds that it is so already.
+
+    Raises:
+      InputError: the folder holds a run of another configuration, or its config.json does not parse.
+    """
+    folder = Path(config.workdir)
+    path = folder / CONFIG
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, to_json(config))
+        return folder
+    saved, wanted = dict(flatten(read(folder))), dict(flatten(config))
+    changed = sorted(name for name in saved.keys() | wanted.keys() if saved.get(name) != wanted.get(name))
+    differences = [
+        f"{name} is {saved.get(name)!r} there and {wanted.get(name)!r} here" for name in changed if name not in MOVABLE
+    ]
+    if differences:
+        raise InputError(
+            f"{path}: the folder holds a run of another configuration: {'; '.join(differences)}. "
+            "Name another --workdir, or take the run's own settings."
+        )
+    return folder
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that nobody ever finds half of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def read(folder: Path) -> ConfigDict:
+    """The configuration of the run in a folder.
+
+    Raises:
+      InputError: there is no run, or its config.json does not parse.
+    """
+    path = folder / CONFIG
+    try:
+        return ConfigDict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, so {folder} holds no run; name the --workdir of one.") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON ({error}); restore the file, or name another --workdir.") from None

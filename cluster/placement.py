@@ -1,0 +1,102 @@
+"""Taking a whole slice of the cluster for a run, and saying what there is when there is none."""
+
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+import ray
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+
+from cluster.errors import ClusterError
+from cluster.slices import Slice
+
+# Ray gives these labels to every node that is a TPU host.
+_KIND, _NAME, _WORKER = "ray.io/tpu-pod-type", "ray.io/tpu-slice-name", "ray.io/tpu-worker-id"
+
+_TRY_S = 2.0  # a free slice is placed in a tenth of this
+_SAY_EVERY_S = 5.0
+
+
+@contextlib.contextmanager
+def reserved(slice: Slice, wait_s: float, pause: Callable[[], None]) -> Iterator[PlacementGroup]:
+    """Context manager: a placement group whose bundle i is the host with TPU_WORKER_ID i; given back at the end.
+
+    Ray places all of a group or nothing, so that two runs cannot each get a part of a slice. (Its
+    `slice_placement_group` does the same, but starts a process to learn the slice's name, and refuses single hosts.)
+
+    Args:
+      slice: which slice.
+      wait_s: how long to wait for one that is busy.
+      pause: called between looks; what it raises ends the waiting.
+
+    Raises:
+      ClusterError: the cluster has no such slice, at once; or all of them stayed busy.
+    """
+    began = time.monotonic()
+    said = -_SAY_EVERY_S
+    group = None
+    while group is None:
+        for name in _whole_slices(slice):
+            group = _try(slice, name)
+            if group is not None:
+                break
+        else:
+            waited = time.monotonic() - began
+            if waited > wait_s:
+                raise ClusterError(f"every {slice.name} of the cluster has been busy for {waited:.0f} s.")
+            if waited - said > _SAY_EVERY_S:
+                print(f"waiting for a free {slice.name} ({waited:.0f} s)", flush=True)
+                said = waited
+            pause()
+    try:
+        yield group
+    finally:
+        remove_placement_group(group)
+
+
+def _whole_slices(slice: Slice) -> list[str]:
+    """Names of those slices of the kind whose hosts have all joined; there is at least one."""
+    names = [
+        name for (kind, name), hosts in _hosts_by_slice().items() if kind == slice.name and len(hosts) == slice.hosts
+    ]
+    if not names:
+        raise ClusterError(
+            f"the cluster has no whole {slice}. It has {_inventory()}. "
+            "Ask for a slice that is there, or see that all hosts of this one have joined."
+        )
+    return names
+
+
+def _try(slice: Slice, name: str) -> PlacementGroup | None:
+    group = placement_group(
+        [{"CPU": 1, "TPU": slice.generation.chips_per_host}] * slice.hosts,
+        bundle_label_selector=[{_NAME: name, _WORKER: str(rank)} for rank in range(slice.hosts)],
+    )
+    placed = False
+    try:
+        placed = group.wait(_TRY_S)
+    finally:
+        if not placed:
+            remove_placement_group(group)
+    return group if placed else None
+
+
+def _hosts_by_slice() -> dict[tuple[str, str], set[int]]:
+    """For every slice, by kind and name, the worker ids of the hosts that are there."""
+    hosts: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for node in ray.nodes():
+        labels = node["Labels"]
+        if node["Alive"] and {_KIND, _NAME, _WORKER} <= labels.keys():
+            hosts[labels[_KIND], labels[_NAME]].add(int(labels[_WORKER]))
+    return hosts
+
+
+def _inventory() -> str:
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    chips = sum(node["Resources"].get("TPU", 0) for node in nodes)
+    slices = [
+        f"a {kind} called {name} with {'hosts' if len(hosts) > 1 else 'host'} {', '.join(map(str, sorted(hosts)))}"
+        for (kind, name), hosts in sorted(_hosts_by_slice().items())
+    ]
+    return f"{len(nodes)} nodes with {chips:.0f} TPU chips: {'; '.join(slices) or 'no slice'}"

@@ -1,0 +1,30 @@
+"""Scores the latest checkpoint of a run on a whole split, beside its controls.
+
+python launch/evaluate.py --task=clevrer --workdir=runs/clevrer-paper-s0 --local
+"""
+
+from pathlib import Path
+
+from aloe.training import evaluation, workdir
+from launch.flags import Parser, resolve_run, run
+from launch.machines import add_machines, run_on_slice
+
+
+def main() -> int:
+    parser = Parser(__doc__)
+    parser.add_run()
+    add_machines(parser)
+    parser.add_argument("--split", default="validation", choices=("train", "validation"))
+    flags = parser.parse()
+    asked = resolve_run(flags)
+    config = workdir.read(Path(asked.workdir))
+    config.workdir, config.data = asked.workdir, config.data | {"root": asked.data.root}
+    config.split = flags.split
+    if not flags.local:
+        return run_on_slice(flags, evaluation.run, config)
+    evaluation.run(config.to_dict())
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

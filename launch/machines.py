@@ -1,0 +1,65 @@
+"""Where a program runs: on a slice through Ray, or in this process; the same function and configuration either way."""
+
+import argparse
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from cluster import emulated, gang, slices
+from launch.flags import Parser
+
+
+def add_machines(parser: Parser) -> None:
+    """Flags that choose the machines."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--hosts", type=int, default=1, help="run on the smallest slice with so many hosts (4: v2-32)")
+    where.add_argument("--slice", help="run on this slice, such as v2-32")
+    parser.add_argument("--local", action="store_true", help="run in this process, on its devices, without Ray")
+
+
+def slice_of(flags: argparse.Namespace) -> slices.Slice:
+    """The slice that the flags name."""
+    return slices.slice_named(flags.slice) if flags.slice else slices.slice_for_hosts(flags.hosts)
+
+
+def run_on_slice(flags: argparse.Namespace, program: Callable[..., Any], config: ConfigDict) -> int:
+    """Runs `program(config)` on every host of the slice that the flags name.
+
+    The cluster is the one that a submitted job belongs to, or that runs on this machine; where there is none, a slice
+    is emulated on this machine's CPU for the time of the run.
+
+    Returns:
+      The exit status.
+    """
+    wanted = slice_of(flags)
+    entry = f"{program.__module__}:{program.__qualname__}"
+    if gang.connect():
+        return gang.run(entry, config.to_dict(), wanted).exit_status
+    print(f"No Ray cluster is running here: emulating {wanted} on this machine's CPU.", flush=True)
+    with emulated.EmulatedSlice(wanted, port=None) as here:
+        gang.connect(here.address)
+        return gang.run(entry, config.to_dict(), wanted).exit_status
+
+
+class StopOnSignal:
+    """Makes the first Ctrl-C or SIGTERM a request to stop after the current step; a second one ends the process.
+
+    The training loop calls it after every step; `exit_status` is that of the process, 0 if no signal came.
+    """
+
+    def __init__(self) -> None:
+        self.exit_status = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.receive)
+
+    def __call__(self, step: int) -> bool:
+        return self.exit_status != 0
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        self.exit_status = 128 + number
+        print("\nStopping after this step; a checkpoint is saved first. Again, to end at once.", flush=True)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)

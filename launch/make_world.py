@@ -1,0 +1,38 @@
+"""Writes a small data set of our own in a task's official format, from a seed.
+
+    python launch/make_world.py --task=clevrer --videos=600 --size=96x64
+
+Videos that are there already, of the same seed and size, are kept; so it can be stopped and run again.
+"""
+
+from pathlib import Path
+
+from aloe import tasks
+from aloe.errors import InputError
+from launch import flags
+
+
+def main() -> None:
+    parser = flags.Parser(__doc__)
+    parser.add_task()
+    parser.add_argument("--videos", type=int, required=True, help="how many in all, over the splits")
+    parser.add_argument("--out", type=Path, help="folder to write to; else data/TASK")
+    parser.add_argument("--seed", type=int, default=0, help="other seeds make other worlds")
+    parser.add_argument("--size", default="480x320", help="WIDTHxHEIGHT of the pictures, in pixels")
+    parser.add_argument("--workers", type=int, help="processes; else one for each core")
+    given = parser.parse()
+    world = tasks.part(given.task, "world")
+    width, height = _size(given.size)
+    out = given.out or Path("data") / given.task
+    print(world.write(out, given.videos, seed=given.seed, width=width, height=height, workers=given.workers))
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise InputError(f"--size={text}: write it as WIDTHxHEIGHT, such as 480x320.")
+    return int(width), int(height)
+
+
+if __name__ == "__main__":
+    flags.run(main)

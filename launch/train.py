@@ -1,0 +1,52 @@
+"""Trains a task on a slice, or in this process.
+
+    ray job submit -- python launch/train.py --task=clevrer --hosts=4     as a job of a Ray cluster
+    python launch/train.py --task=clevrer --hosts=4                       finds a cluster, or emulates a slice here
+    python launch/train.py --task=clevrer --local                         in this process, without Ray
+
+A run goes on from the last checkpoint of its workdir. Ctrl-C, and `ray job stop`, save a checkpoint first; Ctrl-C on a
+submitted job only detaches from its output.
+"""
+
+import jax
+
+from aloe import tasks
+from aloe.training import dry_run, loop, workdir
+from launch.flags import Parser, resolve_run, run
+from launch.machines import StopOnSignal, add_machines, run_on_slice, slice_of
+
+
+def main() -> int:
+    parser = Parser(__doc__)
+    parser.add_run()
+    add_machines(parser)
+    parser.add_argument("--dry_run", action="store_true", help="print what the run would be, and stop")
+    parser.add_argument("--profile", default="", metavar="FIRST:LAST", help="steps to trace, such as 100:105")
+    flags = parser.parse()
+    config = resolve_run(flags)
+    config.profile = flags.profile
+    loop.profile_steps(config.profile)
+    if flags.dry_run:
+        if flags.local:
+            hosts, devices_per_host, memory = 1, jax.local_device_count(), None
+        else:
+            wanted = slice_of(flags)
+            hosts, devices_per_host = wanted.hosts, wanted.generation.devices_per_host
+            memory = wanted.generation.memory_per_device
+        print(
+            dry_run.describe(config, hosts=hosts, devices_per_host=devices_per_host, memory_per_device=memory),
+            flush=True,
+        )
+        return 0
+    # Whatever is wrong with the data or the workdir is said here, before any host is asked for.
+    tasks.part(config.task, "task").make(config).streams()
+    print(f"Workdir: {workdir.claim(config)}", flush=True)
+    if not flags.local:
+        return run_on_slice(flags, loop.run, config)
+    stop = StopOnSignal()
+    loop.run(config.to_dict(), stop=stop)
+    return stop.exit_status
+
+
+if __name__ == "__main__":
+    run(main)

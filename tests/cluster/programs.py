@@ -1,0 +1,73 @@
+"""Programs that the tests run on the hosts of an emulated slice."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from cluster.errors import ClusterError
+
+
+def describe(config):
+    """Prints a line on every host; returns what rank 0 got, and the sum over all devices of their process's rank."""
+    print(f"this is rank {jax.process_index()} of {jax.process_count()}")
+    return {
+        "config": config,
+        "worker_ids": _gather(int(os.environ["TPU_WORKER_ID"])),
+        "devices": [jax.local_device_count(), jax.device_count()],
+        "sum": _sum_over_devices(jax.process_index()),
+        "megascale": [name for name in os.environ if name.startswith("MEGASCALE_")],
+        "extra": os.environ.get("EXTRA"),
+    }
+
+
+def fail(config):
+    """Rank config["rank"] fails at its third step, while the others hang in a collective with it."""
+    for step in range(3):
+        if step == 2 and jax.process_index() == config["rank"]:
+            if config["how"] == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if config["how"] == "message":
+                raise ClusterError("the third step is missing")
+            raise ValueError("the third step is bad")
+        _sum_over_devices(1)
+
+
+def refuse(config):
+    """All ranks refuse."""
+    raise ClusterError(f"field {config['field']}: not good")
+
+
+def train_until_stopped(config):
+    """Steps until it is asked to stop; then every host writes down its step, slowly as saving is, and leaves."""
+    folder = Path(config["folder"])
+    for step in range(10**6):
+        _sum_over_devices(1)
+        if multihost_utils.reached_preemption_sync_point(step):
+            time.sleep(config["saving_s"])
+            (folder / f"saved{jax.process_index()}").write_text(str(step))
+            return step
+        if step == 3:
+            (folder / f"training{jax.process_index()}").touch()
+    raise AssertionError("nobody stopped it")
+
+
+def _sum_over_devices(value):
+    """Every device of this process brings `value`; returns the sum over the devices of all processes."""
+    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    add = jax.shard_map(
+        lambda x: jax.lax.psum(x.sum(), "data"), mesh=mesh, in_specs=PartitionSpec("data"), out_specs=PartitionSpec()
+    )
+    local = np.full((jax.local_device_count(),), value, np.float32)
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    return float(jax.jit(add)(jax.make_array_from_process_local_data(sharding, local)))
+
+
+def _gather(value):
+    return np.asarray(multihost_utils.process_allgather(jnp.asarray(value))).reshape(-1).tolist()

@@ -1,0 +1,6 @@
+"""Eight fake devices for every test: small programs, compiled for the CPU."""
+
+import jax
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 8)

@@ -1,0 +1,194 @@
+import concurrent.futures
+import multiprocessing
+import pickle
+
+import numpy as np
+import pytest
+import tensorstore
+
+from aloe.data import latents
+from aloe.errors import InputError
+
+ENCODER = {"name": "test", "version": 3}
+
+
+def draw(count, seed=0, shape=(6, 4, 5)):
+    return np.random.default_rng(seed).standard_normal((count, *shape)).astype(np.float32)
+
+
+def shards(path):
+    return [file for file in (path / "c").rglob("*") if file.is_file()]
+
+
+def make(path, scene_indices, shape=(6, 4, 5)):
+    frames, slots, size = shape
+    return latents.create(path, scene_indices, frames, slots, size, ENCODER)
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    """Four videos a file."""
+    monkeypatch.setattr(latents, "SHARD_BYTES", 4 * 4 * 6 * 4 * 5)
+
+
+def test_what_is_written_is_read_by_scene_index(tmp_path, small_shards):
+    scene_indices = [30, 2, 17, 4, 999, 0, 8, 11, 12, 13]
+    latents_VxFxNxD = draw(10)
+    store = make(tmp_path / "store", scene_indices)
+    assert store.videos_per_shard == 4
+    store.write(scene_indices[::-1], latents_VxFxNxD[::-1])
+    for opened in (store, latents.open(tmp_path / "store", ENCODER), latents.open(tmp_path / "store", cache_bytes=0)):
+        assert opened.shape == (10, 6, 4, 5)
+        assert opened.encoder == ENCODER
+        assert opened.scene_indices.tolist() == scene_indices
+        for index, expected in zip(scene_indices, latents_VxFxNxD, strict=True):
+            read = opened.read(index)
+            assert read.dtype == np.float32
+            np.testing.assert_array_equal(read, expected)
+    assert len(shards(tmp_path / "store")) == 3
+
+
+def test_what_has_not_been_written_is_absent(tmp_path, small_shards):
+    store = make(tmp_path / "store", range(100, 110))
+    assert store.missing().tolist() == list(range(100, 110))
+    store.write([101, 105], draw(2))
+    absent = [100, 102, 103, 104, 106, 107, 108, 109]
+    assert store.missing().tolist() == absent
+    reopened = latents.open(tmp_path / "store")
+    assert reopened.missing().tolist() == absent
+    with pytest.raises(InputError, match=r"store: video 104 has no latents yet.*launch/encode.py"):
+        reopened.read(104)
+    store.write([104, 100], draw(2, seed=1))  # into files that exist, and between what is in them
+    again = latents.open(tmp_path / "store")
+    assert again.missing().tolist() == [102, 103, 106, 107, 108, 109]
+    np.testing.assert_array_equal(again.read(104), draw(2, seed=1)[0])
+    np.testing.assert_array_equal(again.read(105), draw(2)[1])
+
+
+def test_absent_videos_are_nan_in_the_array(tmp_path):
+    make(tmp_path / "store", range(3)).write([1], draw(1))
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{tmp_path}/store/"}}
+    array = tensorstore.open(spec).result().read().result()
+    assert np.isnan(array).all(axis=(1, 2, 3)).tolist() == [True, False, True]
+
+
+def file_traffic():
+    """Bytes and calls of reading files, by tensorstore's own count in this process."""
+    figures = tensorstore.experimental_collect_matching_metrics("/tensorstore/kvstore/file/", include_zero_metrics=True)
+    value = {figure["name"].removeprefix("/tensorstore/kvstore/file/"): figure["values"][0] for figure in figures}
+    return value["bytes_read"]["value"], value["batch_read"]["value"]
+
+
+def test_a_video_is_one_read(tmp_path):
+    store = make(tmp_path / "store", range(32), shape=(128, 8, 16))
+    store.write(range(32), draw(32, shape=(128, 8, 16)))
+    store = latents.open(tmp_path / "store")
+    store.read(0)  # with it comes the index of the file
+    bytes_before, reads_before = file_traffic()
+    store.read(20)
+    bytes_after, reads_after = file_traffic()
+    assert bytes_after - bytes_before == 128 * 8 * 16 * 4 + 4  # and a checksum
+    assert reads_after - reads_before == 1
+    store.read(20)
+    assert file_traffic() == (bytes_after, reads_after)  # kept in memory
+
+
+def test_without_a_cache_nothing_is_kept(tmp_path):
+    store = make(tmp_path / "store", range(4), shape=(128, 8, 16))
+    store.write(range(4), draw(4, shape=(128, 8, 16)))
+    store = latents.open(tmp_path / "store", cache_bytes=0)
+    store.read(1)
+    before, _ = file_traffic()
+    store.read(1)
+    assert file_traffic()[0] - before >= 128 * 8 * 16 * 4
+
+
+def test_it_travels_to_threads_and_to_another_process(tmp_path):
+    latents_VxFxNxD = draw(8)
+    store = make(tmp_path / "store", range(8))
+    store.write(range(8), latents_VxFxNxD)
+    assert len(pickle.dumps(store)) < 1000
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        np.testing.assert_array_equal(list(pool.map(latents.open(tmp_path / "store").read, range(8))), latents_VxFxNxD)
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as processes:
+        np.testing.assert_array_equal(list(processes.map(store.read, range(8))), latents_VxFxNxD)
+
+
+def test_a_store_of_another_encoder_is_refused(tmp_path):
+    make(tmp_path / "store", range(3))
+    with pytest.raises(InputError, match=r"store: .*'version': 3.*not by .*'version': 4.*another folder"):
+        latents.open(tmp_path / "store", ENCODER | {"version": 4})
+
+
+def test_there_is_no_store(tmp_path):
+    with pytest.raises(InputError, match=r"nothing: there is no latents store here.*launch/encode.py"):
+        latents.open(tmp_path / "nothing")
+
+
+def test_a_store_is_not_written_over(tmp_path):
+    make(tmp_path / "store", range(3)).write([1], draw(1))
+    with pytest.raises(InputError, match="a latents store already"):
+        make(tmp_path / "store", range(3))
+    assert latents.open(tmp_path / "store").missing().tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("scene_indices", [[], [1, 2, 1]])
+def test_each_video_has_one_row(scene_indices, tmp_path):
+    with pytest.raises(InputError, match="each video has one row"):
+        make(tmp_path / "store", scene_indices)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"zarr_format": 3}'])
+def test_a_damaged_description(content, tmp_path):
+    make(tmp_path / "store", range(3))
+    (tmp_path / "store" / "zarr.json").write_text(content)
+    with pytest.raises(InputError, match="store: the latents store cannot be opened"):
+        latents.open(tmp_path / "store")
+
+
+def test_another_zarr_array(tmp_path):
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{tmp_path}/other/"}}
+    tensorstore.open(spec, create=True, dtype="float32", shape=[2, 6, 4, 5]).result()
+    with pytest.raises(InputError, match="other: a zarr array, but not a latents store"):
+        latents.open(tmp_path / "other")
+
+
+def test_damaged_latents_are_noticed(tmp_path):
+    store = make(tmp_path / "store", range(3), shape=(128, 8, 16))
+    store.write(range(3), draw(3, shape=(128, 8, 16)))
+    (shard,) = shards(tmp_path / "store")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    store = latents.open(tmp_path / "store")
+    store.read(0)
+    with pytest.raises(InputError, match=r"the latents of video 1 are damaged.*encode anew"):
+        store.read(1)
+
+
+def test_a_video_of_another_split(tmp_path):
+    store = make(tmp_path / "store", range(10, 13))
+    for call in (lambda: store.read(2), lambda: store.write([2], draw(1))):
+        with pytest.raises(InputError, match="video 2 is none of the 3 videos of this store, 10 to 12"):
+            call()
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 4), (5, 4, 5), (4, 6, 5)])
+def test_latents_of_another_shape(shape, tmp_path):
+    store = make(tmp_path / "store", range(3))
+    with pytest.raises(InputError) as raised:
+        store.write([0, 1], draw(2, shape=shape))
+    assert str((2, *shape)) in str(raised.value)
+    assert "(2, 6, 4, 5)" in str(raised.value)
+    assert len(store.missing()) == 3
+
+
+def test_latents_that_are_not_finite(tmp_path):
+    store = make(tmp_path / "store", range(3))
+    latents_VxFxNxD = draw(2)
+    latents_VxFxNxD[1, 2, 3, 4] = np.inf
+    with pytest.raises(InputError, match="the latents of video 2 are not finite"):
+        store.write([1, 2], latents_VxFxNxD)
+    assert len(store.missing()) == 3

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from aloe.data import latents
+from aloe.errors import InputError
+from aloe.perception.fill import fill
+
+SHAPE = (6, 4, 5)
+
+
+def latents_of(scene_index):
+    return np.random.default_rng(scene_index).standard_normal(SHAPE).astype(np.float32)
+
+
+class Encoder:
+    """Encodes by drawing from the scene index; videos in `broken` are broken, and it crashes at `crash`."""
+
+    frames, slots, size = SHAPE
+
+    def __init__(self, version=1, broken=(), crash=None):
+        self.description = {"name": "drawn", "version": version}
+        self.broken, self.crash = broken, crash
+        self.encoded = []
+
+    def encode(self, scene_indices):
+        for index in scene_indices:
+            if index == self.crash:
+                raise KeyboardInterrupt
+            self.encoded.append(index)
+            yield InputError(f"video {index} is broken") if index in self.broken else latents_of(index)
+
+    def remarks(self):
+        return []
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    """Four videos a file."""
+    monkeypatch.setattr(latents, "SHARD_BYTES", 4 * 4 * 6 * 4 * 5)
+
+
+INDICES = [7, 3, *range(100, 110)]
+
+
+def assert_holds(path, scene_indices):
+    store = latents.open(path)
+    assert sorted(set(INDICES) - set(store.missing().tolist())) == sorted(scene_indices)
+    for index in scene_indices:
+        np.testing.assert_array_equal(store.read(index), latents_of(index))
+
+
+def test_every_video_is_encoded_once_and_stored_under_its_index(tmp_path):
+    encoder = Encoder()
+    assert not fill(tmp_path / "store", INDICES, encoder)
+    assert encoder.encoded == INDICES
+    assert_holds(tmp_path / "store", INDICES)
+    again = Encoder()
+    fill(tmp_path / "store", INDICES, again)
+    assert again.encoded == []
+
+
+def test_after_an_interruption_only_what_is_absent_is_encoded(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fill(tmp_path / "store", INDICES, Encoder(crash=INDICES[6]))
+    assert_holds(tmp_path / "store", INDICES[:4])
+    rest = Encoder()
+    fill(tmp_path / "store", INDICES, rest)
+    assert rest.encoded == INDICES[4:]
+    assert_holds(tmp_path / "store", INDICES)
+
+
+def test_broken_videos_stay_absent_are_named_and_tried_again(tmp_path):
+    skipped = fill(tmp_path / "store", INDICES, Encoder(broken=(3, 109)), limit=0.2)
+    assert list(skipped.problems) == [3, 109]
+    assert_holds(tmp_path / "store", set(INDICES) - {3, 109})
+    mended = Encoder()
+    assert not fill(tmp_path / "store", INDICES, mended)
+    assert mended.encoded == [3, 109]
+    assert_holds(tmp_path / "store", INDICES)
+
+
+def test_too_many_broken_videos_stop_it(tmp_path):
+    with pytest.raises(InputError, match=r"3 of 12 .*at most 2 may be.*(\n.*)*video 101 is broken"):
+        fill(tmp_path / "store", INDICES, Encoder(broken=(3, 7, 101, 109)), limit=0.2)
+
+
+def test_a_store_of_another_encoder_or_for_other_videos_is_refused(tmp_path):
+    fill(tmp_path / "store", INDICES, Encoder(), limit=1)
+    refused = Encoder(version=2)
+    with pytest.raises(InputError, match=r"'version': 1.*not by.*'version': 2"):
+        fill(tmp_path / "store", INDICES, refused)
+    with pytest.raises(InputError, match=r"for 12 videos, and .* 11"):
+        fill(tmp_path / "store", INDICES[1:], Encoder())
+    assert refused.encoded == []
+    assert_holds(tmp_path / "store", INDICES)
+
+
+def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="no latents store here"):
+        fill(tmp_path, INDICES, Encoder())
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -1,0 +1,125 @@
+"""A run ends, resumes, stops and fails as it should; a task small enough to run it many times over."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from aloe import config
+from aloe.errors import InputError
+from aloe.training import workdir
+from aloe.training.checkpoints import Checkpoints
+from aloe.training.loop import NonFiniteError, check_batches, train
+from aloe.training.optimizer import lamb
+from aloe.training.state import initial_state
+from aloe.training.step import data_mesh
+from tests.training.toy import Toy
+
+OVERRIDES = {"optimizer.warmup_steps": "2", "optimizer.decay_steps": "12", "optimizer.learning_rate": "0.2"}
+
+
+def never(step):
+    return False
+
+
+def settings(folder, **training):
+    resolved = config.resolve("clevrer", "quickstart", OVERRIDES)
+    resolved.workdir = str(folder)
+    resolved.training.update(
+        steps=12, log_every=3, evaluate_every=6, checkpoint_every_steps=4, checkpoint_every_minutes=60.0
+    )
+    resolved.training.update(training)
+    resolved.batch.evaluation = 8
+    workdir.claim(resolved)
+    return resolved
+
+
+def final_state(resolved):
+    checkpoints = Checkpoints(resolved_folder(resolved) / workdir.CHECKPOINTS, data_mesh(), resolved.training)
+    abstract = jax.eval_shape(lambda: initial_state(Toy().model(nnx.Rngs(0)), lamb(resolved.optimizer)))
+    state = jax.device_get(checkpoints.restore(abstract))
+    checkpoints.close()
+    return state
+
+
+def resolved_folder(resolved):
+    return workdir.Path(resolved.workdir)
+
+
+def lines(resolved, name):
+    return [json.loads(line) for line in (resolved_folder(resolved) / name).read_text().splitlines()]
+
+
+def assert_equal(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    resolved = settings(tmp_path_factory.mktemp("uninterrupted"))
+    result = train(Toy(noise=0.1), resolved, never)
+    return resolved, result
+
+
+def test_a_run_takes_its_steps_and_logs_them(uninterrupted):
+    resolved, result = uninterrupted
+    assert (result["step"], result["stopped"]) == (12, False)
+    assert set(result["scores"]) == {"mean"}
+    metrics = lines(resolved, workdir.METRICS)
+    assert [line["step"] for line in metrics if "loss" in line] == [3, 6, 9, 12]
+    assert [line["step"] for line in metrics if "validation/mean" in line] == [6, 12]
+    losses = [line["loss"] for line in metrics if "loss" in line]
+    assert losses[-1] < losses[0]
+    events = [event["event"] for event in lines(resolved, workdir.EVENTS)]
+    assert events[0] == "start"
+    assert events[-1] == "end"
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 7])
+def test_a_stopped_run_resumes_to_the_same_bits(uninterrupted, tmp_path, stop_at):
+    resolved = settings(tmp_path)
+    result = train(Toy(noise=0.1), resolved, lambda step: step == stop_at)
+    assert (result["step"], result["stopped"]) == (stop_at, True)
+    train(Toy(noise=0.1), resolved, never)
+    assert_equal(final_state(resolved), final_state(uninterrupted[0]))
+    steps = [line["step"] for line in lines(resolved, workdir.METRICS) if "loss" in line]
+    assert len(steps) == len(set(steps))
+
+
+def test_a_crashed_run_resumes_from_its_last_checkpoint_to_the_same_bits(uninterrupted, tmp_path):
+    resolved = settings(tmp_path)
+
+    def crash(step):
+        if step == 7:
+            raise ConnectionError("the machine is gone")
+        return False
+
+    with pytest.raises(ConnectionError):
+        train(Toy(noise=0.1), resolved, crash)
+    assert lines(resolved, workdir.EVENTS)[-1]["error"] == "ConnectionError: the machine is gone"
+    train(Toy(noise=0.1), resolved, never)
+    assert [event["step"] for event in lines(resolved, workdir.EVENTS) if event["event"] == "start"] == [0, 4]
+    assert_equal(final_state(resolved), final_state(uninterrupted[0]))
+
+
+def test_a_run_that_is_finished_only_evaluates(uninterrupted):
+    resolved, result = uninterrupted
+    again = train(Toy(noise=0.1), resolved, never)
+    assert again == result
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(tmp_path):
+    resolved = settings(tmp_path, checkpoint_every_steps=2)
+    with pytest.raises(NonFiniteError, match=r"step 6: gradient_norm, second not finite; the checkpoint of step 4"):
+        train(Toy(broken_from=5), resolved, never)
+    state = final_state(resolved)
+    assert int(state.step) == 4
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+    assert "step 6" in lines(resolved, workdir.EVENTS)[-1]["error"]
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_refused_with_all_numbers():
+    with pytest.raises(InputError, match=r"config.batch.a = 16 does not divide by 6 devices × .* = 2; .* 12 and 24"):
+        check_batches(Toy().streams(), accumulation=2, devices=6)
