@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from aloe.render import camera, discs, raycast
-from aloe.tasks.clevrer.executor import COLORS, MATERIALS, SHAPES
+from aloe.tasks.clevrer.annotations import COLORS, MATERIALS, SHAPES
 
 SEEN = 128  # frames of the video
 FRAMES = 175  # 7 s at 25 frames a second; the rest is what happens next
@@ -146,7 +146,10 @@ def _aim(
     """
     frame = int(rng.integers(SEEN + 6, FRAMES) if late else rng.integers(15, SEEN - 5))
     if rng.random() < 0.9:
-        target_2 = motion.location_FxOx2[frame, rng.integers(len(scene.attributes))]
+        # What moves is the better target: its meeting would not be the same without what set it in motion.
+        moving = np.flatnonzero(np.linalg.norm(motion.velocity_FxOx2[frame], axis=-1) > SLOWEST_HIT)
+        any_of = moving if moving.size and rng.random() < 0.75 else np.arange(len(scene.attributes))
+        target_2 = motion.location_FxOx2[frame, rng.choice(any_of)]
         contact = 2 * PHYSICS.radius
     else:
         target_2, contact = _place(rng), 0.0
