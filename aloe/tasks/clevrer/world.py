@@ -32,9 +32,9 @@ import av
 import jax
 import numpy as np
 from tabulate import tabulate
-from tqdm import tqdm
 
 from aloe.errors import InputError
+from aloe.progress_bar import progress_bar
 from aloe.render import camera, raycast
 from aloe.tasks.clevrer import balance, executor, question_writer, scenes
 
@@ -148,7 +148,7 @@ def write(
     spawn = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=_start_worker) as pool,
-        tqdm(total=videos, unit="video", desc=f"CLEVRER world in {out}") as bar,
+        progress_bar(total=videos, unit="video", desc=f"CLEVRER world in {out}") as bar,
     ):
         try:
             in_order = candidates(pool.map(functools.partial(_make, settings), itertools.chain(*indices.values())))
