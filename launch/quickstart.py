@@ -41,9 +41,8 @@ def main() -> int:
         for command in commands:
             print(f"$ {command}", flush=True)
             path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-            status = subprocess.run(
-                shlex.split(command), cwd=ROOT, env=os.environ | environment | {"PATH": path}
-            ).returncode
+            variables = os.environ | environment | {"PATH": path}
+            status = subprocess.run(shlex.split(command), cwd=ROOT, env=variables).returncode
             if status:
                 print(f"The stage {name!r} failed: what it says stands above. The same command goes on from here.")
                 sys.exit(status)
