@@ -6,8 +6,9 @@
     OUT/world.json                                    the settings, so that two of them never fill one folder
     OUT/truth/                                        private: what no model may see
 
-In truth/ lie, in the same layout, truth_*.json of every video (collisions after the video, and without each object; see
-scenes.describe), annotation_*.json of the test videos, and test.json with programs and answers.
+In truth/ lie, in the same layout, truth_*.json of every video (collisions after the video, and without each object;
+see scenes.describe), hidden_annotation_*.json of the test videos, and hidden_test.json with programs and answers: names that
+no reader of the official files takes for its own.
 
 Train videos are numbered from 0, validation from 10000, test from 15000. A video is a pure function of (seed, number).
 What is asked about it depends on the videos before it in its split too, as answers are balanced; but neither on the
@@ -97,8 +98,9 @@ class _Settings:
     def file(self, kind: str, suffix: str, index: int) -> Path:
         """Of video `index`; everything that is private to the world lies in truth/."""
         start = index // FOLDER * FOLDER
-        private = kind == "truth" or (kind == "annotation" and index >= START["test"])
-        root = self.out / "truth" if private else self.out
+        if kind == "annotation" and index >= START["test"]:
+            kind = "hidden_annotation"
+        root = self.out if kind in ("video", "annotation") else self.out / "truth"
         return root / f"{kind}_{start:05d}-{start + FOLDER:05d}" / f"{kind}_{index:05d}{suffix}"
 
 
@@ -162,7 +164,7 @@ def write(
             pool.shutdown(cancel_futures=True)
             raise
 
-    _write_json(out / "truth" / "test.json", records["test"])
+    _write_json(out / "truth" / "hidden_test.json", records["test"])
     for split in splits:
         _write_json(out / f"{split}.json", _without_answers(records[split]) if split == "test" else records[split])
     asked = {split: [question for record in records[split] for question in record["questions"]] for split in splits}

@@ -6,7 +6,7 @@ import pytest
 
 from aloe.errors import InputError
 from aloe.render import camera, raycast
-from aloe.tasks.clevrer import executor, scenes, world
+from aloe.tasks.clevrer import check, executor, files, scenes, world
 
 SIZE = {"width": 48, "height": 32}
 
@@ -49,8 +49,8 @@ def test_the_official_layout(written):
         "annotation_00000-01000/annotation_00000.json",
         "annotation_00000-01000/annotation_00001.json",
         "annotation_10000-11000/annotation_10000.json",
-        "truth/test.json",
-        "truth/annotation_15000-16000/annotation_15000.json",
+        "truth/hidden_test.json",
+        "truth/hidden_annotation_15000-16000/hidden_annotation_15000.json",
         "truth/truth_00000-01000/truth_00000.json",
         "truth/truth_00000-01000/truth_00001.json",
         "truth/truth_10000-11000/truth_10000.json",
@@ -92,7 +92,7 @@ def test_an_annotation_has_the_official_fields(written):
 
 def test_the_test_split_gives_nothing_away(written):
     out = written[0] / "1"
-    public, private = load(out / "test.json"), load(out / "truth" / "test.json")
+    public, private = load(out / "test.json"), load(out / "truth" / "hidden_test.json")
 
     def keys(value):
         if isinstance(value, dict):
@@ -110,13 +110,13 @@ def test_the_test_split_gives_nothing_away(written):
 
 def test_answers_follow_from_the_files(written):
     out = written[0] / "1"
-    sources = {"train": out, "validation": out, "test": out / "truth"}
-    for split, source in sources.items():
-        for record in load(source / f"{split}.json"):
+    hidden = {"train": (out, ""), "validation": (out, ""), "test": (out / "truth", "hidden_")}
+    for split, (source, prefix) in hidden.items():
+        for record in load(source / f"{prefix}{split}.json"):
             index = record["scene_index"]
             folder = f"{index // 1000 * 1000:05d}-{index // 1000 * 1000 + 1000:05d}"
             scene = executor.read(
-                load(source / f"annotation_{folder}" / f"annotation_{index:05d}.json"),
+                load(source / f"{prefix}annotation_{folder}" / f"{prefix}annotation_{index:05d}.json"),
                 load(out / "truth" / f"truth_{folder}" / f"truth_{index:05d}.json"),
             )
             for question in record["questions"]:
@@ -124,6 +124,15 @@ def test_answers_follow_from_the_files(written):
                     assert executor.answer(question["program"], scene) == question["answer"]
                 for choice in question.get("choices", []):
                     assert executor.judge(choice["program"], question["program"], scene) == choice["answer"]
+
+
+def test_the_readers_of_the_official_files_take_the_world_as_it_is(written):
+    out = written[0] / "1"
+    findings = check.check(out, decode=True)
+    assert not findings.problems
+    assert [findings.counts[split]["videos"] for split in files.SPLITS] == [2, 1, 1]
+    assert sorted(files.find_annotations(out)) == [0, 1, 10_000]
+    assert all(question.answer is None for video in files.read_questions(out, "test") for question in video.questions)
 
 
 def test_a_video_shows_the_scene(written):
