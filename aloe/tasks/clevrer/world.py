@@ -7,8 +7,8 @@
     OUT/truth/                                        private: what no model may see
 
 In truth/ lie, in the same layout, truth_*.json of every video (collisions after the video, and without each object;
-see scenes.describe), hidden_annotation_*.json of the test videos, and hidden_test.json with programs and answers: names that
-no reader of the official files takes for its own.
+see scenes.describe), hidden_annotation_*.json of the test videos, and hidden_test.json with programs and answers: names
+that no reader of the official files takes for its own.
 
 Train videos are numbered from 0, validation from 10000, test from 15000. A video is a pure function of (seed, number).
 What is asked about it depends on the videos before it in its split too, as answers are balanced; but neither on the
