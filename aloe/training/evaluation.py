@@ -54,7 +54,7 @@ class Evaluator:
             for batch in host_batches({group: stream}, first_step=0, host=host, hosts=hosts)
         ]
         gathered = multihost_utils.process_allgather(predictions, tiled=True)
-        return np.concatenate(gathered)[: len(dataset)]
+        return np.concatenate(gathered)[: len(dataset)] if gathered else np.empty(0)
 
 
 def global_batch(batch: Mapping[str, Example] | Example, mesh: Mesh) -> Any:

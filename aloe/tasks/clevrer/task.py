@@ -161,13 +161,15 @@ class Clevrer:
 
 
 def check_shape(store: latents.LatentsStore, model: ConfigDict) -> None:
-    """Raises InputError unless the store's latents are those that the model takes."""
+    """Raises InputError unless the store's latents are those that the model takes, and enough of them."""
     wanted, found = (FRAMES, model.slots, model.latent), store.shape[1:]
     if found != wanted:
         raise InputError(
             f"{store.path}: latents of shape {found} (frames, slots, size), and the model takes {wanted}; encode the "
             "videos anew (python launch/encode.py), or set config.model.slots and config.model.latent."
         )
+    if model.frames > FRAMES:
+        raise InputError(f"config.model.frames = {model.frames}: a video has {FRAMES} frames; take as many or fewer.")
 
 
 def with_latents(videos: list[VideoQuestions], store: latents.LatentsStore) -> list[VideoQuestions]:

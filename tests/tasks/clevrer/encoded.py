@@ -11,7 +11,11 @@ from aloe.tasks.clevrer import files
 from aloe.tasks.clevrer.oracle import Encoder
 from tests.tasks.clevrer.writer import descriptive, entry, multiple_choice, write_annotation, write_json
 
-TYPES = ("explanatory", "predictive", "counterfactual")
+CHOICE = {
+    "explanatory": "What is responsible for the collision?",
+    "predictive": "What will happen next?",
+    "counterfactual": "What will happen without the cube?",
+}
 DESCRIPTIVE = {
     "How many objects are moving?": ("count", ("0", "1", "2", "3")),
     "What is the color of the first object that enters the scene?": ("query_color", ("red", "blue", "gray")),
@@ -39,9 +43,9 @@ def questions(scene_index):
         descriptive(number, text, subtype, answers[scene_index % len(answers)])
         for number, (text, (subtype, answers)) in enumerate(DESCRIPTIVE.items())
     ]
-    for number, kind in enumerate(TYPES):
+    for number, (kind, text) in enumerate(CHOICE.items()):
         labels = [(scene_index >> choice + number) % 2 == 0 for choice in range(1 + (scene_index + number) % 4)]
-        asked.append(multiple_choice(len(DESCRIPTIVE) + number, kind, labels))
+        asked.append(multiple_choice(len(DESCRIPTIVE) + number, kind, labels, text))
     return asked
 
 
