@@ -39,7 +39,7 @@ def assert_same(actual, expected, within=2e-6):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"scan": False}, {"remat": True, "train": True}, {"scan": False, "remat": True, "train": True}], ids=str
+    "changes", [{"scan": False}, {"remat": True}, {"scan": False, "remat": True, "train": True}], ids=str
 )
 def test_scan_and_remat_change_nothing(changes):
     expected = outputs_and_gradients(train=changes.get("train", False))
