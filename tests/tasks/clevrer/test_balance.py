@@ -2,7 +2,7 @@ import itertools
 from collections import Counter
 
 from aloe.tasks.clevrer import balance, templates
-from aloe.tasks.clevrer.questions import Candidate, Tally
+from aloe.tasks.clevrer.question_writer import Candidate, Tally
 
 
 def exist(text, answer):
