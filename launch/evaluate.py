@@ -5,9 +5,10 @@ python launch/evaluate.py --task=clevrer --workdir=runs/clevrer-paper-s0 --local
 
 from pathlib import Path
 
+from aloe.config import flatten
 from aloe.training import evaluation, workdir
 from launch.flags import Parser, resolve_run, run
-from launch.machines import add_machines, run_on_slice
+from launch.machines import add_machines, is_local, run_on_slice
 
 
 def main() -> int:
@@ -18,9 +19,14 @@ def main() -> int:
     flags = parser.parse()
     asked = resolve_run(flags)
     config = workdir.read(Path(asked.workdir))
-    config.workdir, config.data = asked.workdir, config.data | {"root": asked.data.root}
+    config.workdir = asked.workdir
+    if flags.data_given:
+        config.data.root = asked.data.root
+    for path in flags.overrides:
+        config.update_from_flattened_dict({path: dict(flatten(asked))[path]})
+    workdir.refuse_another(config)
     config.split = flags.split
-    if not flags.local:
+    if not is_local(flags):
         return run_on_slice(flags, evaluation.run, config)
     evaluation.run(config.to_dict())
     return 0

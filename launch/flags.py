@@ -15,6 +15,14 @@ from aloe.errors import InputError
 from cluster.errors import ClusterError
 
 OVERRIDE = "--config."
+# Fields that a flag sets.
+FLAGS = {
+    "task": "--task",
+    "variant": "--variant",
+    "workdir": "--workdir",
+    "data.root": "--data",
+    "profile": "--profile",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,6 +67,7 @@ class Parser(argparse.ArgumentParser):
             else:
                 self.error(f"unknown flag {text.partition('=')[0]}{self.hint(text)}")
         if hasattr(flags, "data"):
+            flags.data_given = flags.data is not None
             flags.data = Path(flags.data or Path("data") / flags.task)
         return flags
 
@@ -72,8 +81,12 @@ def resolve_run(flags: argparse.Namespace) -> ConfigDict:
     """The configuration of a run, with its folders absolute: hosts work in folders of their own.
 
     Raises:
-      InputError: the task, the variant, a field or a value is not known.
+      InputError: the task, the variant, a field or a value is not known, or a field has a flag of its own.
     """
+    for path in flags.overrides.keys() & FLAGS.keys():
+        raise InputError(
+            f"{OVERRIDE}{path}={flags.overrides[path]}: give {FLAGS[path]}={flags.overrides[path]} instead."
+        )
     config = resolve(flags.task, flags.variant, flags.overrides)
     folder = Path(flags.workdir or Path("runs") / f"{config.task}-{config.variant}-s{config.seed}")
     config.workdir = str(folder.absolute())

@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from aloe.errors import InputError
 from cluster import emulated, gang, slices
 from launch.flags import Parser
 
@@ -23,6 +24,18 @@ def add_machines(parser: Parser) -> None:
 def slice_of(flags: argparse.Namespace) -> slices.Slice:
     """The slice that the flags name."""
     return slices.slice_named(flags.slice) if flags.slice else slices.slice_for_hosts(flags.hosts)
+
+
+def is_local(flags: argparse.Namespace) -> bool:
+    """Whether to run in this process.
+
+    Raises:
+      InputError: the flags ask for a slice as well.
+    """
+    asked = f"--slice={flags.slice}" if flags.slice else f"--hosts={flags.hosts}" if flags.hosts != 1 else ""
+    if flags.local and asked:
+        raise InputError(f"--local runs in this one process, so it does not go with {asked}; leave one of them out.")
+    return flags.local
 
 
 def run_on_slice(flags: argparse.Namespace, program: Callable[..., Any], config: ConfigDict) -> int:

@@ -13,7 +13,7 @@ import jax
 from aloe import tasks
 from aloe.training import dry_run, loop, workdir
 from launch.flags import Parser, resolve_run, run
-from launch.machines import StopOnSignal, add_machines, run_on_slice, slice_of
+from launch.machines import StopOnSignal, add_machines, is_local, run_on_slice, slice_of
 
 
 def main() -> int:
@@ -26,8 +26,9 @@ def main() -> int:
     config = resolve_run(flags)
     config.profile = flags.profile
     loop.profile_steps(config.profile)
+    loop.check_settings(config)
     if flags.dry_run:
-        if flags.local:
+        if is_local(flags):
             hosts, devices_per_host, memory = 1, jax.local_device_count(), None
         else:
             wanted = slice_of(flags)
@@ -40,8 +41,9 @@ def main() -> int:
         return 0
     # Whatever is wrong with the data or the workdir is said here, before any host is asked for.
     tasks.part(config.task, "task").make(config).streams()
-    print(f"Workdir: {workdir.claim(config)}", flush=True)
-    if not flags.local:
+    workdir.refuse_another(config)
+    print(f"Workdir: {config.workdir}", flush=True)
+    if not is_local(flags):
         return run_on_slice(flags, loop.run, config)
     stop = StopOnSignal()
     loop.run(config.to_dict(), stop=stop)

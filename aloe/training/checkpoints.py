@@ -24,13 +24,14 @@ STATE = "state"
 class Checkpoints:
     """The checkpoints of one run, in `folder`; a checkpoint is whole or not there."""
 
-    def __init__(self, folder: Path, mesh: Mesh, config: ConfigDict) -> None:
+    def __init__(self, folder: Path, mesh: Mesh, config: ConfigDict, *, read_only: bool = False) -> None:
         """Opens the folder, removing what a crash left half-written.
 
         Args:
           folder: made if absent; all hosts must see the same one.
           mesh: of the run; a restored state is replicated over it.
           config: `config.training`, for how often to save and how many to keep.
+          read_only: whether to leave the folder as it is: a run may be saving into it.
         """
         policies = ocp.checkpoint_managers
         self.mesh = mesh
@@ -47,7 +48,8 @@ class Checkpoints:
                     ]
                 ),
                 preservation_policy=policies.LatestN(config.keep_checkpoints),
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=not read_only,
+                create=not read_only,
             ),
             item_names=(STATE,),
         )
@@ -61,7 +63,7 @@ class Checkpoints:
         if self.manager.latest_step() == step:
             return
         shares = jax.tree.map(lambda leaf: host_share(leaf.shape, self.mesh), state)
-        shared = jax.jit(lambda tree: tree, out_shardings=shares)(state)
+        shared = jax.jit(unchanged, out_shardings=shares)(state)
         self.manager.save(step, args=ocp.args.Composite(**{STATE: ocp.args.StandardSave(shared)}), force=True)
 
     def latest(self) -> int | None:
@@ -79,6 +81,11 @@ class Checkpoints:
         """Waits until all saves are whole."""
         self.manager.wait_until_finished()
         self.manager.close()
+
+
+def unchanged(tree: Any) -> Any:
+    """A function of the module, so that the program that moves a state into its shares is compiled once."""
+    return tree
 
 
 def host_share(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:

@@ -80,7 +80,7 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     mesh = data_mesh()
     task: Task = tasks.part(resolved.task, "task").make(resolved)
     graphdef = nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
-    checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, resolved.training)
+    checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, resolved.training, read_only=True)
     step = checkpoints.latest()
     if step is None:
         raise InputError(f"{folder}: no checkpoint yet; train first, with python launch/train.py --workdir={folder}.")

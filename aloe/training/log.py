@@ -21,19 +21,25 @@ class RunLog:
         here, so that metrics.jsonl has each step once, and TensorBoard is told to purge them.
         """
         self.write = write
+        self.recorded: set[tuple[int, str]] = set()
         if not write:
             return
         metrics = folder / workdir.METRICS
         if metrics.exists():
             keep = [line for line in metrics.read_text().splitlines() if step_of(line) <= first_step]
             workdir.write_whole(metrics, "".join(line + "\n" for line in keep))
+            # A finished run that is started again scores its last step once more.
+            self.recorded = {
+                (first_step, name) for line in keep if step_of(line) == first_step for name in json.loads(line)
+            }
         self.metrics_file = metrics.open("a", buffering=1)
         self.events_file = (folder / workdir.EVENTS).open("a", buffering=1)
         self.tensorboard = SummaryWriter(str(folder / workdir.TENSORBOARD), purge_step=first_step + 1)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Records scalars after `step` steps."""
-        if not self.write:
+        """Records scalars after `step` steps, those that are not recorded yet."""
+        values = {name: value for name, value in values.items() if (step, name) not in self.recorded}
+        if not self.write or not values:
             return
         self.metrics_file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():

@@ -1,6 +1,7 @@
 """The training loop. `run` is what every host of a slice runs, and what one process runs by itself."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -48,19 +49,20 @@ def run(
       NonFiniteError: the loss or its gradient is not finite; the last good checkpoint stands.
     """
     resolved = ConfigDict(config)
+    check_settings(resolved)
+    task: Task = tasks.part(resolved.task, "task").make(resolved)
+    check_batches(task.streams(), resolved.batch.accumulation, jax.device_count())
     if jax.process_index() == 0:
         workdir.claim(resolved)
-    return train(tasks.part(resolved.task, "task").make(resolved), resolved, stop)
+    return train(task, resolved, stop)
 
 
 def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[str, Any]:
-    """`run` for a task that is made already, in a workdir that is claimed."""
+    """`run` for a task that is made already, with settings that are checked, in a workdir that is claimed."""
     main = jax.process_index() == 0
     folder = Path(config.workdir)
     mesh = data_mesh()
     streams = task.streams()
-    check_batches(streams, config.batch.accumulation, mesh.size)
-
     optimizer = lamb(config.optimizer)
     model = nnx.eval_shape(lambda: task.model(nnx.Rngs(config.seed)))
     graphdef = nnx.split(model, nnx.Param)[0]
@@ -83,7 +85,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     profile = profile_steps(config.profile)
     rates = learning_rate(config.optimizer)
 
-    done, stopped = first, False
+    done, stopped, tracing = first, False, False
     unread: list[tuple[int, Parts]] = []
 
     def read() -> None:
@@ -95,24 +97,27 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
         unread.clear()
 
     def evaluate() -> dict[str, float]:
+        started = time.monotonic()
         scores = task.scores("validation", evaluator.predictions(state.params, "validation"))
         log.metrics(done, {f"validation/{name}": value for name, value in scores.items()})
         log.event("evaluation", step=done, **scores)
-        progress.show_scores(done, scores)
+        progress.show_scores(done, scores, time.monotonic() - started)
         return scores
 
     try:
         while done < config.training.steps and not stopped:
-            if done == profile.start:
+            if done in profile and not tracing:
                 profiler.start(str(folder / workdir.TENSORBOARD))
+                tracing = True
             state, parts = step_fn(state, global_batch(next(batches), mesh))
             # Step n runs while the metrics of step n − 1 are fetched: the loop never waits for the device it feeds.
             read()
             done += 1
             unread.append((done, parts))
-            if done == profile.stop:
+            if tracing and done == profile.stop:
                 read()
                 profiler.stop()
+                tracing = False
             stopped = stop(done)
             if done % config.training.log_every == 0 or done == config.training.steps:
                 read()
@@ -130,20 +135,30 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
         log.event("error", step=done, error=f"{type(error).__name__}: {error}")
         raise
     finally:
+        if tracing:
+            profiler.stop()
         checkpoints.close()
         log.close()
     return {"step": done, "stopped": stopped, "scores": scores}
 
 
+def check_settings(config: ConfigDict) -> None:
+    """Raises InputError unless batches and intervals are at least 1."""
+    for group in ("batch", "training"):
+        for name, value in config[group].items():
+            if isinstance(value, int) and value < 1:
+                raise InputError(f"config.{group}.{name} = {value}: give a number of at least 1.")
+
+
 def check_batches(streams: Mapping[str, Stream], accumulation: int, devices: int) -> None:
     """Raises InputError unless every stream's batch divides by devices and microbatches."""
     for name, stream in streams.items():
-        if stream.batch_size % (devices * accumulation):
+        least = devices * accumulation
+        below = stream.batch_size // least * least
+        if stream.batch_size != below:
             raise InputError(
                 f"config.batch.{name} = {stream.batch_size} does not divide by {devices} devices × "
-                f"config.batch.accumulation = {accumulation}; the nearest that do are "
-                f"{max(stream.batch_size // (devices * accumulation), 1) * devices * accumulation} and "
-                f"{(stream.batch_size // (devices * accumulation) + 1) * devices * accumulation}."
+                f"config.batch.accumulation = {accumulation}; give {f'{below} or ' if below else ''}{below + least}."
             )
 
 
@@ -177,8 +192,9 @@ def profile_steps(text: str) -> range:
     Raises:
       InputError: the text is not two ascending numbers.
     """
-    first, _, last = (text or "-1:-1").partition(":")
-    try:
-        return range(int(first), int(last))
-    except ValueError:
-        raise InputError(f"--profile={text}: takes FIRST:LAST, such as 100:105.") from None
+    if not text:
+        return range(0)
+    numbers = re.fullmatch(r"(\d+):(\d+)", text)
+    if not numbers or int(numbers[1]) >= int(numbers[2]):
+        raise InputError(f"--profile={text}: takes FIRST:LAST with FIRST before LAST, such as 100:105.")
+    return range(int(numbers[1]), int(numbers[2]))

@@ -48,10 +48,10 @@ class Progress:
         self.parts, self.reported_step, self.reported_time = {}, step, now
         return values | speed
 
-    def show_scores(self, step: int, scores: Mapping[str, float]) -> None:
-        """Prints the scores of an evaluation, and leaves its time out of the speed."""
+    def show_scores(self, step: int, scores: Mapping[str, float], seconds: float) -> None:
+        """Prints the scores of an evaluation, and leaves the time that it took out of the speed."""
         self.say(f"step {step}/{self.last_step}  validation  " + "  ".join(f"{n} {v:.1f} %" for n, v in scores.items()))
-        self.reported_time = time.monotonic()
+        self.reported_time += seconds
 
     def say(self, line: str) -> None:
         if self.show:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
+import numpy as np
 import optax
 from clu import metrics
 from flax import nnx
@@ -22,8 +24,13 @@ DATA = "data"
 
 
 def data_mesh() -> Mesh:
-    """All devices of all hosts on the one axis "data"."""
-    return jax.make_mesh((jax.device_count(),), (DATA,), axis_types=(AxisType.Auto,))
+    """All devices of all hosts on the one axis "data", host by host.
+
+    `jax.make_mesh` may order devices for the sake of the network: on a v2-8 in a ring, on a v5e across hosts. But a
+    host's rows of a batch must be a block, and checkpoints share the state out over the same order.
+    """
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(devices), (DATA,), axis_types=(AxisType.Auto,))
 
 
 def train_step(
@@ -55,7 +62,7 @@ def train_step(
     def shard_step(state: TrainState, batch: Batch) -> tuple[TrainState, Parts]:
         step_key = jax.random.fold_in(jax.random.key(seed), state.step)
         keys = example_keys(step_key, batch)
-        counts = jax.lax.psum(task.counts(batch), DATA)
+        counts = summed_over_devices(task.counts(batch))
 
         def loss(params: Any, batch: Batch, keys: Keys) -> tuple[jax.Array, Parts]:
             parts = task.parts(nnx.merge(graphdef, params), batch, keys, step_key)
@@ -65,13 +72,19 @@ def train_step(
         # Without the cast the gradient of a replicated parameter is summed over devices already, and again below.
         params = jax.tree.map(lambda x: jax.lax.pcast(x, DATA, to="varying"), state.params)
         gradient = accumulated(jax.grad(loss, has_aux=True), accumulation)
-        grads, parts = jax.lax.psum(gradient(params, batch, keys), DATA)
+        grads, parts = summed_over_devices(gradient(params, batch, keys))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         parts["gradient_norm"] = metrics.Average(total=optax.tree.norm(grads), count=jnp.ones(()))
         return TrainState(optax.apply_updates(state.params, updates), opt_state, state.step + 1), parts
 
     sharded = jax.shard_map(shard_step, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=(P(), P()))
     return jax.jit(sharded, donate_argnums=0)
+
+
+def summed_over_devices(tree: Any) -> Any:
+    """The sum of every leaf over the mesh, by one all-reduce: a CPU's XLA would make one a leaf, each with its wait."""
+    flat, unravel = jax.flatten_util.ravel_pytree(tree)
+    return unravel(jax.lax.psum(flat, DATA))
 
 
 def accumulated(gradient: Callable, microbatches: int) -> Callable:

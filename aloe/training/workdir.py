@@ -26,11 +26,19 @@ def claim(config: ConfigDict) -> Path:
       InputError: the folder holds a run of another configuration, or its config.json does not parse.
     """
     folder = Path(config.workdir)
+    refuse_another(config)
+    if not (folder / CONFIG).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / CONFIG, to_json(config))
+    return folder
+
+
+def refuse_another(config: ConfigDict) -> None:
+    """Raises InputError where `claim` would; writes nothing."""
+    folder = Path(config.workdir)
     path = folder / CONFIG
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, to_json(config))
-        return folder
+        return
     saved, wanted = dict(flatten(read(folder))), dict(flatten(config))
     changed = sorted(name for name in saved.keys() | wanted.keys() if saved.get(name) != wanted.get(name))
     differences = [
@@ -41,7 +49,6 @@ def claim(config: ConfigDict) -> Path:
             f"{path}: the folder holds a run of another configuration: {'; '.join(differences)}. "
             "Name another --workdir, or take the run's own settings."
         )
-    return folder
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """Shares of hosts, and a saved state that comes back to the bit."""
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from aloe.training.checkpoints import Checkpoints, host_share, prime_factors
@@ -65,6 +66,16 @@ def test_on_one_host_a_share_is_the_whole_array():
     assert host_share((28, 180), data_mesh()).spec == PartitionSpec(None, None)
 
 
+def test_devices_that_make_mesh_orders_by_the_network_save_too(monkeypatch, tmp_path):
+    """A v2-8 is made a ring; jit takes no two orders of devices in one program."""
+    make_mesh, ring = jax.make_mesh, [jax.devices()[place] for place in (0, 1, 2, 3, 6, 7, 4, 5)]
+    monkeypatch.setattr(jax, "make_mesh", functools.partial(make_mesh, devices=ring))
+    mesh = data_mesh()
+    checkpoints = Checkpoints(tmp_path, mesh, settings())
+    checkpoints.save(2, jax.device_put(some_state(seed=2), NamedSharding(mesh, PartitionSpec())))
+    checkpoints.close()
+
+
 def settings(every=2, keep=2):
     return ConfigDict(
         {"checkpoint_every_steps": every, "checkpoint_every_minutes": 60.0, "keep_checkpoints": keep},
@@ -110,6 +121,19 @@ def test_what_a_crash_left_half_written_is_removed_and_the_last_whole_one_stands
     assert_equal(again.restore(jax.eval_shape(some_state)), some_state(seed=2))
     again.close()
     assert not partial.exists()
+
+
+def test_who_only_reads_leaves_what_another_is_writing(tmp_path):
+    checkpoints = Checkpoints(tmp_path, data_mesh(), settings())
+    checkpoints.save(2, some_state(seed=2))
+    checkpoints.close()
+    partial = tmp_path / "4.orbax-checkpoint-tmp" / "state"
+    partial.mkdir(parents=True)
+    reader = Checkpoints(tmp_path, data_mesh(), settings(), read_only=True)
+    assert reader.latest() == 2
+    assert_equal(reader.restore(jax.eval_shape(some_state)), some_state(seed=2))
+    reader.close()
+    assert partial.exists()
 
 
 def test_a_save_is_due_every_so_many_steps(tmp_path):

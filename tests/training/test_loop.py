@@ -1,6 +1,8 @@
 """A run ends, resumes, stops and fails as it should; a task small enough to run it many times over."""
 
+import collections
 import json
+import types
 
 import jax
 import numpy as np
@@ -11,7 +13,7 @@ from aloe import config
 from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
-from aloe.training.loop import NonFiniteError, check_batches, train
+from aloe.training.loop import NonFiniteError, check_batches, check_settings, profile_steps, run, train
 from aloe.training.optimizer import lamb
 from aloe.training.state import initial_state
 from aloe.training.step import data_mesh
@@ -106,8 +108,68 @@ def test_a_crashed_run_resumes_from_its_last_checkpoint_to_the_same_bits(uninter
 
 def test_a_run_that_is_finished_only_evaluates(uninterrupted):
     resolved, result = uninterrupted
+    before = lines(resolved, workdir.METRICS)
     again = train(Toy(noise=0.1), resolved, never)
     assert again == result
+    assert lines(resolved, workdir.METRICS) == before
+
+
+def traces(resolved):
+    return list((resolved_folder(resolved) / workdir.TENSORBOARD).rglob("*.xplane.pb"))
+
+
+@pytest.mark.parametrize(("steps", "stop_at"), [("2:5", None), ("2:100", None), ("2:6", 4), ("0:3", 1)])
+def test_steps_are_traced_also_where_the_run_ends_or_goes_on_amid_them(tmp_path, steps, stop_at):
+    resolved = settings(tmp_path, steps=8)
+    resolved.profile = steps
+    train(Toy(), resolved, lambda step: step == stop_at)
+    assert len(traces(resolved)) == 1
+    if stop_at:
+        train(Toy(), resolved, never)
+        assert traces(resolved)
+
+
+@pytest.mark.parametrize("text", ["5", "a:b", "5:2", "5:5", "-3:4", ":", "1:2:3"])
+def test_what_is_no_span_of_steps_is_refused(text):
+    with pytest.raises(InputError, match=rf"--profile={text}: takes FIRST:LAST"):
+        profile_steps(text)
+    assert list(profile_steps("100:103")) == [100, 101, 102]
+    assert not profile_steps("")
+
+
+def test_a_run_compiles_each_program_once(tmp_path):
+    compiled = collections.Counter()
+
+    def listen(event, seconds, fun_name="", **_):
+        if event.endswith("backend_compile_duration"):
+            compiled[fun_name] += 1
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        train(Toy(), settings(tmp_path, checkpoint_every_steps=1, evaluate_every=3), never)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert compiled["jit(shard_step)"] == compiled["jit(shard_predict)"] == 1
+    assert compiled.most_common(1)[0][1] == 1, compiled
+
+
+@pytest.mark.parametrize("field", ["batch.evaluation", "batch.accumulation", "training.log_every", "training.steps"])
+def test_settings_below_one_are_refused(tmp_path, field):
+    resolved = config.resolve("clevrer", "paper", {field: "0"})
+    with pytest.raises(InputError, match=rf"config.{field} = 0: give a number of at least 1"):
+        check_settings(resolved)
+
+
+def test_a_run_that_does_not_fit_its_devices_leaves_no_workdir(tmp_path, monkeypatch):
+    """Or the mended command would be refused as another configuration."""
+    resolved = config.resolve("clevrer", "quickstart", {})
+    resolved.workdir = str(tmp_path / "run")
+    toy = types.SimpleNamespace(make=lambda config: Toy())
+    monkeypatch.setattr("aloe.training.loop.tasks.part", lambda task, name: toy)
+    monkeypatch.setattr("jax.device_count", lambda: 6)
+    with pytest.raises(InputError, match="does not divide by 6 devices"):
+        run(resolved.to_dict(), stop=never)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(tmp_path):
@@ -121,5 +183,5 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(tmp_path):
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused_with_all_numbers():
-    with pytest.raises(InputError, match=r"config.batch.a = 16 does not divide by 6 devices × .* = 2; .* 12 and 24"):
+    with pytest.raises(InputError, match=r"config.batch.a = 16 does not divide by 6 devices × .* = 2; give 12 or 24"):
         check_batches(Toy().streams(), accumulation=2, devices=6)

@@ -1,5 +1,7 @@
 """The sharded step against a plain one on a single device; evaluation at any size."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from jax.sharding import AxisType, Mesh
 from aloe.data.streams import host_batches
 from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.state import initial_state
-from aloe.training.step import DATA, example_keys, train_step
+from aloe.training.step import DATA, data_mesh, example_keys, train_step
 from tests.training.toy import BATCH, Toy
 
 
@@ -80,6 +82,15 @@ def test_keys_follow_examples_and_differ_between_examples_steps_streams_and_seed
         jax.tree.map(np.testing.assert_array_equal, one, keys_on(devices))
     drawn = [*one["a"], *one["b"], *keys_on(1, step=8)["a"], *keys_on(1, seed=1)["a"]]
     assert len({tuple(key) for key in drawn}) == 4 * BATCH
+
+
+def test_the_mesh_has_the_devices_of_each_host_in_a_block(monkeypatch):
+    """Rows of a batch are a block a host, in the order of the hosts, whatever order JAX lists its devices in."""
+    devices = [types.SimpleNamespace(id=number, process_index=number // 2 % 4) for number in range(16)]
+    monkeypatch.setattr(jax, "devices", lambda: devices[::-1])
+    monkeypatch.setattr("aloe.training.step.Mesh", lambda devices, names, **_: devices)
+    monkeypatch.setattr(jax, "make_mesh", lambda *_, **__: np.array(jax.devices()))
+    assert [(d.process_index, d.id) for d in data_mesh()] == sorted((d.process_index, d.id) for d in devices)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 8, 40])

@@ -63,6 +63,7 @@ class Clevrer:
             outputs={DESCRIPTIVE: vocabulary.ANSWER_VOCABULARY_SIZE, CHOICE: 1},
         )
         root = Path(config.data.root)
+        files.require_data(root)
         folder = Path(config.data.latents or root / "latents" / "oracle")
         self.videos: dict[str, list[VideoQuestions]] = {}
         self.examples: dict[str, Examples] = {}

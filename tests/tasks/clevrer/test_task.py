@@ -142,7 +142,8 @@ def test_losses_and_accuracies_by_hand(root, batch):
     graphdef, params = nnx.split(task.model(nnx.Rngs(1)), nnx.Param)
     # One video for all and one object in it: then the order of slots is no matter, and predictions are those of parts.
     same = {name: rows | {"latents": np.ones_like(rows["latents"])} for name, rows in batch.items()}
-    parts = jax.jit(lambda rows: task.parts(nnx.merge(graphdef, params), rows, keys_for(rows), STEP_KEY))(same)
+    parts_of = jax.jit(lambda params: task.parts(nnx.merge(graphdef, params), same, keys_for(same), STEP_KEY))
+    parts = parts_of(params)
     one = nnx.merge(graphdef, params)
     logits_BxA = one.answer(one.transform(clevrer.descriptive_tokens(one, same[DESCRIPTIVE])), DESCRIPTIVE)
     logits_BxC = np.asarray(task.predict(one, CHOICE, same[CHOICE]), np.float64)
@@ -160,6 +161,8 @@ def test_losses_and_accuracies_by_hand(root, batch):
     np.testing.assert_allclose(parts[CHOICE].compute(), np.mean(binary), rtol=1e-5)
     assert parts["descriptive_accuracy"].compute() == np.mean(np.argmax(logits_BxA, axis=1) == answers)
     assert parts["option_accuracy"].compute() == np.mean((logits_BxC >= 0)[exists] == correct[exists])
+    undecided = jax.tree.map(jnp.zeros_like, params)
+    assert parts_of(undecided)["option_accuracy"].compute() == np.mean(correct[exists])  # a logit of 0 says "correct"
     counts = {name: float(count) for name, count in task.counts(same).items()}
     assert counts == {name: float(parts[name].count) for name in counts}
 
