@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup test lock
+.PHONY: setup train test lock
 
 setup: $(VENV)/installed
 
@@ -13,6 +13,9 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --progress-bar off -q -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -q -e .
 	touch $@
+
+train: setup
+	@$(BIN)/python launch/quickstart.py
 
 test: setup
 	$(BIN)/ruff check .

@@ -13,7 +13,5 @@ copy.
 
 import os
 
-# Ray reads these when it is imported. Equal lines of several hosts are all shown; and 127.0.0.1 stays what it is, where
-# Ray on Linux would put the machine's outer address, on which an emulated slice does not listen.
+# Ray reads it when it is imported: equal lines of several hosts are all shown.
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -52,11 +54,21 @@ def connect(address: str | None = None, root: Path = ROOT) -> bool:
     # leaves .git out by itself, but with a warning that a user can do nothing about.
     os.environ |= {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1", "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": ""}
     files = {"working_dir": str(root), "excludes": [".git", ".venv", "__pycache__"]}
+    # Ray on Linux replaces 127.0.0.1 by the machine's outer address, where an emulated slice does not listen.
+    ray_constants.ENABLE_RAY_CLUSTER = False
     try:
+        _knock(address)  # Ray itself would try for ten minutes
         ray.init(address=address, runtime_env=files, logging_level=logging.WARNING)
-    except ConnectionError as error:
+    except OSError as error:
         raise ClusterError(f"no Ray cluster answers at {address}: start one there, or unset RAY_ADDRESS.") from error
     return True
+
+
+def _knock(address: str) -> None:
+    """Raises OSError if host:port does not answer; other forms of an address are Ray's to judge."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _address_on_this_machine() -> str | None:
@@ -85,7 +97,8 @@ def run(
 
     Rank i is the host whose TPU_WORKER_ID is i. The first SIGINT or SIGTERM to this process stops the run: on all hosts
     `jax.experimental.multihost_utils.reached_preemption_sync_point` becomes true at the same step, and the function is
-    to save and return. A second one, or the end of the grace, kills. No process of the run outlives this call.
+    to save and return. A second one, or the end of the grace, kills. Before this returns, all processes of the run have
+    been killed and the slice given back.
 
     Args:
       entry: importable on the hosts, so below the root that `connect` was given.
@@ -100,8 +113,11 @@ def run(
       The first failure, with those that followed in `collateral`; it has been printed. Without one, rank 0's outcome.
 
     Raises:
-      ClusterError: the entry or the config is malformed, the cluster has not got the slice, or it stayed busy.
+      ClusterError: `connect` found no cluster, the entry or the config is malformed, the cluster has not got the slice,
+        or it stayed busy.
     """
+    if not ray.is_initialized():  # Ray would start a cluster of its own
+        raise ClusterError(f"{entry} has no cluster to run on: connect to one first, or start an emulated slice.")
     if not re.fullmatch(r"[\w.]+:\w+", entry):
         raise ClusterError(f"entry {entry!r}: it must be module:function.")
     try:

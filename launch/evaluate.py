@@ -8,7 +8,7 @@ from pathlib import Path
 from aloe.config import flatten
 from aloe.training import evaluation, workdir
 from launch.flags import Parser, resolve_run, run
-from launch.machines import add_machines, run_on
+from launch.machines import add_machines, is_local, run_on_slice
 
 
 def main() -> int:
@@ -26,7 +26,10 @@ def main() -> int:
         config.update_from_flattened_dict({path: dict(flatten(asked))[path]})
     workdir.refuse_another(config)
     config.split = flags.split
-    return run_on(flags, evaluation.run, config)
+    if not is_local(flags):
+        return run_on_slice(flags, evaluation.run, config)
+    evaluation.run(config.to_dict())
+    return 0
 
 
 if __name__ == "__main__":

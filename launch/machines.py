@@ -12,9 +12,6 @@ from aloe.errors import InputError
 from cluster import emulated, gang, slices
 from launch.flags import Parser
 
-Program = Callable[..., dict[str, Any]]
-STOPPED = 128 + signal.SIGTERM  # the exit status of a run that was asked to stop, and saved
-
 
 def add_machines(parser: Parser) -> None:
     """Flags that choose the machines."""
@@ -25,6 +22,7 @@ def add_machines(parser: Parser) -> None:
 
 
 def slice_of(flags: argparse.Namespace) -> slices.Slice:
+    """The slice that the flags name."""
     return slices.slice_named(flags.slice) if flags.slice else slices.slice_for_hosts(flags.hosts)
 
 
@@ -40,50 +38,41 @@ def is_local(flags: argparse.Namespace) -> bool:
     return flags.local
 
 
-def run_on(flags: argparse.Namespace, program: Program, config: ConfigDict, *, stoppable: bool = False) -> int:
-    """Runs `program(config)` where the flags say.
+def run_on_slice(flags: argparse.Namespace, program: Callable[..., Any], config: ConfigDict) -> int:
+    """Runs `program(config)` on every host of the slice that the flags name.
 
-    Without --local: on the Ray cluster that a submitted job belongs to, or that runs on this machine; where there is
-    none, on a slice emulated on this machine's CPU for the time of the run.
-
-    Args:
-      stoppable: whether the program takes `stop`, which says after a step whether to save and leave.
+    The cluster is the one that a submitted job belongs to, or that runs on this machine; where there is none, a slice
+    is emulated on this machine's CPU for the time of the run.
 
     Returns:
       The exit status.
     """
-    if is_local(flags):
-        keywords = {"stop": stop_on_signal()} if stoppable else {}
-        return STOPPED if program(config.to_dict(), **keywords).get("stopped") else 0
     wanted = slice_of(flags)
     entry = f"{program.__module__}:{program.__qualname__}"
     if gang.connect():
-        return exit_status(gang.run(entry, config.to_dict(), wanted))
-    print(f"No Ray cluster is running here: emulating a {wanted} on this machine's CPU.", flush=True)
-    with emulated.EmulatedSlice(wanted):
-        gang.connect()
-        return exit_status(gang.run(entry, config.to_dict(), wanted))
+        return gang.run(entry, config.to_dict(), wanted).exit_status
+    print(f"No Ray cluster is running here: emulating {wanted} on this machine's CPU.", flush=True)
+    with emulated.EmulatedSlice(wanted, port=None) as here:
+        gang.connect(here.address)
+        return gang.run(entry, config.to_dict(), wanted).exit_status
 
 
-def exit_status(outcome: gang.Outcome) -> int:
-    return STOPPED if (outcome.value or {}).get("stopped") else outcome.exit_status
+class StopOnSignal:
+    """Makes the first Ctrl-C or SIGTERM a request to stop after the current step; a second one ends the process.
 
-
-def stop_on_signal() -> Callable[[int], bool]:
-    """Makes Ctrl-C and SIGTERM a request to stop after the current step; a second one ends the process at once.
-
-    Returns:
-      `stop(step)`, as the training loop asks it.
+    The training loop calls it after every step; `exit_status` is that of the process, 0 if no signal came.
     """
-    asked = False
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
+    def __init__(self) -> None:
+        self.exit_status = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.receive)
+
+    def __call__(self, step: int) -> bool:
+        return self.exit_status != 0
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        self.exit_status = 128 + number
         print("\nStopping after this step; a checkpoint is saved first. Again, to end at once.", flush=True)
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_DFL)
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, ask)
-    return lambda step: asked

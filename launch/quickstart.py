@@ -5,12 +5,16 @@ training job to it as it would be submitted to a real one, and scores the result
 left; a finished one is quick.
 """
 
+import contextlib
 import os
 import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from ray.job_submission import JobSubmissionClient
 
 from cluster.emulated import EmulatedSlice
 from cluster.slices import slice_for_hosts
@@ -37,13 +41,17 @@ def main() -> int:
         for command in commands:
             print(f"$ {command}", flush=True)
             path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-            subprocess.run(shlex.split(command), cwd=ROOT, env=os.environ | environment | {"PATH": path}, check=True)
+            variables = os.environ | environment | {"PATH": path}
+            status = subprocess.run(shlex.split(command), cwd=ROOT, env=variables).returncode
+            if status:
+                print(f"The stage {name!r} failed: what it says stands above. The same command goes on from here.")
+                sys.exit(status)
         seconds[name] = time.monotonic() - started
 
     print("Settings of all stages:", *(f"{name}={value}" for name, value in environment.items()))
     stage("world", f"python launch/make_world.py --task=clevrer --videos={flags.videos} --size=96x64 --out={data}")
     stage("latents", "python launch/encode.py --task=clevrer", f"python launch/check_data.py {data}")
-    with EmulatedSlice(slice_for_hosts(4), environment=environment):
+    with EmulatedSlice(slice_for_hosts(4), environment=environment) as here, stopping_jobs(here.dashboard):
         stage("training", JOB)
     stage("evaluation", "python launch/evaluate.py --task=clevrer --local")
 
@@ -54,6 +62,22 @@ def main() -> int:
     print(f"TensorBoard: .venv/bin/tensorboard --logdir {workdir / 'tensorboard'}")
     print("Next: the README has the same run on your own slice and the real data.")
     return 0
+
+
+@contextlib.contextmanager
+def stopping_jobs(dashboard: str) -> Iterator[None]:
+    """On Ctrl-C, stops the cluster's jobs as `ray job stop` does, and waits until they have saved."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        client = JobSubmissionClient(dashboard)
+        running = [job.submission_id or "" for job in client.list_jobs() if not job.status.is_terminal()]
+        print("\nStopping; a checkpoint is saved first. The same command goes on from it.", flush=True)
+        for job in running:
+            client.stop_job(job)
+        while not all(client.get_job_status(job).is_terminal() for job in running):
+            time.sleep(0.5)
+        raise
 
 
 def clock(seconds: float) -> str:

@@ -13,7 +13,7 @@ import jax
 from aloe import tasks
 from aloe.training import dry_run, loop, workdir
 from launch.flags import Parser, resolve_run, run
-from launch.machines import add_machines, is_local, run_on, slice_of
+from launch.machines import StopOnSignal, add_machines, is_local, run_on_slice, slice_of
 
 
 def main() -> int:
@@ -43,7 +43,11 @@ def main() -> int:
     tasks.part(config.task, "task").make(config).streams()
     workdir.refuse_another(config)
     print(f"Workdir: {config.workdir}", flush=True)
-    return run_on(flags, loop.run, config, stoppable=True)
+    if not is_local(flags):
+        return run_on_slice(flags, loop.run, config)
+    stop = StopOnSignal()
+    loop.run(config.to_dict(), stop=stop)
+    return stop.exit_status
 
 
 if __name__ == "__main__":

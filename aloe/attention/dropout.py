@@ -23,10 +23,14 @@ class DropoutKeys(NamedTuple):
     examples_B: jax.Array
     step: jax.Array
 
-    def fold_in(self, number: int | jax.Array) -> "DropoutKeys":
-        """Folds a number into every key, as to give each layer and each place of dropout keys of its own."""
-        examples_B = jax.vmap(jax.random.fold_in, in_axes=(0, None))(self.examples_B, number)
-        return DropoutKeys(examples_B, jax.random.fold_in(self.step, number))
+    def split(self, *shape: int) -> "DropoutKeys":
+        """Independent keys [*shape, B] and [*shape], as for every layer and place of dropout."""
+        examples = jax.vmap(lambda key: jax.random.split(key, shape), out_axes=len(shape))(self.examples_B)
+        return DropoutKeys(examples, jax.random.split(self.step, shape))
+
+    def at(self, index: int | slice) -> "DropoutKeys":
+        """Of split keys, those at an index of their leading axis."""
+        return DropoutKeys(self.examples_B[index], self.step[index])
 
 
 def kept_share(rate: float) -> float:

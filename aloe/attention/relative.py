@@ -26,8 +26,11 @@ _TOLERANCE = 1e-9  # of the interpolation, relative: far below the rounding of f
 def interpolation(tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes [R] among the tokens, and weights [T, R] that interpolate sums of sinusoids from them (float64).
 
-    A pivoted QR factorisation picks as nodes the tokens whose sinusoids span those of all others; this is the
-    interpolative decomposition of Cheng et al., 2005 ("On the compression of low rank matrices").
+    A pivoted QR factorisation picks as nodes tokens whose sinusoids span those of all others: the interpolative
+    decomposition of Cheng et al., 2005 ("On the compression of low rank matrices"). Then nodes are swapped for others
+    until no weight exceeds 1, as in Goreinov et al., 2010 ("How to find a good submatrix"), because larger weights
+    would blow up what bfloat16 rounds: at T = 233 its error is 1.5 times that of the plain sum without the swaps, and
+    1.2 times with them.
     """
     waves_TxE = sinusoids(np.arange(tokens) - (tokens - 1) / 2, width)
     triangle, order = scipy.linalg.qr(waves_TxE.T, mode="r", pivoting=True)
@@ -36,7 +39,15 @@ def interpolation(tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     weights_TxR = np.empty((tokens, rank))
     weights_TxR[order[:rank]] = np.eye(rank)
     weights_TxR[order[rank:]] = scipy.linalg.solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:]).T
-    return order[:rank], weights_TxR
+    nodes_R = order[:rank].copy()
+    while True:
+        token, node = np.unravel_index(np.abs(weights_TxR).argmax(), weights_TxR.shape)
+        largest = weights_TxR[token, node]
+        if abs(largest) < 1.01:
+            return nodes_R, weights_TxR
+        change_R = weights_TxR[token] - np.eye(rank)[node]
+        weights_TxR -= np.outer(weights_TxR[:, node], change_R / largest)
+        nodes_R[node] = token
 
 
 def position_logits(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:

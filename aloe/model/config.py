@@ -67,8 +67,8 @@ class ModelConfig:
         for field in ("infill", "scan", "remat"):
             if not isinstance(getattr(self, field), bool):
                 raise InputError(f"model.{field} is {getattr(self, field)!r}; give True or False")
-        if isinstance(self.dropout, bool) or not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout < 1:
-            raise InputError(f"model.dropout is {self.dropout!r}; give a rate of at least 0 and below 1")
+        if isinstance(self.dropout, bool) or not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 0.9:
+            raise InputError(f"model.dropout is {self.dropout!r}; give a rate from 0 to 0.9")
         if self.vocabulary and self.latent < 3:
             raise InputError(f"model.latent is {self.latent}; words need at least 3, of which two are their tags")
         if self.width % 2:

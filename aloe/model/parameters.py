@@ -3,18 +3,21 @@
 The paths are those of `jax.tree_util.tree_map_with_path` over the parameters of a model.
 """
 
+import itertools
+
 import jax
 from jax.tree_util import KeyPath
 
 from aloe.model.tower import STACKED
 
-# Weight matrices and word embeddings are the rest: "kernel" and "embedding".
+# The rest are weight matrices, "kernel", and word embeddings, "embedding".
 _VECTORS = frozenset({"scale", "bias", "content_bias", "position_bias", "cls", "mask"})
 
 
 def is_stacked(path: KeyPath) -> bool:
     """Whether the leading axis of the parameter counts the layers, each of which is a parameter of its own."""
-    return STACKED in _names(path)
+    names = _names(path)
+    return ("tower", STACKED) in itertools.pairwise(names)
 
 
 def is_vector(path: KeyPath) -> bool:
@@ -22,8 +25,9 @@ def is_vector(path: KeyPath) -> bool:
 
     These are usually left out of weight decay and of LAMB's trust ratio.
     """
-    return not _VECTORS.isdisjoint(_names(path))
+    return _names(path)[-1] in _VECTORS
 
 
 def _names(path: KeyPath) -> list[str]:
-    return [jax.tree_util.keystr((key,), simple=True) for key in path]
+    names = [jax.tree_util.keystr((key,), simple=True) for key in path]
+    return names[:-1] if names[-1] == "value" else names  # of an nnx variable, whose own name comes before

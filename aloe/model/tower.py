@@ -49,7 +49,7 @@ class Attention(nnx.Module):
         rate = self.config.dropout
         relative_ExE = self.relative_key.kernel[...]
         if keys is not None:
-            relative_ExE = _drop_frequencies(relative_ExE, rate, keys.fold_in(Site.POSITIONS).step)
+            relative_ExE = _drop_frequencies(relative_ExE, rate, keys.at(Site.POSITIONS).step)
 
         def by_head(array: jax.Array) -> jax.Array:
             return array.reshape(*array.shape[:-1], self.config.heads, self.config.token)
@@ -62,7 +62,7 @@ class Attention(nnx.Module):
             self.content_bias[...],
             self.position_bias[...],
             form=self.config.relative_form,
-            dropout=None if keys is None else (rate, keys.fold_in(Site.WEIGHTS).examples_B),
+            dropout=None if keys is None else (rate, keys.at(Site.WEIGHTS).examples_B),
             return_weights=return_weights,
         )
         return self.output(out_BxTxHxK.reshape(x_BxTxE.shape)), weights_BxHxTxT
@@ -131,25 +131,25 @@ class Tower(nnx.Module):
           Outputs [B, T, E] in the type of the computation, and the weights [L, B, H, T, T] (float32) or None.
         """
         config = self.config
-        if config.dropout == 0:
-            keys = None
+        first_keys = layer_keys = None
+        if keys is not None and config.dropout > 0:
+            stages = keys.split(1 + config.layers, len(Site))
+            first_keys, layer_keys = stages.at(0), stages.at(slice(1, None))
         x_BxTxE = nnx.relu(self.projection(tokens_BxTxP))
-        x_BxTxE = _drop(x_BxTxE, config, keys, Site.PROJECTION)
+        x_BxTxE = _drop(x_BxTxE, config, first_keys, Site.PROJECTION)
 
         graphdef, stacked = nnx.split(self.blocks)
 
-        def run(x_BxTxE: jax.Array, layer: tuple[nnx.State, jax.Array]) -> tuple[jax.Array, jax.Array | None]:
-            params, number = layer
-            layer_keys = None if keys is None else keys.fold_in(len(Site) + number)
-            return nnx.merge(graphdef, params)(x_BxTxE, layer_keys, return_weights)
+        def run(x_BxTxE: jax.Array, layer: tuple[nnx.State, DropoutKeys | None]) -> tuple[jax.Array, jax.Array | None]:
+            params, keys = layer
+            return nnx.merge(graphdef, params)(x_BxTxE, keys, return_weights)
 
         if config.remat:
             run = jax.checkpoint(run, prevent_cse=not config.scan)
-        layers = (stacked, jnp.arange(config.layers))
         if config.scan:
-            return jax.lax.scan(run, x_BxTxE, layers)
+            return jax.lax.scan(run, x_BxTxE, (stacked, layer_keys))
         # The transpose of unstack is one concatenation, that of indexing layer by layer a sum of padded arrays.
-        leaves, structure = jax.tree.flatten(layers)
+        leaves, structure = jax.tree.flatten((stacked, layer_keys))
         collected = []
         for layer in zip(*map(jnp.unstack, leaves), strict=True):
             x_BxTxE, weights_BxHxTxT = run(x_BxTxE, jax.tree.unflatten(structure, layer))
@@ -190,7 +190,7 @@ def _linear(
 
 
 def _drop(x_BxTxE: jax.Array, config: ModelConfig, keys: DropoutKeys | None, site: Site) -> jax.Array:
-    return x_BxTxE if keys is None else dropout(x_BxTxE, config.dropout, keys.fold_in(site).examples_B)
+    return x_BxTxE if keys is None else dropout(x_BxTxE, config.dropout, keys.at(site).examples_B)
 
 
 def _drop_frequencies(relative_ExE: jax.Array, rate: float, key: jax.Array) -> jax.Array:

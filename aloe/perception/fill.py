@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from aloe.data import latents
 from aloe.data.skipped import DEFAULT_LIMIT, Skipped
 from aloe.errors import InputError
+from aloe.progress_bar import progress_bar
 
 
 class Encoder(Protocol):
@@ -60,7 +60,7 @@ def fill(
     absent = [int(index) for index in store.missing()]
     skipped = Skipped(name, len(scene_indices), limit)
     encoded = zip(absent, encoder.encode(absent), strict=True)
-    progress = tqdm(encoded, name, len(scene_indices), initial=len(scene_indices) - len(absent), unit="video")
+    progress = progress_bar(encoded, name, len(scene_indices), initial=len(scene_indices) - len(absent), unit="video")
     for _, in_one_file in itertools.groupby(progress, lambda pair: row_of[pair[0]] // store.videos_per_shard):
         good: dict[int, np.ndarray] = {}
         for index, result in in_one_file:

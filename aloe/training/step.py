@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -61,7 +62,7 @@ def train_step(
     def shard_step(state: TrainState, batch: Batch) -> tuple[TrainState, Parts]:
         step_key = jax.random.fold_in(jax.random.key(seed), state.step)
         keys = example_keys(step_key, batch)
-        counts = jax.lax.psum(task.counts(batch), DATA)
+        counts = summed_over_devices(task.counts(batch))
 
         def loss(params: Any, batch: Batch, keys: Keys) -> tuple[jax.Array, Parts]:
             parts = task.parts(nnx.merge(graphdef, params), batch, keys, step_key)
@@ -71,13 +72,19 @@ def train_step(
         # Without the cast the gradient of a replicated parameter is summed over devices already, and again below.
         params = jax.tree.map(lambda x: jax.lax.pcast(x, DATA, to="varying"), state.params)
         gradient = accumulated(jax.grad(loss, has_aux=True), accumulation)
-        grads, parts = jax.lax.psum(gradient(params, batch, keys), DATA)
+        grads, parts = summed_over_devices(gradient(params, batch, keys))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         parts["gradient_norm"] = metrics.Average(total=optax.tree.norm(grads), count=jnp.ones(()))
         return TrainState(optax.apply_updates(state.params, updates), opt_state, state.step + 1), parts
 
     sharded = jax.shard_map(shard_step, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=(P(), P()))
     return jax.jit(sharded, donate_argnums=0)
+
+
+def summed_over_devices(tree: Any) -> Any:
+    """The sum of every leaf over the mesh, by one all-reduce: a CPU's XLA would make one a leaf, each with its wait."""
+    flat, unravel = jax.flatten_util.ravel_pytree(tree)
+    return unravel(jax.lax.psum(flat, DATA))
 
 
 def accumulated(gradient: Callable, microbatches: int) -> Callable:

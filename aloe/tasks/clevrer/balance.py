@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from aloe.tasks.clevrer.templates import SLOTS, Candidate
+from aloe.tasks.clevrer.question_writer import Candidate
+from aloe.tasks.clevrer.templates import SLOTS
 
 
 def choose(videos: Iterable[list[Candidate]]) -> Iterator[list[dict[str, Any]]]:

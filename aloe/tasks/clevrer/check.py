@@ -5,13 +5,12 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from aloe.data import latents, video
 from aloe.data.findings import Findings
 from aloe.data.parallel import ordered_map
 from aloe.data.skipped import DEFAULT_LIMIT, Skipped
 from aloe.errors import InputError
+from aloe.progress_bar import progress_bar
 from aloe.tasks.clevrer import files
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.questions import SUBTYPES, TYPES, VideoQuestions
@@ -89,7 +88,7 @@ def _check_files(
         if index not in paths:
             skipped.add(index, f"no {kind[:-1]} of scene_index {index} was found; unpack its archive anew")
     problems = ordered_map(problem_of, [paths[index] for index in present])
-    for index, problem in zip(present, tqdm(problems, skipped.what, len(present), unit="file"), strict=True):
+    for index, problem in zip(present, progress_bar(problems, skipped.what, len(present), unit="file"), strict=True):
         if problem:
             skipped.add(index, problem)
     findings.counts[split][f"{kind} missing or broken"] = len(skipped)

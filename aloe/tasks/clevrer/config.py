@@ -69,8 +69,8 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.training.keep_checkpoints = 3
 
     if variant == "quickstart":
-        config.model.update(layers=4, heads=4, frames=8, hidden=256, dropout=0.0, dtype="float32")
-        config.batch.update(descriptive=64, choice=16, unsupervised=32)
-        config.optimizer.update(learning_rate=4e-3, warmup_steps=50, decay_steps=600)
-        config.training.update(steps=600, log_every=20, evaluate_every=200, checkpoint_every_steps=100)
+        config.model.update(layers=4, heads=4, frames=5, hidden=256, dropout=0.0, dtype="float32", scan=False)
+        config.batch.update(descriptive=64, choice=8, unsupervised=16)
+        config.optimizer.update(learning_rate=4e-3, warmup_steps=50, decay_steps=480)
+        config.training.update(steps=480, log_every=20, evaluate_every=240, checkpoint_every_steps=120)
     return config

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-COLORS = ("gray", "red", "blue", "green", "brown", "cyan", "purple", "yellow")
-MATERIALS = ("metal", "rubber")
-SHAPES = ("cube", "sphere", "cylinder")
+from aloe.tasks.clevrer.annotations import COLORS, MATERIALS, SHAPES
+
 ORDERS = ("first", "second", "last")
 MOVING_SPEED = 0.02  # Moving above it, in annotation units a second (DCL's threshold on the annotations).
 

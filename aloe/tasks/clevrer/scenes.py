@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from aloe.render import camera, discs, raycast
-from aloe.tasks.clevrer.executor import COLORS, MATERIALS, SHAPES
+from aloe.tasks.clevrer.annotations import COLORS, MATERIALS, SHAPES
 
 SEEN = 128  # frames of the video
 FRAMES = 175  # 7 s at 25 frames a second; the rest is what happens next
@@ -36,13 +36,14 @@ RGB = {
     "yellow": (1.0, 0.93, 0.20),
 }
 
-FARTHEST = -3.2  # x beyond which objects look too small; the picture's top is at −5.6
+FARTHEST = -3.0  # x beyond which objects look too small; the picture's top is at −5.6
 # Nothing happens in these frames: whether it is still at the start, already at the end, would be hard to tell.
 QUIET_START, QUIET_END = 5, (SEEN - 5, SEEN + 4)
 APART = 3  # frames between two events whose order counts
 SLOWEST_HIT = 0.2  # approach of a collision that shows
 NEAR_MISS = 0.12  # gap between two discs that might look like a touch
-SHORTEST_VIEW = 25  # frames of the video in which every object is in view
+SHORTEST_VIEW = 25  # frames of the video in which every object is well in view, its centre too
+LONGEST_EDGE = 40  # frames in which some of it is in view, but not its centre
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _draw(rng: np.random.Generator, objects: int) -> tuple[Scene, discs.Motion] 
         scene = scene.joined(place, rng.uniform(0, math.pi), np.zeros(2), 0, kind)
     motion = scene.simulate()
     for kind in chosen[resting:]:
-        for _ in range(10):
+        for _ in range(20):
             # The last one is often aimed to hit after the video: something to predict.
             late = rng.random() < (0.9 if kind == chosen[-1] else 0.1)
             push = _aim(rng, scene, motion, kind, late)
@@ -120,15 +121,9 @@ def _draw(rng: np.random.Generator, objects: int) -> tuple[Scene, discs.Motion] 
 
 
 def _place(rng: np.random.Generator) -> np.ndarray:
-    """A point of the ground that is well in view."""
-    x = rng.uniform(-2.4, 1.4)
-    return np.array([x, rng.uniform(-0.8, 0.8) * _half_width(x)])
-
-
-def _half_width(x: float) -> float:
-    """Half the width of the ground in view at x, for things 0.2 above it."""
-    _, depth = VIEW.project(np.array([x, 0, 0.2]))
-    return float(VIEW.center_2[0] / VIEW.focal_2[0] * depth)
+    """A place for a disc, anywhere well inside the picture."""
+    ray_3 = VIEW.ray(rng.uniform((0.12, 0.2), (0.88, 0.78)) * (VIEW.width, VIEW.height))
+    return (VIEW.position_3 + (PHYSICS.radius - VIEW.position_3[2]) / ray_3[2] * ray_3)[:2]
 
 
 def _gap(location_Ox2: np.ndarray, point_2: np.ndarray) -> float:
@@ -146,11 +141,14 @@ def _aim(
     """
     frame = int(rng.integers(SEEN + 6, FRAMES) if late else rng.integers(15, SEEN - 5))
     if rng.random() < 0.9:
-        target_2 = motion.location_FxOx2[frame, rng.integers(len(scene.attributes))]
+        # What moves is the better target: its meeting would not be the same without what set it in motion.
+        moving = np.flatnonzero(np.linalg.norm(motion.velocity_FxOx2[frame], axis=-1) > SLOWEST_HIT)
+        any_of = moving if moving.size and rng.random() < 0.75 else np.arange(len(scene.attributes))
+        target_2 = motion.location_FxOx2[frame, rng.choice(any_of)]
         contact = 2 * PHYSICS.radius
     else:
         target_2, contact = _place(rng), 0.0
-    if not (FARTHEST < target_2[0] < 1.8 and abs(target_2[1]) < _half_width(target_2[0])):
+    if not _centered(target_2):
         return None
     angle = rng.uniform(-math.pi, math.pi)
     ahead_2 = np.array([math.cos(angle), math.sin(angle)])
@@ -161,9 +159,9 @@ def _aim(
     grown_F = (speed + a / c) * np.exp(c * back_F)
     distance_F = contact + (grown_F - speed - a / c) / c - a / c * back_F
     place_Fx2 = target_2 + aside_2 - distance_F[:, None] * ahead_2
-    if rng.random() < 0.35:
+    if rng.random() < 0.5:
         taken = frame - 1
-        if not in_view(place_Fx2[-1:, None], (kind,)).all() or _gap(scene.location_Ox2, place_Fx2[-1]) < 0.1:
+        if not _centered(place_Fx2[-1], margin=40) or _gap(scene.location_Ox2, place_Fx2[-1]) < 0.1:
             return None
     else:
         # So far out that its shadow is out of view too.
@@ -171,10 +169,11 @@ def _aim(
         taken = int(outside_F.argmax())
         if not outside_F[taken]:
             return None
-    if place_Fx2[taken, 0] < FARTHEST:
+    start = frame - taken - 1
+    if place_Fx2[taken, 0] < FARTHEST or start > SEEN - SHORTEST_VIEW:
         return None
     push_2 = (grown_F[taken] - a / c) * ahead_2
-    return place_Fx2[taken], rng.uniform(0, math.pi), push_2, frame - taken - 1
+    return place_Fx2[taken], rng.uniform(0, math.pi), push_2, start
 
 
 def clear(scene: Scene, motion: discs.Motion) -> bool:
@@ -182,12 +181,10 @@ def clear(scene: Scene, motion: discs.Motion) -> bool:
     collisions = motion.collisions
     if len({collision.pair for collision in collisions}) < len(collisions):
         return False
-    visible_FxO = in_view(motion.location_FxOx2, scene.attributes)
-    if any(not _shows(collision, motion, scene) for collision in collisions):
+    if not all(_shows(collision, motion) for collision in collisions):
         return False
-    if (visible_FxO[:SEEN].sum(0) < SHORTEST_VIEW).any() or (
-        visible_FxO & (motion.location_FxOx2[..., 0] < FARTHEST - 0.3)
-    ).any():
+    visible_FxO, centered_FxO = in_view(motion.location_FxOx2, scene.attributes), _centered(motion.location_FxOx2)
+    if (centered_FxO[:SEEN].sum(0) < SHORTEST_VIEW).any() or (visible_FxO & ~centered_FxO).sum(0).max() > LONGEST_EDGE:
         return False
     change_FxO = np.diff(visible_FxO.astype(int), axis=0)
     if ((change_FxO > 0).sum(0) > 1).any() or ((change_FxO < 0).sum(0) > 1).any():
@@ -203,12 +200,18 @@ def clear(scene: Scene, motion: discs.Motion) -> bool:
     )
 
 
-def _shows(collision: discs.Collision, motion: discs.Motion, scene: Scene) -> bool:
-    """Whether a collision can be seen: both centres in the picture, not too far away, not too soft."""
-    centers_2x2 = motion.location_FxOx2[collision.frame, list(collision.pair)]
-    pixels, _ = VIEW.project(np.append(centers_2x2, np.full((2, 1), 0.2), -1))
-    inside = ((pixels > 0) & (pixels < (VIEW.width, VIEW.height))).all()
-    return bool(inside and centers_2x2[:, 0].min() > FARTHEST and collision.speed > SLOWEST_HIT)
+def _shows(collision: discs.Collision, motion: discs.Motion) -> bool:
+    """Whether a collision can be seen: in the picture, not too far away, not too soft."""
+    in_picture = _centered(motion.location_FxOx2[collision.frame, list(collision.pair)]).all()
+    return bool(in_picture and collision.speed > SLOWEST_HIT)
+
+
+def _centered(location: np.ndarray, margin: float = 0) -> np.ndarray:
+    """Whether centres [..., 2] are `margin` pixels inside the picture, and not so far away that things look small."""
+    height = np.full((*location.shape[:-1], 1), PHYSICS.radius)
+    pixels, depth = VIEW.project(np.concatenate([location, height], -1))
+    inside = (pixels > margin) & (pixels < np.array([VIEW.width, VIEW.height]) - margin)
+    return inside.all(-1) & (depth > 0) & (location[..., 0] > FARTHEST)
 
 
 def in_view(location_FxOx2: np.ndarray, attributes: tuple[tuple[str, str, str], ...]) -> np.ndarray:
@@ -288,7 +291,7 @@ def _counterfactual(scene: Scene, removed: int) -> dict[str, Any]:
     unclear |= {
         collision.pair
         for collision, original in zip(collisions, motion.collisions, strict=True)
-        if collision.frame >= QUIET_END[0] or not _shows(original, motion, rest)
+        if collision.frame >= QUIET_END[0] or not _shows(original, motion)
     }
     return {"removed": removed, "collision": [_entry(each) for each in collisions], "unclear": sorted(unclear)}
 

@@ -6,8 +6,9 @@
     OUT/world.json                                    the settings, so that two of them never fill one folder
     OUT/truth/                                        private: what no model may see
 
-In truth/ lie, in the same layout, truth_*.json of every video (collisions after the video, and without each object; see
-scenes.describe), annotation_*.json of the test videos, and test.json with programs and answers.
+In truth/ lie, in the same layout, truth_*.json of every video (collisions after the video, and without each object;
+see scenes.describe), hidden_annotation_*.json of the test videos, and hidden_test.json with programs and answers: names
+that no reader of the official files takes for its own.
 
 Train videos are numbered from 0, validation from 10000, test from 15000. A video is a pure function of (seed, number).
 What is asked about it depends on the videos before it in its split too, as answers are balanced; but neither on the
@@ -32,15 +33,16 @@ import av
 import jax
 import numpy as np
 from tabulate import tabulate
-from tqdm import tqdm
 
 from aloe.errors import InputError
+from aloe.progress_bar import progress_bar
 from aloe.render import camera, raycast
-from aloe.tasks.clevrer import balance, executor, scenes, templates
+from aloe.tasks.clevrer import balance, executor, question_writer, scenes
 
 START = {"train": 0, "validation": 10_000, "test": 15_000}
 LARGEST = {"train": 10_000, "validation": 5_000, "test": 5_000}
 FOLDER = 1_000
+VERSION = 1  # to be raised when a seed comes to mean other videos or questions
 SMOOTHED = 240  # pictures narrower than this are drawn with four rays a pixel, as if made smaller from larger ones
 
 
@@ -96,14 +98,15 @@ class _Settings:
     def file(self, kind: str, suffix: str, index: int) -> Path:
         """Of video `index`; everything that is private to the world lies in truth/."""
         start = index // FOLDER * FOLDER
-        private = kind == "truth" or (kind == "annotation" and index >= START["test"])
-        root = self.out / "truth" if private else self.out
+        if kind == "annotation" and index >= START["test"]:
+            kind = "hidden_annotation"
+        root = self.out if kind in ("video", "annotation") else self.out / "truth"
         return root / f"{kind}_{start:05d}-{start + FOLDER:05d}" / f"{kind}_{index:05d}{suffix}"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Made:
-    candidates: list[templates.Candidate]
+    candidates: list[question_writer.Candidate]
     seconds: dict[str, float]
     kept: bool
 
@@ -134,9 +137,10 @@ def write(
     seconds: dict[str, float] = defaultdict(float)
     kept = 0
 
-    def candidates(made: Iterable[_Made]) -> Iterator[list[templates.Candidate]]:
+    def candidates(made: Iterable[_Made]) -> Iterator[list[question_writer.Candidate]]:
         nonlocal kept
-        for video in tqdm(made, total=videos, unit="video", desc=f"CLEVRER world in {out}"):
+        for video in made:
+            bar.update()
             kept += video.kept
             for stage, spent in video.seconds.items():
                 seconds[stage] += spent
@@ -144,29 +148,32 @@ def write(
 
     # Not forked: JAX's threads would not survive it.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=_start_worker) as pool:
+    with (
+        ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=_start_worker) as pool,
+        progress_bar(total=videos, unit="video", desc=f"CLEVRER world in {out}") as bar,
+    ):
         try:
             in_order = candidates(pool.map(functools.partial(_make, settings), itertools.chain(*indices.values())))
             for split, size in splits.items():
-                chosen = balance.choose(itertools.islice(in_order, size))
+                of_videos = balance.choose(itertools.islice(in_order, size))
                 records[split] = [
-                    {"scene_index": index, "video_filename": f"video_{index:05d}.mp4", "questions": questions}
-                    for index, questions in zip(indices[split], chosen, strict=True)
+                    {"scene_index": index, "video_filename": f"video_{index:05d}.mp4", "questions": chosen}
+                    for index, chosen in zip(indices[split], of_videos, strict=True)
                 ]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
-    _write_json(out / "truth" / "test.json", records["test"])
+    _write_json(out / "truth" / "hidden_test.json", records["test"])
     for split in splits:
         _write_json(out / f"{split}.json", _without_answers(records[split]) if split == "test" else records[split])
-    questions = {split: [question for record in records[split] for question in record["questions"]] for split in splits}
+    asked = {split: [question for record in records[split] for question in record["questions"]] for split in splits}
     return Report(
         out=out,
         videos=splits,
         kept=kept,
-        questions={split: Counter(each["question_type"] for each in questions[split]) for split in splits},
-        answers=_answers(itertools.chain(*questions.values())),
+        questions={split: Counter(each["question_type"] for each in asked[split]) for split in splits},
+        answers=_answers(itertools.chain(*asked.values())),
         seconds=dict(seconds),
         elapsed=time.perf_counter() - began,
     )
@@ -193,7 +200,8 @@ def _splits(videos: int) -> dict[str, int]:
 def _claim(settings: _Settings, videos: int) -> None:
     """Marks the folder as this world's, unless it is something else's."""
     mark = settings.out / "world.json"
-    wanted = {"task": "clevrer", "seed": settings.seed, "width": settings.width, "height": settings.height}
+    wanted: dict[str, Any] = {"task": "clevrer", "version": VERSION, "seed": settings.seed}
+    wanted |= {"width": settings.width, "height": settings.height}
     if mark.exists():
         try:
             found = json.loads(mark.read_text())
@@ -250,7 +258,7 @@ def _make(settings: _Settings, index: int) -> _Made:
         _write_whole(video, lambda file: _encode(image_FxYxXx3, file))
         lap("write")
     rng = np.random.default_rng((settings.seed, index, 1))
-    candidates = templates.candidates(executor.read(annotation, truth), truth, rng)
+    candidates = question_writer.candidates(executor.read(annotation, truth), truth, rng)
     lap("ask")
     return _Made(candidates, seconds, kept)
 

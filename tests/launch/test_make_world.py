@@ -1,0 +1,45 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def make_world(*flags, folder):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "launch" / "make_world.py"), *flags],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (("--task=clevrer", "--videos=2"), "videos=2"),
+        (("--task=clevrer", "--videos=4", "--size=96"), "--size=96"),
+        (("--task=clevrrer", "--videos=4"), "did you mean --task=clevrer"),
+        (("--task=clevrer", "--videos=4", "--sead=1"), "did you mean --seed"),
+    ],
+)
+def test_bad_flags_leave_nothing_behind(tmp_path, flags, names):
+    done = make_world(*flags, folder=tmp_path)
+    assert done.returncode == 2
+    assert names in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_default_folder_and_the_table(tmp_path):
+    done = make_world("--task=clevrer", "--videos=3", "--size=32x32", "--workers=1", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "data" / "clevrer" / "train.json").exists()
+    for word in ("train", "counterfactual", "query_color", "simulate", "data/clevrer"):
+        assert word in done.stdout
+    assert "3/3" in done.stderr  # the progress bar

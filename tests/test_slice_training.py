@@ -1,0 +1,149 @@
+"""The whole path on an emulated slice: four JAX processes through Ray, the real task, loop, data and checkpoints."""
+
+import json
+import random
+import threading
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import psutil
+import pytest
+from flax import nnx
+
+from aloe import tasks
+from aloe.training import loop, workdir
+from aloe.training.checkpoints import Checkpoints
+from aloe.training.optimizer import lamb
+from aloe.training.state import initial_state
+from aloe.training.step import data_mesh
+from cluster import gang
+from cluster.emulated import EmulatedSlice
+from cluster.slices import slice_for_hosts
+from tests.tasks.clevrer import encoded
+
+pytestmark = pytest.mark.slow
+
+HOSTS = 4
+STEPS = 20
+ENTRY = "aloe.training.loop:run"
+
+
+@pytest.fixture(scope="module")
+def slice_of_four():
+    slice = slice_for_hosts(HOSTS)
+    with EmulatedSlice(slice, devices_per_host=2, port=None) as emulated:
+        assert gang.connect(emulated.address)
+        yield slice
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return encoded.write_encoded(tmp_path_factory.mktemp("data"))
+
+
+def settings(data, folder):
+    resolved = encoded.settings(
+        data,
+        {
+            "model.hidden": 1024,  # arrays large beside what describes them, as in any real model
+            "optimizer.warmup_steps": 4,
+            "optimizer.decay_steps": STEPS,
+            "training.steps": STEPS,
+            "training.log_every": 1,
+            "training.evaluate_every": STEPS,
+            "training.checkpoint_every_steps": 6,
+        },
+    )
+    resolved.workdir = str(folder)
+    return resolved
+
+
+def losses(folder):
+    lines = [json.loads(line) for line in (folder / workdir.METRICS).read_text().splitlines()]
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+
+
+def final_state(resolved):
+    """The last state, restored by one process from what four wrote."""
+    checkpoints = Checkpoints(Path(resolved.workdir) / workdir.CHECKPOINTS, data_mesh(), resolved.training)
+    task = tasks.part("clevrer", "task").make(resolved)
+    abstract = jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), lamb(resolved.optimizer)))
+    assert checkpoints.latest() == STEPS
+    state = jax.device_get(checkpoints.restore(abstract))
+    checkpoints.close()
+    return state
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(slice_of_four, data, tmp_path_factory):
+    resolved = settings(data, tmp_path_factory.mktemp("uninterrupted"))
+    outcome = gang.run(ENTRY, resolved.to_dict(), slice_of_four)
+    assert outcome.status == "succeeded", outcome
+    assert outcome.value["step"] == STEPS
+    return resolved
+
+
+def test_four_hosts_of_two_devices_train_as_one_host_of_eight(uninterrupted, data, tmp_path):
+    """The same batches and draws, summed in another order: 3 losses agree to 1e-6, 20 to 1e-4 (rounding grows)."""
+    alone = settings(data, tmp_path)
+    loop.run(alone.to_dict(), stop=lambda step: False)
+    together = losses(Path(uninterrupted.workdir))
+    assert list(together) == list(range(1, STEPS + 1))
+    for step, loss in losses(tmp_path).items():
+        print(f"step {step}: 1 × 8 {loss:.8f}, 4 × 2 {together[step]:.8f}")
+        assert together[step] == pytest.approx(loss, rel=1e-6 if step <= 3 else 1e-4)
+    one, four = final_state(alone), final_state(uninterrupted)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-2 * np.abs(a).max()), one.params, four.params)
+    assert any(np.any(a != 0) for a in jax.tree.leaves(one.params))
+
+
+def test_every_host_writes_its_share(uninterrupted):
+    folder = Path(uninterrupted.workdir) / workdir.CHECKPOINTS / str(STEPS) / "state"
+    written = [
+        sum(file.stat().st_size for file in (folder / f"ocdbt.process_{rank}").rglob("*") if file.is_file())
+        for rank in range(HOSTS)
+    ]
+    print("bytes written by each host:", written)
+    assert min(written) > 0
+    assert max(written) <= 1.3 * sum(written) / HOSTS
+
+
+def test_a_killed_host_fails_the_run_and_a_restart_ends_in_the_same_bits(uninterrupted, slice_of_four, data, tmp_path):
+    resolved = settings(data, tmp_path)
+    last_step_before = random.randrange(7, STEPS - 3)
+    killed = []
+
+    def kill_one_host():
+        while not (tmp_path / workdir.METRICS).exists() or max(losses(tmp_path), default=0) < last_step_before:
+            time.sleep(0.01)
+        hosts = [
+            child
+            for child in psutil.Process().children(recursive=True)
+            if "".join(child.cmdline()[:1]).startswith("ray::Host")
+        ]
+        assert len(hosts) == HOSTS
+        victim = random.choice(hosts)
+        killed.append(victim.pid)
+        victim.kill()
+
+    killer = threading.Thread(target=kill_one_host, daemon=True)
+    killer.start()
+    outcome = gang.run(ENTRY, resolved.to_dict(), slice_of_four)
+    killer.join(timeout=10)
+    assert killed
+    print("killed one host after step", last_step_before)
+    assert (outcome.status, outcome.lost) == ("failed", True)
+
+    outcome = gang.run(ENTRY, resolved.to_dict(), slice_of_four)
+    assert outcome.status == "succeeded", outcome
+    starts = [
+        json.loads(line)["step"]
+        for line in (tmp_path / workdir.EVENTS).read_text().splitlines()
+        if '"event": "start"' in line
+    ]
+    assert starts[0] == 0
+    assert 0 < starts[1] <= last_step_before + 1
+    assert list(losses(tmp_path)) == list(range(1, STEPS + 1))
+    jax.tree.map(np.testing.assert_array_equal, final_state(resolved), final_state(uninterrupted))
