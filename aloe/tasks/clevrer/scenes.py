@@ -225,8 +225,8 @@ def in_view(location_FxOx2: np.ndarray, attributes: tuple[tuple[str, str, str], 
     visible_FxO = ((pixels > 0) & (pixels < size_2)).all(-1) & (depth > 0)
     for index, (_, _, shape) in enumerate(attributes):
         unsure_F = ~visible_FxO[:, index] & (depth[:, index] > 0.5)
-        pixels_FxPx2, _ = VIEW.project(location_FxOx3[unsure_F, index, None] + _hull(shape))
-        inside_F = (pixels_FxPx2.max(1) > 0) & (pixels_FxPx2.min(1) < size_2)
+        hull_pixels, _ = VIEW.project(location_FxOx3[unsure_F, index, None] + _hull(shape))
+        inside_F = (hull_pixels.max(1) > 0) & (hull_pixels.min(1) < size_2)
         visible_FxO[unsure_F, index] = inside_F.all(-1)
     return visible_FxO
 
