@@ -48,6 +48,7 @@ def settings(data, folder):
         data,
         {
             "model.hidden": 1024,  # arrays large beside what describes them, as in any real model
+            "optimizer.learning_rate": 2e-4,  # at 2e-3 rounding grows tenfold every few steps of so short a warm-up
             "optimizer.warmup_steps": 4,
             "optimizer.decay_steps": STEPS,
             "training.steps": STEPS,
@@ -86,12 +87,14 @@ def uninterrupted(slice_of_four, data, tmp_path_factory):
 
 
 def test_four_hosts_of_two_devices_train_as_one_host_of_eight(uninterrupted, data, tmp_path):
-    """The same batches and draws, summed in another order: 3 losses agree to 1e-6, 20 to 1e-4 (rounding grows)."""
+    """The same batches and draws, summed in another order: rounding, and what it grows to in 20 steps."""
     alone = settings(data, tmp_path)
     loop.run(alone.to_dict(), stop=lambda step: False)
     together = losses(Path(uninterrupted.workdir))
     assert list(together) == list(range(1, STEPS + 1))
-    for step, loss in losses(tmp_path).items():
+    by_itself = losses(tmp_path)
+    assert by_itself[STEPS] < 0.95 * by_itself[1]
+    for step, loss in by_itself.items():
         print(f"step {step}: 1 × 8 {loss:.8f}, 4 × 2 {together[step]:.8f}")
         assert together[step] == pytest.approx(loss, rel=1e-6 if step <= 3 else 1e-4)
     one, four = final_state(alone), final_state(uninterrupted)

@@ -82,6 +82,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
         show=main,
     )
     log.event("start", step=first, hosts=jax.process_count(), devices=mesh.size)
+    progress.show_start(jax.process_count(), mesh.size)
     profile = profile_steps(config.profile)
     rates = learning_rate(config.optimizer)
 
@@ -109,7 +110,11 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
             if done in profile and not tracing:
                 profiler.start(str(folder / workdir.TENSORBOARD))
                 tracing = True
-            state, parts = step_fn(state, global_batch(next(batches), mesh))
+            batch = global_batch(next(batches), mesh)
+            started = time.monotonic()
+            state, parts = step_fn(state, batch)
+            if done == first:
+                progress.show_compiled(time.monotonic() - started)
             # Step n runs while the metrics of step n − 1 are fetched: the loop never waits for the device it feeds.
             read()
             done += 1

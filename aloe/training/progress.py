@@ -20,6 +20,7 @@ class Progress:
         show: bool,
     ) -> None:
         self.loss_weights = loss_weights
+        self.first_step = first_step
         self.last_step = last_step
         self.examples_per_step = examples_per_step
         self.show = show
@@ -47,6 +48,17 @@ class Progress:
         self.say(f"step {step}/{self.last_step}  {losses}  {speed['examples_per_second']:.0f} examples/s  {left} left")
         self.parts, self.reported_step, self.reported_time = {}, step, now
         return values | speed
+
+    def show_start(self, hosts: int, devices: int) -> None:
+        """Says from where it starts, before a silence: the first step is compiled."""
+        if self.first_step < self.last_step:
+            where = f"{hosts} host{'s' * (hosts > 1)}, {devices} device{'s' * (devices > 1)}"
+            self.say(f"step {self.first_step}/{self.last_step}  {where}; compiling the step")
+
+    def show_compiled(self, seconds: float) -> None:
+        """Says how long it took, and leaves it out of the speed."""
+        self.say(f"step {self.first_step}/{self.last_step}  compiled in {seconds:.0f} s")
+        self.reported_time += seconds
 
     def show_scores(self, step: int, scores: Mapping[str, float], seconds: float) -> None:
         """Prints the scores of an evaluation, and leaves the time that it took out of the speed."""
