@@ -4,7 +4,6 @@
 """
 
 import ast
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from aloe import tasks
-from aloe.errors import InputError
+from aloe.errors import InputError, nearest
 
 
 def resolve(task: str, variant: str, overrides: Mapping[str, str]) -> ConfigDict:
@@ -28,12 +27,12 @@ def resolve(task: str, variant: str, overrides: Mapping[str, str]) -> ConfigDict
     """
     module = tasks.part(task, "config")
     if variant not in module.VARIANTS:
-        raise InputError(f"--variant={variant}: {task} has no such variant{nearest(variant, module.VARIANTS)}.")
+        raise InputError(f"--variant={variant}: {task} has no such variant{nearest(variant, module.VARIANTS)}")
     config = module.get_config(variant).lock()
     fields = dict(flatten(config))
     for path, text in overrides.items():
         if path not in fields:
-            raise InputError(f"--config.{path}={text}: no such field{nearest(path, fields)}.")
+            raise InputError(f"--config.{path}={text}: no such field{nearest(path, fields)}")
         config.update_from_flattened_dict({path: parse(path, text, fields[path])})
     return config
 
@@ -56,14 +55,6 @@ def parse(path: str, text: str, current: Any) -> Any:
     return value
 
 
-def nearest(name: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
-    """A hint that names the closest of the known names, or all of them where none is close and they are few."""
-    close = difflib.get_close_matches(name, list(known), 1)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; there are: {', '.join(known)}" if len(known) <= 12 else ""
-
-
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Leaves by dotted path."""
     for name, value in config.items():
@@ -84,5 +75,5 @@ def choose(path: str, name: str, known: Mapping[str, Any]) -> Any:
       InputError: there is no such name; the message gives the nearest.
     """
     if name not in known:
-        raise InputError(f"config.{path} = {name!r}: no such choice{nearest(name, known)}.")
+        raise InputError(f"config.{path} = {name!r}: no such choice{nearest(name, known)}")
     return known[name]

@@ -1,4 +1,7 @@
-"""The one error that means: something given by the user is wrong."""
+"""The one error that means: something given by the user is wrong, and the hint that a wrong name is answered with."""
+
+import difflib
+from collections.abc import Collection
 
 
 class InputError(ValueError):
@@ -9,3 +12,11 @@ class InputError(ValueError):
     """
 
     exit_status = 2
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Ends a message about an unknown name: the closest of the known names, or all where none is close and few are."""
+    close = difflib.get_close_matches(name, known, 1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; there are: {', '.join(known)}." if len(known) <= 12 else "."

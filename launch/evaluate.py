@@ -8,7 +8,7 @@ from pathlib import Path
 from aloe.config import flatten
 from aloe.training import evaluation, workdir
 from launch.flags import Parser, resolve_run, run
-from launch.machines import add_machines, is_local, run_on_slice
+from launch.machines import add_machines, run_on_slice, slice_of
 
 
 def main() -> int:
@@ -17,6 +17,7 @@ def main() -> int:
     add_machines(parser)
     parser.add_argument("--split", default="validation", choices=("train", "validation"))
     flags = parser.parse()
+    wanted = slice_of(flags)
     asked = resolve_run(flags)
     config = workdir.read(Path(asked.workdir))
     config.workdir = asked.workdir
@@ -26,8 +27,8 @@ def main() -> int:
         config.update_from_flattened_dict({path: dict(flatten(asked))[path]})
     workdir.refuse_another(config)
     config.split = flags.split
-    if not is_local(flags):
-        return run_on_slice(flags, evaluation.run, config)
+    if wanted:
+        return run_on_slice(wanted, evaluation.run, config)
     evaluation.run(config.to_dict())
     return 0
 

@@ -1,7 +1,6 @@
 """What the entry points share: flags that suggest the nearest name, configurations, a clean exit on bad input."""
 
 import argparse
-import difflib
 import os
 import signal
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from aloe.config import resolve
-from aloe.errors import InputError
+from aloe.errors import InputError, nearest
 from cluster.errors import ClusterError
 
 OVERRIDE = "--config."
@@ -73,8 +72,7 @@ class Parser(argparse.ArgumentParser):
 
     def hint(self, unknown: str) -> str:
         known = [option for action in self._actions for option in action.option_strings]
-        close = difflib.get_close_matches(unknown.partition("=")[0], known, 1)
-        return f"; did you mean {close[0]}?" if close else "; --help lists them"
+        return nearest(unknown.partition("=")[0], known)
 
 
 def resolve_run(flags: argparse.Namespace) -> ConfigDict:

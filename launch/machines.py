@@ -21,25 +21,23 @@ def add_machines(parser: Parser) -> None:
     parser.add_argument("--local", action="store_true", help="run in this process, on its devices, without Ray")
 
 
-def slice_of(flags: argparse.Namespace) -> slices.Slice:
-    """The slice that the flags name."""
+def slice_of(flags: argparse.Namespace) -> slices.Slice | None:
+    """The slice that the flags name; None for --local, which is this process.
+
+    Raises:
+      InputError: the flags ask for both.
+      ClusterError: there is no such slice.
+    """
+    if flags.local and (flags.slice or flags.hosts != 1):
+        asked = f"--slice={flags.slice}" if flags.slice else f"--hosts={flags.hosts}"
+        raise InputError(f"--local runs in this one process, so it does not go with {asked}; leave one of them out.")
+    if flags.local:
+        return None
     return slices.slice_named(flags.slice) if flags.slice else slices.slice_for_hosts(flags.hosts)
 
 
-def is_local(flags: argparse.Namespace) -> bool:
-    """Whether to run in this process.
-
-    Raises:
-      InputError: the flags ask for a slice as well.
-    """
-    asked = f"--slice={flags.slice}" if flags.slice else f"--hosts={flags.hosts}" if flags.hosts != 1 else ""
-    if flags.local and asked:
-        raise InputError(f"--local runs in this one process, so it does not go with {asked}; leave one of them out.")
-    return flags.local
-
-
-def run_on_slice(flags: argparse.Namespace, program: Callable[..., Any], config: ConfigDict) -> int:
-    """Runs `program(config)` on every host of the slice that the flags name.
+def run_on_slice(wanted: slices.Slice, program: Callable[..., Any], config: ConfigDict) -> int:
+    """Runs `program(config)` on every host of a slice.
 
     The cluster is the one that a submitted job belongs to, or that runs on this machine; where there is none, a slice
     is emulated on this machine's CPU for the time of the run.
@@ -47,7 +45,6 @@ def run_on_slice(flags: argparse.Namespace, program: Callable[..., Any], config:
     Returns:
       The exit status.
     """
-    wanted = slice_of(flags)
     entry = f"{program.__module__}:{program.__qualname__}"
     if gang.connect():
         return gang.run(entry, config.to_dict(), wanted).exit_status

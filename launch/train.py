@@ -13,7 +13,7 @@ import jax
 from aloe import tasks
 from aloe.training import dry_run, loop, workdir
 from launch.flags import Parser, resolve_run, run
-from launch.machines import StopOnSignal, add_machines, is_local, run_on_slice, slice_of
+from launch.machines import StopOnSignal, add_machines, run_on_slice, slice_of
 
 
 def main() -> int:
@@ -23,28 +23,26 @@ def main() -> int:
     parser.add_argument("--dry_run", action="store_true", help="print what the run would be, and stop")
     parser.add_argument("--profile", default="", metavar="FIRST:LAST", help="steps to trace, such as 100:105")
     flags = parser.parse()
+    wanted = slice_of(flags)
     config = resolve_run(flags)
     config.profile = flags.profile
     loop.profile_steps(config.profile)
     loop.check_settings(config)
     if flags.dry_run:
-        if is_local(flags):
-            hosts, devices_per_host, memory = 1, jax.local_device_count(), None
-        else:
-            wanted = slice_of(flags)
-            hosts, devices_per_host = wanted.hosts, wanted.generation.devices_per_host
-            memory = wanted.generation.memory_per_device
-        print(
-            dry_run.describe(config, hosts=hosts, devices_per_host=devices_per_host, memory_per_device=memory),
-            flush=True,
+        described = dry_run.describe(
+            config,
+            hosts=wanted.hosts if wanted else 1,
+            devices_per_host=wanted.generation.devices_per_host if wanted else jax.local_device_count(),
+            memory_per_device=wanted.generation.memory_per_device if wanted else None,
         )
+        print(described, flush=True)
         return 0
     # Whatever is wrong with the data or the workdir is said here, before any host is asked for.
     tasks.part(config.task, "task").make(config).streams()
     workdir.refuse_another(config)
     print(f"Workdir: {config.workdir}", flush=True)
-    if not is_local(flags):
-        return run_on_slice(flags, loop.run, config)
+    if wanted:
+        return run_on_slice(wanted, loop.run, config)
     stop = StopOnSignal()
     loop.run(config.to_dict(), stop=stop)
     return stop.exit_status

@@ -9,12 +9,11 @@
     world    writes a small data set of our own in the official format
 """
 
-import difflib
 import importlib
 import pkgutil
 from types import ModuleType
 
-from aloe.errors import InputError
+from aloe.errors import InputError, nearest
 
 
 def names() -> list[str]:
@@ -29,9 +28,8 @@ def part(task: str, name: str) -> ModuleType:
       InputError: there is no such task, or it has no such module.
     """
     if task not in names():
-        close = difflib.get_close_matches(task, names(), 1)
-        hint = f"; did you mean --task={close[0]}?" if close else ""
-        raise InputError(f"--task={task}: no such task{hint} There are: {', '.join(names())}.")
+        known = [f"--task={name}" for name in names()]
+        raise InputError(f"--task={task}: no such task{nearest(f'--task={task}', known)}")
     try:
         return importlib.import_module(f"{__name__}.{task}.{name}")
     except ModuleNotFoundError as error:

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import jax
-import pytest
-
 from aloe import config
 from aloe.perception.fill import fill
 from aloe.tasks.clevrer import files
@@ -72,17 +69,3 @@ def settings(root: Path, overrides=()):
     resolved = config.resolve("clevrer", "paper", texts)
     resolved.data.root = str(root)
     return resolved
-
-
-@pytest.fixture
-def compiled():
-    """Grows by an item for every program that XLA compiles during the test."""
-    seen = []
-
-    def listen(event, seconds, **_):
-        if event.endswith("backend_compile_duration"):
-            seen.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield seen
-    jax.monitoring.unregister_event_duration_listener(listen)

@@ -13,7 +13,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from aloe.data import latents
 from aloe.data.streams import host_batches
-from aloe.errors import InputError
 from aloe.model.aloe import Aloe
 from aloe.tasks.clevrer import task as clevrer
 from aloe.tasks.clevrer import vocabulary
@@ -21,31 +20,10 @@ from aloe.tasks.clevrer.task import AUXILIARY, CHOICE, DESCRIPTIVE, UNSUPERVISED
 from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.state import initial_state
 from aloe.training.step import train_step
-from tests.tasks.clevrer.encoded import compiled, settings, write_encoded  # noqa: F401 (a fixture)
-from tests.tasks.clevrer.writer import descriptive, entry, multiple_choice, write_json
+from tests.tasks.clevrer.encoded import settings
 from tests.training.test_step import mesh_of
 
 STEP_KEY = jax.random.key(77)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return write_encoded(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def task(root):
-    return clevrer.make(settings(root))
-
-
-@pytest.fixture(scope="module")
-def model(task):
-    """With CLS and biases moved off zero, where a gradient could hide."""
-    graphdef, params = nnx.split(task.model(nnx.Rngs(0)), nnx.Param)
-    moved = jax.tree.map(
-        lambda leaf: leaf + 0.1 * np.random.default_rng(leaf.size).normal(size=leaf.shape).astype(np.float32), params
-    )
-    return graphdef, moved
 
 
 @pytest.fixture(scope="module")
@@ -407,94 +385,6 @@ def test_some_dozens_of_steps_learn_a_few_videos_by_heart(root):
     assert last[CHOICE] < 0.5 * first[CHOICE]
     assert last[AUXILIARY] < 0.5 * first[AUXILIARY]
     assert last["descriptive_accuracy"] == 1.0
-
-
-def test_the_objective_is_named_where_it_is_not_known(root, compiled):  # noqa: F811
-    with pytest.raises(InputError, match=r"config.objective.mask = 'one_object'.*did you mean one_object_per_frame"):
-        clevrer.make(settings(root, {"objective.mask": "one_object"}))
-    assert not compiled
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ({"data.latents": "/nowhere/latents"}, r"/nowhere/latents/train: there is no latents store.*launch/encode.py"),
-        ({"model.slots": 7}, r"oracle/train: latents of shape \(128, 8, 16\).*model takes \(128, 7, 16\).*model.slots"),
-        ({"model.latent": 12}, r"\(128, 8, 16\).*\(128, 8, 12\)"),
-        ({"model.frames": 129}, r"config.model.frames = 129.*128"),
-        ({"model.relative_form": "causal"}, r"model.relative_form"),
-        ({"data.labelled_fraction": 0.0}, r"config.data.labelled_fraction = 0.0"),
-    ],
-)
-def test_what_does_not_fit_the_data_is_named_before_anything_is_compiled(root, compiled, overrides, message):  # noqa: F811
-    with pytest.raises(InputError, match=message):
-        clevrer.make(settings(root, overrides)).streams()
-    assert not compiled
-
-
-@pytest.mark.parametrize("split", ["train", "validation"])
-def test_a_split_that_is_missing_is_named(root, tmp_path, split):
-    for name in {"train", "validation"} - {split}:
-        (tmp_path / f"{name}.json").symlink_to(root / f"{name}.json")
-    (tmp_path / "latents").symlink_to(root / "latents")
-    with pytest.raises(InputError, match=rf"{tmp_path}: no {split}.json"):
-        clevrer.make(settings(tmp_path))
-
-
-def plain_world(root, train, validation, absent=()):
-    """Question entries by split, with latents of noise for all videos but the absent ones."""
-    for split, entries in (("train", train), ("validation", validation)):
-        write_json(root / f"{split}.json", entries)
-        indices = [record["scene_index"] for record in entries]
-        store = latents.create(root / "latents" / "oracle" / split, indices, 128, 8, 16, {"name": "noise"})
-        there = [index for index in indices if index not in absent]
-        store.write(there, np.random.default_rng(0).normal(size=(len(there), 128, 8, 16)))
-    return root
-
-
-def test_a_video_without_latents_is_named_and_left_out_of_a_large_set(tmp_path, capsys):
-    root = plain_world(tmp_path, [entry(index) for index in range(100)], [entry(200), entry(201)], absent=[41])
-    task = clevrer.make(settings(root))
-    assert "1 of 100 videos are missing or broken" in (printed := capsys.readouterr().out)
-    assert "no latents of video 41" in printed
-    assert [len(task.questions("train")[group]) for group in (DESCRIPTIVE, CHOICE)] == [99, 99]
-    epoch = task.streams()[UNSUPERVISED].dataset
-    assert len({epoch[place]["latents"].tobytes() for place in range(99)}) == 99
-
-
-def test_more_videos_without_latents_than_the_limit_stop_it(tmp_path, compiled):  # noqa: F811
-    root = plain_world(tmp_path, [entry(index) for index in range(100)], [entry(200), entry(201)], absent=[41, 7])
-    with pytest.raises(InputError, match=r"2 of 100 videos .* at most 1 may be(.*\n)+.*video 7; run python launch/enc"):
-        clevrer.make(settings(root))
-    assert not compiled
-
-
-def test_a_stream_without_examples_is_named(tmp_path, compiled):  # noqa: F811
-    """The one labelled video has no multiple choice."""
-    root = plain_world(tmp_path, [entry(index, [descriptive()]) for index in range(4)], [entry(200), entry(201)])
-    with pytest.raises(InputError, match=rf"{root}: .* no choice examples with config.data.labelled_fraction = 0.01"):
-        clevrer.make(settings(root, {"data.labelled_fraction": 0.01})).streams()
-    assert not compiled
-
-
-@pytest.mark.parametrize(("kind", "absent"), [(descriptive, CHOICE), (multiple_choice, DESCRIPTIVE)])
-def test_a_validation_split_without_one_kind_of_questions_is_scored_on_the_other(tmp_path, model, kind, absent):
-    root = plain_world(tmp_path, [entry(0), entry(1)], [entry(200, [kind(0)]), entry(201, [kind(0)])])
-    task, (graphdef, params) = clevrer.make(settings(root)), model
-    evaluator = Evaluator(task, graphdef, mesh_of(1), 4)
-    own, shuffled = (evaluator.predictions(params, "validation", shuffled=each) for each in (False, True))
-    assert len(own[absent]) == 0
-    assert len(task.scores("validation", own)) == (1 if absent == CHOICE else 2)
-    assert "2" in task.table("validation", own, shuffled)
-
-
-def test_latents_that_are_damaged_are_named_when_they_are_read(tmp_path):
-    root = plain_world(tmp_path, [entry(0), entry(1)], [entry(200), entry(201)])
-    task = clevrer.make(settings(root))
-    (shard,) = (path for path in (root / "latents" / "oracle" / "train" / "c").rglob("*") if path.is_file())
-    shard.write_bytes(bytes(len(shard.read_bytes())))
-    with pytest.raises(InputError, match=r"oracle/train.* video [01] "):
-        next(host_batches(task.streams(), first_step=0, host=0, hosts=1))
 
 
 def test_answers_are_those_of_the_vocabulary(task):
