@@ -10,7 +10,7 @@ from flax import nnx
 
 from aloe.attention.dropout import DropoutKeys
 from aloe.model.config import ModelConfig
-from aloe.model.tower import Tower, _drop_frequencies
+from aloe.model.transformer import Transformer, _drop_frequencies
 
 CONFIG = ModelConfig(
     layers=2, heads=2, latent=6, slots=3, frames=4, outputs={"answer": 5}, hidden=32, dtype="float32", dropout=0.3
@@ -23,10 +23,10 @@ KEYS = DropoutKeys(jax.random.split(jax.random.key(1), 6), jax.random.key(2))
 def outputs_and_gradients(scan=True, remat=False, dtype="float32", train=False):
     """Outputs and the gradient of a function of them, of the tower that seed 0 draws; with dropout to train."""
     config = dataclasses.replace(CONFIG, scan=scan, remat=remat, dtype=dtype)
-    graphdef, params = nnx.split(Tower(config, rngs=nnx.Rngs(0)), nnx.Param)
+    graphdef, params = nnx.split(Transformer(config, rngs=nnx.Rngs(0)), nnx.Param)
 
     def loss(params):
-        outputs, _ = nnx.merge(graphdef, params)(TOKENS, KEYS if train else None)
+        outputs = nnx.merge(graphdef, params)(TOKENS, KEYS if train else None)
         return jnp.sum(jnp.sin(outputs.astype(jnp.float32))), outputs
 
     gradients, outputs = jax.jit(jax.grad(loss, has_aux=True))(params)
@@ -48,9 +48,8 @@ def test_scan_and_remat_change_nothing(changes):
 
 def test_attention_weights_are_the_same_scanned_and_unrolled():
     def weights(scan):
-        tower = Tower(dataclasses.replace(CONFIG, scan=scan), rngs=nnx.Rngs(0))
-        assert tower(TOKENS)[1] is None
-        return np.asarray(tower(TOKENS, return_weights=True)[1])
+        tower = Transformer(dataclasses.replace(CONFIG, scan=scan), rngs=nnx.Rngs(0))
+        return np.asarray(tower.attention_weights(TOKENS))
 
     scanned = weights(scan=True)
     assert scanned.shape == (2, 6, 2, 11, 11)
@@ -60,8 +59,8 @@ def test_attention_weights_are_the_same_scanned_and_unrolled():
 
 
 def test_dropout_follows_examples():
-    tower = Tower(CONFIG, rngs=nnx.Rngs(0))
-    run = jax.jit(lambda tokens, keys: tower(tokens, keys)[0])
+    tower = Transformer(CONFIG, rngs=nnx.Rngs(0))
+    run = jax.jit(tower)
     whole = run(TOKENS, KEYS)
     halves = [run(TOKENS[part], DropoutKeys(KEYS.examples_B[part], KEYS.step)) for part in (slice(3), slice(3, 6))]
     assert_same(jnp.concatenate(halves), whole)
@@ -69,12 +68,6 @@ def test_dropout_follows_examples():
     other = run(TOKENS, DropoutKeys(KEYS.examples_B[::-1], KEYS.step))
     assert np.abs(other - whole).max() > 0.1
     assert np.abs(run(TOKENS, DropoutKeys(KEYS.examples_B, jax.random.key(3))) - whole).max() > 1e-3
-
-
-def test_no_keys_or_no_rate_is_no_dropout():
-    tower = Tower(CONFIG, rngs=nnx.Rngs(0))
-    without = Tower(dataclasses.replace(CONFIG, dropout=0), rngs=nnx.Rngs(0))
-    np.testing.assert_array_equal(tower(TOKENS)[0], without(TOKENS, KEYS)[0])
 
 
 def test_dropout_of_frequencies_drops_whole_rows():
@@ -87,17 +80,17 @@ def test_dropout_of_frequencies_drops_whole_rows():
 @pytest.mark.parametrize("form", ["bidirectional", "released"])
 def test_order_matters_through_positions_alone(form):
     """Without relative keys, permuting the tokens permutes the outputs; with them it does not."""
-    tower = Tower(dataclasses.replace(CONFIG, relative_form=form), rngs=nnx.Rngs(0))
+    tower = Transformer(dataclasses.replace(CONFIG, relative_form=form), rngs=nnx.Rngs(0))
     order = jax.random.permutation(jax.random.key(5), 11)
-    difference = tower(TOKENS[:, order])[0] - tower(TOKENS)[0][:, order]
+    difference = tower(TOKENS[:, order]) - tower(TOKENS)[:, order]
     assert np.abs(difference).max() > 1e-2
     tower.blocks.attention.relative_key.kernel[...] *= 0
-    assert_same(tower(TOKENS[:, order])[0], tower(TOKENS)[0][:, order])
+    assert_same(tower(TOKENS[:, order]), tower(TOKENS)[:, order])
 
 
 def test_examples_do_not_see_each_other():
-    tower = Tower(CONFIG, rngs=nnx.Rngs(0))
-    gradient = jax.grad(lambda tokens: jnp.sum(tower(tokens)[0][2] ** 2))(TOKENS)
+    tower = Transformer(CONFIG, rngs=nnx.Rngs(0))
+    gradient = jax.grad(lambda tokens: jnp.sum(tower(tokens)[2] ** 2))(TOKENS)
     assert np.all(gradient[jnp.array([0, 1, 3, 4, 5])] == 0)
     assert np.all(np.abs(gradient[2]).max(axis=-1) > 0)
 
@@ -113,7 +106,7 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
 def test_initial_scales():
     """Those of the released code; deviations within four standard errors."""
     config = ModelConfig(layers=4, heads=10, latent=16, slots=8, frames=25, outputs={"answer": 5})
-    tower = Tower(config, rngs=nnx.Rngs(0))
+    tower = Transformer(config, rngs=nnx.Rngs(0))
     blocks, width = tower.blocks, 180
     per_layer = 2 / math.sqrt(4)
     cut = 0.87962566  # deviation of a normal that is cut off at twice its own
