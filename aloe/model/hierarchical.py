@@ -56,8 +56,9 @@ class HierarchicalTransformer(nnx.Module):
         if keys is not None:
             stages = keys.split(2)
             within_keys, between_keys = of_frames(stages.at(0), self.config.frames), stages.at(1)
-        language_BxSxP, objects_BxOxP = jnp.split(tokens_BxTxP, [-self.config.frames * self.config.slots], axis=1)
-        return self.between_frames((language_BxSxP, self.frames(objects_BxOxP, within_keys)), between_keys)
+        objects = self.config.frames * self.config.slots
+        frames_BxFxZ = self.frames(tokens_BxTxP[:, -objects:], within_keys)
+        return self.between_frames((tokens_BxTxP[:, :-objects], frames_BxFxZ), between_keys)
 
     def frames(self, objects_BxOxP: jax.Array, keys: DropoutKeys | None = None) -> jax.Array:
         """Frames [B, F, N·D] as the second transformer is given them, from the O = F·N objects and keys per frame."""

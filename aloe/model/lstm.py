@@ -46,7 +46,9 @@ class BidirectionalLSTM(nnx.Module):
             graphdef, params = nnx.split(layer)
 
             def run(params: nnx.State, x_BxTxE: jax.Array, graphdef: nnx.GraphDef = graphdef) -> jax.Array:
-                return nnx.merge(graphdef, params)(x_BxTxE, initial_carry=initial).astype(config.compute_dtype)
+                return nnx.merge(graphdef, params, copy=True)(x_BxTxE, initial_carry=initial).astype(
+                    config.compute_dtype
+                )
 
             x_BxTxE = (jax.checkpoint(run) if config.remat else run)(params, x_BxTxE)
             x_BxTxE = drop(x_BxTxE, config, keys, place)

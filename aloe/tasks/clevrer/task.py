@@ -60,13 +60,7 @@ class Clevrer:
         if config.objective.weight:
             self.loss_weights[AUXILIARY] = config.objective.weight
         self.mask_scheme = choose("objective.mask", config.objective.mask, objectives.MASK_SCHEMES)
-        self.model_config = ModelConfig(
-            **config.model,
-            vocabulary=vocabulary.QUESTION_VOCABULARY_SIZE,
-            words=vocabulary.QUESTION_LENGTH + vocabulary.CHOICE_LENGTH,
-            infill=AUXILIARY in self.loss_weights,
-            outputs={DESCRIPTIVE: vocabulary.ANSWER_VOCABULARY_SIZE, CHOICE: 1},
-        )
+        self.model_config = model_config(config)
         root = Path(config.data.root)
         files.require_data(root)
         folder = Path(config.data.latents or root / "latents" / "oracle")
@@ -171,6 +165,21 @@ class Clevrer:
         questions = self.questions(split)
         majority = scores.majority_predictions(self.questions("train"), questions)
         return scores.table(*(scores.outcomes(questions, answers) for answers in (predictions, shuffled, majority)))
+
+
+def model_config(config: ConfigDict) -> ModelConfig:
+    """Sizes and settings of the model; without the auxiliary loss it has no map f.
+
+    Raises:
+      InputError: the settings make no model.
+    """
+    return ModelConfig(
+        **config.model,
+        vocabulary=vocabulary.QUESTION_VOCABULARY_SIZE,
+        words=vocabulary.QUESTION_LENGTH + vocabulary.CHOICE_LENGTH,
+        infill=bool(config.objective.weight),
+        outputs={DESCRIPTIVE: vocabulary.ANSWER_VOCABULARY_SIZE, CHOICE: 1},
+    )
 
 
 def check_shape(store: latents.LatentsStore, model: ConfigDict) -> None:
