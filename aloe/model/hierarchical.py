@@ -21,8 +21,8 @@ class FrameProjection(nnx.Module):
         self.frames = linear(config, config.slots * config.latent, config.width, init, rngs=rngs)
 
     def __call__(self, inputs: tuple[jax.Array, jax.Array]) -> jax.Array:
-        language_BxSxP, frames_BxFxZ = inputs
-        return jnp.concatenate([self.language(language_BxSxP), self.frames(frames_BxFxZ)], axis=1)
+        language_BxTxP, frames_BxFxND = inputs
+        return jnp.concatenate([self.language(language_BxTxP), self.frames(frames_BxFxND)], axis=1)
 
 
 class HierarchicalTransformer(nnx.Module):
@@ -57,13 +57,13 @@ class HierarchicalTransformer(nnx.Module):
             stages = keys.split(2)
             within_keys, between_keys = of_frames(stages.at(0), self.config.frames), stages.at(1)
         objects = self.config.frames * self.config.slots
-        frames_BxFxZ = self.frames(tokens_BxTxP[:, -objects:], within_keys)
-        return self.between_frames((tokens_BxTxP[:, :-objects], frames_BxFxZ), between_keys)
+        frames_BxFxND = self.frames(tokens_BxTxP[:, -objects:], within_keys)
+        return self.between_frames((tokens_BxTxP[:, :-objects], frames_BxFxND), between_keys)
 
-    def frames(self, objects_BxOxP: jax.Array, keys: DropoutKeys | None = None) -> jax.Array:
-        """Frames [B, F, N·D] as the second transformer is given them, from the O = F·N objects and keys per frame."""
+    def frames(self, objects_BxFNxP: jax.Array, keys: DropoutKeys | None = None) -> jax.Array:
+        """Frames [B, F, N·D] as the second transformer is given them, from the objects and keys per frame."""
         config = self.config
-        slots_BFxNxP = objects_BxOxP.reshape(-1, config.slots, config.token)
+        slots_BFxNxP = objects_BxFNxP.reshape(-1, config.slots, config.token)
         latents_BFxNxD = self.object_map(self.within_frames(slots_BFxNxP, keys))
         return latents_BFxNxD.reshape(-1, config.frames, config.slots * config.latent)
 

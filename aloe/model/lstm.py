@@ -41,17 +41,16 @@ class BidirectionalLSTM(nnx.Module):
         zeros_BxM = jnp.zeros_like(tokens_BxTxP, shape=(len(tokens_BxTxP), config.hidden))
         initial = ((zeros_BxM, zeros_BxM),) * 2  # cell and hidden state, forward and backward
 
+        def run(graphdef: nnx.GraphDef, params: nnx.State, x_BxTxE: jax.Array) -> jax.Array:
+            # A copy, because nnx refuses to scan with variables that were made outside of the function being traced.
+            layer = nnx.merge(graphdef, params, copy=True)
+            return layer(x_BxTxE, initial_carry=initial).astype(config.compute_dtype)
+
+        if config.remat:
+            run = jax.checkpoint(run, static_argnums=0)
         x_BxTxE = tokens_BxTxP
         for place, layer in enumerate(self.layers):
-            graphdef, params = nnx.split(layer)
-
-            def run(params: nnx.State, x_BxTxE: jax.Array, graphdef: nnx.GraphDef = graphdef) -> jax.Array:
-                return nnx.merge(graphdef, params, copy=True)(x_BxTxE, initial_carry=initial).astype(
-                    config.compute_dtype
-                )
-
-            x_BxTxE = (jax.checkpoint(run) if config.remat else run)(params, x_BxTxE)
-            x_BxTxE = drop(x_BxTxE, config, keys, place)
+            x_BxTxE = drop(run(*nnx.split(layer), x_BxTxE), config, keys, place)
 
         forward_BxM, backward_BxM = x_BxTxE[:, -1, : config.hidden], x_BxTxE[:, 0, config.hidden :]
         final_Bx1xE = jnp.concatenate([forward_BxM, backward_BxM], axis=-1)[:, None]

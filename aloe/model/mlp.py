@@ -14,7 +14,8 @@ class MLP(nnx.Module):
     """Layers with ReLU on the whole sequence, flattened. A tower, see `aloe.model.tower`.
 
     The one output is that of the last layer. The heads read it in place of CLS, and f maps it to the latents of all
-    objects at once (the paper does not say what f reads).
+    objects at once (the paper does not say what f reads). At the paper's size that makes 21.7 M parameters, where the
+    paper has 20 M, and 6.6 M more of f.
     """
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):

@@ -27,10 +27,10 @@ class Tower(Protocol):
     objects_per_output: int
 
     def __call__(self, tokens_BxTxP: jax.Array, /, keys: DropoutKeys | None = None) -> jax.Array:
-        """Outputs [B, S, E] in the type of the computation; P is the latent size and its two bits.
+        """Outputs [B, S, E] in the type of the computation; how many, S, is the tower's own matter.
 
         Args:
-          tokens_BxTxP: CLS, words, and objects frame by frame.
+          tokens_BxTxP: CLS, words, and objects frame by frame; P is the latent size and its two bits.
           keys: for dropout, when training.
         """
 

@@ -1,4 +1,4 @@
-"""The one output depends on every token, and is what the released kind of fully connected layers makes of them."""
+"""The one output depends on every token; heads and f both read it."""
 
 import jax.numpy as jnp
 import numpy as np
