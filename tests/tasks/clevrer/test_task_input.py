@@ -90,7 +90,7 @@ def test_a_validation_split_without_one_kind_of_questions_is_scored_on_the_other
     own, shuffled = (evaluator.predictions(params, "validation", shuffled=each) for each in (False, True))
     assert len(own[absent]) == 0
     assert len(task.scores("validation", own)) == (1 if absent == CHOICE else 2)
-    assert "2" in task.table("validation", own, shuffled)
+    assert "2" in task.table("validation")(own, shuffled)
 
 
 def test_latents_that_are_damaged_are_named_when_they_are_read(tmp_path):
