@@ -74,5 +74,5 @@ class Toy:
     def scores(self, split, predictions):
         return {"mean": float(np.mean(predictions["only"]))}
 
-    def table(self, split, predictions, shuffled):
-        return f"{np.mean(predictions['only'])} {np.mean(shuffled['only'])}"
+    def table(self, split, *, hard=False):
+        return lambda predictions, shuffled: f"{np.mean(predictions['only'])} {np.mean(shuffled['only'])}"
