@@ -83,7 +83,7 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     labelled = split not in tasks.part(resolved.task, "files").UNLABELLED
     splits = dict.fromkeys(("train", split) if labelled else (split,))  # controls are made from the training split
     task: Task = tasks.part(resolved.task, "task").make(resolved, tuple(splits))
-    table = task.table(split, hard=resolved.hard) if labelled else None
+    compare = task.comparison(split, hard=resolved.hard) if labelled else None
     graphdef = nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
     checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, resolved.training, read_only=True)
     step = checkpoints.latest()
@@ -96,16 +96,17 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     evaluator = Evaluator(task, graphdef, mesh, resolved.batch.evaluation)
     predictions = evaluator.predictions(state.params, split)
     title = f"{resolved.task}, {split} split, after {step} steps"
-    if table is None:
+    if compare is None:
         if jax.process_index() == 0:
             path = folder / f"submission-{step}.json"
             write_whole(path, json.dumps(task.submission(split, predictions)))
             print(f"\n{title}: the answers are in {path}; the split has none to score them by.\n", flush=True)
         return {"step": step, "scores": {}}
-    text = table(predictions, evaluator.predictions(state.params, split, shuffled=True))
+    table, controls = compare(predictions, evaluator.predictions(state.params, split, shuffled=True))
     scores = task.scores(split, predictions)
     if jax.process_index() == 0:
-        print(f"\n{title}\n\n{text}\n", flush=True)
-        write_whole(folder / f"{split}-{step}.json", json.dumps({"step": step, "split": split, **scores}, indent=2))
-        write_whole(folder / f"{split}-{step}.txt", f"{title}\n\n{text}\n")
+        print(f"\n{title}\n\n{table}\n", flush=True)
+        record = {"step": step, "split": split, **scores, "controls": controls}
+        write_whole(folder / f"{split}-{step}.json", json.dumps(record, indent=2))
+        write_whole(folder / f"{split}-{step}.txt", f"{title}\n\n{table}\n")
     return {"step": step, "scores": scores}

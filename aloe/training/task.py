@@ -1,7 +1,7 @@
 """What the training loop asks of a task. A task's `task.py` has `make(config, splits=TRAINING_SPLITS) -> Task`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import grain
 import jax
@@ -15,9 +15,16 @@ Batch = Mapping[str, Mapping[str, jax.Array]]  # by stream, then by field
 Keys = Mapping[str, jax.Array]  # by stream, one key per example
 Parts = dict[str, metrics.Average]
 Predictions = Mapping[str, np.ndarray]  # by group, for all examples of a split
-Table = Callable[[Predictions, Predictions], str]  # (predictions, those on shuffled latents) -> text
+Compare = Callable[[Predictions, Predictions], "Comparison"]  # (predictions, those on shuffled latents) -> …
 
 TRAINING_SPLITS = ("train", "validation")
+
+
+class Comparison(NamedTuple):
+    """A model's results beside its controls: a table for people, and percentages by control and name of the score."""
+
+    table: str
+    controls: Mapping[str, Mapping[str, float]]
 
 
 class Task(Protocol):
@@ -58,8 +65,8 @@ class Task(Protocol):
     def scores(self, split: str, predictions: Predictions) -> dict[str, float]:
         """Percentages by name, from the predictions for all examples of a split."""
 
-    def table(self, split: str, *, hard: bool = False) -> Table:
-        """What makes the text of the split's results beside their controls; needs the training split too.
+    def comparison(self, split: str, *, hard: bool = False) -> Compare:
+        """What compares a model's results with their controls; needs the training split too.
 
         `hard` tells the questions apart that truly need what the task is about. Files that this takes are read here, so
         that what is missing is said (InputError) before anything is compiled.

@@ -17,8 +17,8 @@ def call(monkeypatch, tmp_path, capsys):
         monkeypatch.delenv(name)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def call(program, *argv):
-        monkeypatch.setattr(sys, "argv", [program.__file__, "--task=clevrer", *map(str, argv)])
+    def call(program, *argv, task="--task=clevrer"):
+        monkeypatch.setattr(sys, "argv", [program.__file__, *filter(None, [task]), *map(str, argv)])
         with pytest.raises(SystemExit) as left:
             flags.run(program.main)
         return left.value.code, *capsys.readouterr()

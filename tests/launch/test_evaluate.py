@@ -172,6 +172,7 @@ def test_hard_questions_are_told_apart_beneath_the_usual_table(call, world, run)
     assert right == pytest.approx(float(table["counterfactual"][1]), abs=0.1)
     assert (run / f"validation-{STEP}.txt").read_text().strip() in out
     scores = json.loads((run / f"validation-{STEP}.json").read_text())
+    assert scores.pop("controls").keys() == {"shuffled", "majority", "as if descriptive"}
     assert set(scores) == {"step", "split", "descriptive"} | {
         f"{kind}{more}" for kind in ("explanatory", "predictive", "counterfactual") for more in ("", "_options")
     }

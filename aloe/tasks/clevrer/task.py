@@ -31,7 +31,7 @@ from aloe.tasks.clevrer import counterfactuals, files, scores, submission, vocab
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.examples import AskedQuestion, Examples, another_video, asked, labelled_videos
 from aloe.tasks.clevrer.questions import MAX_CHOICES, VideoQuestions
-from aloe.training.task import TRAINING_SPLITS, Batch, Keys, Parts, Predictions, Table
+from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Keys, Parts, Predictions
 
 DESCRIPTIVE, CHOICE, UNSUPERVISED = "descriptive", "choice", "unsupervised"
 AUXILIARY = "auxiliary"
@@ -161,7 +161,7 @@ class Clevrer:
     def scores(self, split: str, predictions: Predictions) -> dict[str, float]:
         return scores.percentages(scores.outcomes(self.questions(split), predictions))
 
-    def table(self, split: str, *, hard: bool = False) -> Table:
+    def comparison(self, split: str, *, hard: bool = False) -> Compare:
         """With a column for counterfactual questions answered as if descriptive, where the data has what it takes.
 
         `hard` adds a table of counterfactual questions by kind (appendix C).
@@ -178,20 +178,20 @@ class Clevrer:
         if hard and not answers:
             raise InputError(f"{self.config.data.root}: the {split} split has no counterfactual questions.")
 
-        def table(predictions: Predictions, shuffled: Predictions) -> str:
-            predicted = {"model": predictions, "shuffled": shuffled, "majority": majority}
-            columns = {name: scores.outcomes(questions, each) for name, each in predicted.items()}
-            if not answers:
-                return scores.table(columns) + note
-            from_video = {AS_IF_DESCRIPTIVE: counterfactuals.outcomes(answers)}
-            text = scores.table(columns | from_video)
-            if not hard:
-                return text
-            told_Q = np.array([record in answers for group in questions.values() for record in group])
-            told = {name: column.where(told_Q) for name, column in columns.items()}
-            return f"{text}\n\n{counterfactuals.table(answers, told | from_video)}"
+        def compare(predictions: Predictions, shuffled: Predictions) -> Comparison:
+            answered = {"model": predictions, "shuffled": shuffled, "majority": majority}
+            columns = {name: scores.outcomes(questions, each) for name, each in answered.items()}
+            from_video = {AS_IF_DESCRIPTIVE: counterfactuals.outcomes(answers)} if answers else {}
+            text = scores.table(columns | from_video) + note
+            if hard:
+                told_Q = np.array([record in answers for group in questions.values() for record in group])
+                told = {name: column.where(told_Q) for name, column in columns.items()}
+                text += f"\n\n{counterfactuals.table(answers, told | from_video)}"
+            controls = {name: scores.percentages(column) for name, column in (columns | from_video).items()}
+            del controls["model"]
+            return Comparison(text, {name.replace("\n", " "): percents for name, percents in controls.items()})
 
-        return table
+        return compare
 
     def submission(self, split: str, predictions: Predictions) -> list[dict[str, Any]]:
         return submission.submission(self.videos[split], predictions)

@@ -92,7 +92,7 @@ def test_a_validation_split_without_one_kind_of_questions_is_scored_on_the_other
     own, shuffled = (evaluator.predictions(params, "validation", shuffled=each) for each in (False, True))
     assert len(own[absent]) == 0
     assert len(task.scores("validation", own)) == (1 if absent == CHOICE else 2)
-    assert "2" in task.table("validation")(own, shuffled)
+    assert "2" in task.comparison("validation")(own, shuffled).table
 
 
 def test_videos_are_told_by_scene_index_whatever_their_place_in_the_list_and_in_the_store(tmp_path):
