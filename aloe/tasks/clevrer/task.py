@@ -20,7 +20,6 @@ from ml_collections import ConfigDict
 
 from aloe import objectives
 from aloe.attention.dropout import DropoutKeys
-from aloe.config import choose
 from aloe.data import latents
 from aloe.data.skipped import DEFAULT_LIMIT, Skipped
 from aloe.data.streams import Example, Stream, endless
@@ -57,12 +56,12 @@ class Clevrer:
     def __init__(self, config: ConfigDict, splits: Sequence[str] = TRAINING_SPLITS) -> None:
         self.config = config
         self.loss_weights = {DESCRIPTIVE: 1.0, CHOICE: 1.0, AUXILIARY: config.objective.weight}
-        self.mask_scheme = choose("objective.mask", config.objective.mask, objectives.MASK_SCHEMES)
         self.model_config = ModelConfig(
             **config.model,
             vocabulary=vocabulary.QUESTION_VOCABULARY_SIZE,
             outputs={DESCRIPTIVE: vocabulary.ANSWER_VOCABULARY_SIZE, CHOICE: 1},
         )
+        self.objective = objectives.make(config.objective, config.model.frames, config.model.slots)
         root = Path(config.data.root)
         files.require_data(root)
         folder = Path(config.data.latents or root / "latents" / "oracle")
@@ -114,8 +113,7 @@ class Clevrer:
         order, dropout, masks = ({name: folded(key_B, use) for name, key_B in keys.items()} for use in range(3))
         batch = {name: {**rows, "latents": reordered(order[name], rows["latents"])} for name, rows in batch.items()}
         descriptive, choice, unsupervised = batch[DESCRIPTIVE], batch[CHOICE], batch[UNSUPERVISED]
-        frames, slots = unsupervised["latents"].shape[1:3]
-        visible_BxFxN, target_BxFxN = jax.vmap(lambda key: self.mask_scheme(key, frames, slots))(masks[UNSUPERVISED])
+        visible_BxFxN, target_BxFxN = self.objective.masks(masks[UNSUPERVISED])
 
         # One pass for all three: the transformer is shared, and one long batch is quicker than three short ones.
         tokens = [
@@ -131,7 +129,7 @@ class Clevrer:
         answer_BxA = model.answer(first, DESCRIPTIVE)
         option_BxC = model.answer(second, CHOICE).reshape(choice["exists"].shape)
         exists_BxC, correct_BxC = choice["exists"], choice["correct"]
-        auxiliary_B = objectives.auxiliary_loss(model.infill(third), unsupervised["latents"], target_BxFxN)
+        auxiliary_B = self.objective.loss(model.infill(third), unsupervised["latents"], target_BxFxN)
         mean = Average.from_model_output
         return {
             DESCRIPTIVE: mean(optax.softmax_cross_entropy_with_integer_labels(answer_BxA, descriptive["answer"])),

@@ -30,6 +30,7 @@ def test_the_objective_is_named_where_it_is_not_known(root, compiled):
         ({"model.latent": 12}, r"\(128, 8, 16\).*\(128, 8, 12\)"),
         ({"model.frames": 129}, r"config.model.frames = 129.*128"),
         ({"model.relative_form": "causal"}, r"model.relative_form"),
+        ({"objective.mask": "infill_scenes"}, r"config.objective.buffer = 3.* 9 frames.* config.model.frames = 3"),
         ({"data.labelled_fraction": 0.0}, r"config.data.labelled_fraction = 0.0"),
     ],
 )
