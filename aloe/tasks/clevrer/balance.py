@@ -4,13 +4,30 @@ Of the candidates for a place in a video's list, the one is taken whose answers 
 far: within its subtype, and within questions of the same wording. So what is asked depends only on the videos before.
 """
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from aloe.tasks.clevrer.question_writer import Candidate
 from aloe.tasks.clevrer.templates import SLOTS
+
+
+class Tally(NamedTuple):
+    """What a question adds to the statistics to be balanced: one `value`, of the wanted `share`, within a `group`."""
+
+    group: str
+    value: str
+    share: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A question that could be asked: its slot, the official record without question_id, and what it counts as."""
+
+    slot: str
+    question: dict[str, Any]
+    tallies: tuple[Tally, ...]
 
 
 def choose(videos: Iterable[list[Candidate]]) -> Iterator[list[dict[str, Any]]]:
