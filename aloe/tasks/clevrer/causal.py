@@ -17,7 +17,8 @@ from aloe.tasks.clevrer.grammar import Row, Sentence, sentences
 from aloe.tasks.clevrer.phrases import pick, shuffled, the
 from aloe.tasks.clevrer.templates import SHARES
 
-EXPLANATORY_TRIES, COUNTERFACTUAL_TRIES = 3, 4  # sets of choices for an effect, and for a removed object
+TRIES = 4  # sets of choices drawn for a question
+LABELS = 2  # weight of its choices' labels, beside 1 of how many are correct, of what they are about, …
 
 
 class _Choice(NamedTuple):
@@ -33,22 +34,24 @@ class _Choice(NamedTuple):
 def explanatory(scene: Scene, rng: np.random.Generator) -> Iterator[Candidate]:
     """What is responsible for a collision or an exit? Four choices, none to all of them correct."""
     effects = [event for event in scene.events if event.kind in ("collision", "out")]
-    for effect, negated, _ in itertools.product(effects, (False, True), range(EXPLANATORY_TRIES)):
+    wanted = SHARES["explanatory choices"]
+    for effect, negated in itertools.product(effects, (False, True)):
         kind = "exit" if effect.kind == "out" else "collision"
         question, named = _question(scene, rng, templates.EXPLANATORY, kind, effect.objects, negated)
         subjects: list[tuple[str, tuple[int, ...]]] = [("presence", (item.index,)) for item in scene.objects]
         subjects += [("collision", event.objects) for event in scene.collisions if event is not effect]
         subjects += [("entrance", event.objects) for event in scene.events if event.kind == "in"]
         known = {f"the presence of the {text}" for text in named}
-        choices = [each for each in _choices(scene, rng, templates.CAUSES, subjects, question) if each.record["choice"] not in known]
-        wanted = SHARES["explanatory choices"]
-        chosen = _drawn(choices, 4, SHARES["explanatory correct"], rng, [wanted[each.sort] for each in choices])
-        if chosen:
-            tallies = [
-                Tally("explanatory effects", kind, SHARES["explanatory effects"][kind]),
-                *(Tally("explanatory choices", each.sort, wanted[each.sort]) for each in chosen),
-            ]
-            yield _candidate(question, chosen, negated, tallies)
+        choices = _choices(scene, rng, templates.CAUSES, subjects, question)
+        choices = [each for each in choices if each.record["choice"] not in known]
+        weights = [wanted[each.sort] for each in choices]
+        for _ in range(TRIES):
+            if chosen := _drawn(choices, 4, SHARES["explanatory correct"], rng, weights):
+                tallies = [
+                    Tally("explanatory effects", kind, SHARES["explanatory effects"][kind]),
+                    *(Tally("explanatory choices", each.sort, wanted[each.sort], weight=1 / len(chosen)) for each in chosen),
+                ]
+                yield _candidate(question, chosen, negated, tallies)
 
 
 def predictive(scene: Scene, truth: Mapping[str, Any], rng: np.random.Generator) -> Iterator[Candidate]:
@@ -68,7 +71,7 @@ def counterfactual(scene: Scene, truth: Mapping[str, Any], rng: np.random.Genera
     """What would happen without an object? Two to four choices, which never name it."""
     happened = {event.objects for event in (*scene.collisions, *(scene.unseen or ()))}
     sizes = SHARES["counterfactual size"]
-    for entry, negated, _ in itertools.product(truth["counterfactual"], (False, True), range(COUNTERFACTUAL_TRIES)):
+    for entry, negated in itertools.product(truth["counterfactual"], (False, True)):
         removed = entry["removed"]
         question, _ = _question(scene, rng, templates.COUNTERFACTUAL, "counterfactual", (removed,), negated)
         subjects = [("collision", pair) for pair in _clear_pairs(scene, entry) if removed not in pair]
@@ -78,13 +81,11 @@ def counterfactual(scene: Scene, truth: Mapping[str, Any], rng: np.random.Genera
             for each in _choices(scene, rng, templates.OUTCOMES, subjects, question)
         ]
         # Pairs to which the removal makes a difference are rare, and are what the question is for.
-        weights = [
-            1.0 if (each.objects in happened) == (each.correct != negated) else 20.0 for each in choices
-        ]
-        size = int(rng.choice([int(size) for size in sizes], p=list(sizes.values())))
-        chosen = _drawn(choices, size, SHARES["counterfactual correct"], rng, weights)
-        if chosen:
-            yield _candidate(question, chosen, negated, [Tally("counterfactual size", str(size), sizes[str(size)])])
+        weights = [1.0 if (each.objects in happened) == (each.correct != negated) else 20.0 for each in choices]
+        for _ in range(TRIES):
+            size = str(rng.choice(list(sizes), p=list(sizes.values())))
+            if chosen := _drawn(choices, int(size), SHARES["counterfactual correct"], rng, weights):
+                yield _candidate(question, chosen, negated, [Tally("counterfactual size", size, sizes[size])])
 
 
 def _clear_pairs(scene: Scene, entry: Mapping[str, Any]) -> list[tuple[int, int]]:
@@ -158,14 +159,20 @@ def _candidate(
     kind = question["question_type"]
     records = [{"choice_id": place, **each.record} for place, each in enumerate(choices)]
     labels = [
-        Tally(f"{kind}{' not' if negated else ''}: {each.sort}", each.record["answer"], _share(kind, each.correct))
+        Tally(
+            f"{kind}{' not' if negated else ''}: {each.sort}",
+            each.record["answer"],
+            _share(kind, each.correct),
+            weight=LABELS / len(choices),
+        )
         for each in choices
     ]
     right = str(sum(each.correct for each in choices))
     many = SHARES.get(f"{kind} correct", {"1": 1.0})
-    return Candidate(
-        kind, {**question, "choices": records}, (*labels, *tallies, Tally(f"{kind} correct", right, many[right]))
-    )
+    whole = [Tally(f"{kind} correct", right, many[right])]
+    if kind != "predictive":
+        whole.append(Tally(f"{kind} denied", str(negated), 0.5))
+    return Candidate(kind, {**question, "choices": records}, (*labels, *tallies, *whole))
 
 
 @functools.cache
