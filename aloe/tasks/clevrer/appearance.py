@@ -66,7 +66,9 @@ def _hull(shape: str) -> np.ndarray:
     return np.concatenate([np.column_stack([radius * around, np.full(sides, z)]) for z in (-half_z, half_z)])
 
 
-def solids(attributes: tuple[tuple[str, str, str], ...], location_FxOx2: np.ndarray, yaw_FxO: np.ndarray) -> raycast.Solids:
+def solids(
+    attributes: tuple[tuple[str, str, str], ...], location_FxOx2: np.ndarray, yaw_FxO: np.ndarray
+) -> raycast.Solids:
     """Objects of these (color, material, shape) for the ray-caster."""
     half_size_Ox3 = np.array([HALF_SIZE[shape] for _, _, shape in attributes])
     height_FxOx1 = np.broadcast_to(half_size_Ox3[:, 2:], (*location_FxOx2.shape[:2], 1))

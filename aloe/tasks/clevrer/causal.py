@@ -49,7 +49,10 @@ def explanatory(scene: Scene, rng: np.random.Generator) -> Iterator[Candidate]:
             if chosen := _drawn(choices, 4, SHARES["explanatory correct"], rng, weights):
                 tallies = [
                     Tally("explanatory effects", kind, SHARES["explanatory effects"][kind]),
-                    *(Tally("explanatory choices", each.sort, wanted[each.sort], weight=1 / len(chosen)) for each in chosen),
+                    *(
+                        Tally("explanatory choices", each.sort, wanted[each.sort], weight=1 / len(chosen))
+                        for each in chosen
+                    ),
                 ]
                 yield _candidate(question, chosen, negated, tallies)
 
@@ -142,7 +145,7 @@ def _drawn(
     weights: Sequence[float],
 ) -> list[_Choice]:
     """`size` choices, more often those of more weight; how many are correct is drawn as `shares` say. [] if too few."""
-    order = np.argsort(rng.exponential(size=len(choices)) / np.array(weights)) if choices else []
+    order = np.argsort(rng.exponential(size=len(choices)) / np.asarray(weights, float))
     correct = [choices[index] for index in order if choices[index].correct]
     wrong = [choices[index] for index in order if not choices[index].correct]
     possible = [n for n in range(size + 1) if str(n) in shares and n <= len(correct) and size - n <= len(wrong)]

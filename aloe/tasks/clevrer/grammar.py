@@ -55,7 +55,9 @@ class Sentence(NamedTuple):
         return self.text.format(**phrases), self.program.format(**phrases).split()
 
 
-_OPEN = {letter: Filling(f"{{{letter}.text}}", f"{{{letter}.program}}", f"{{{letter}.plural}}") for letter in OBJECT_HOLES}
+_OPEN = {
+    letter: Filling(f"{{{letter}.text}}", f"{{{letter}.program}}", f"{{{letter}.plural}}") for letter in OBJECT_HOLES
+}
 
 
 def sentences(row: Row, holes: Mapping[str, Sequence[Filling]]) -> tuple[Sentence, ...]:

@@ -52,6 +52,8 @@ def _grammar(kind: str) -> list[tuple[re.Pattern[str], Sentence]]:
 
 def _pattern(sentence: Sentence) -> re.Pattern[str]:
     """Matches the sentence with any phrases, each found under its letter."""
-    phrases = {letter: Filling(f"(?P<{letter}>{_PHRASE})", plural=f"(?P<{letter}>{_PHRASE}s)") for letter in OBJECT_HOLES}
+    phrases = {
+        letter: Filling(f"(?P<{letter}>{_PHRASE})", plural=f"(?P<{letter}>{_PHRASE}s)") for letter in OBJECT_HOLES
+    }
     # No template holds a character that means something in a pattern, but for the mark at its end.
     return re.compile(sentence.text.replace("?", r"\?").format(**phrases))

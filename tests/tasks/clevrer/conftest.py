@@ -12,7 +12,6 @@ from aloe.tasks.clevrer import task as clevrer
 from tests.tasks.clevrer.encoded import settings, write_encoded
 from tests.tasks.clevrer.simulated import Simulated
 
-
 ROUNDS = 5  # Asked several times, with other dice, a scene stands for several videos: asking is quick, drawing is not.
 
 

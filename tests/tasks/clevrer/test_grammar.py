@@ -23,7 +23,9 @@ def test_a_row_becomes_every_sentence_and_leaves_holes_of_objects_open():
         "T": [Filling("", "now"), Filling(" near the {X.text}", "at {X.program}")],
         "Z": [Filling("unused"), Filling("too")],
     }
-    said = grammar.sentences(Row("{S.program}", "{S.text} {O.plural}{T.text}?", "{O.program} {T.program} {S.program}"), holes)
+    said = grammar.sentences(
+        Row("{S.program}", "{S.text} {O.plural}{T.text}?", "{O.program} {T.program} {S.program}"), holes
+    )
     assert [sentence.text for sentence in said] == [
         "big {O.plural}?",
         "big {O.plural} near the {X.text}?",
@@ -35,5 +37,5 @@ def test_a_row_becomes_every_sentence_and_leaves_holes_of_objects_open():
     red, cube = grammar.phrase({"color": "red"}), grammar.phrase({"shape": "cube"})
     assert said[3].fill({"O": red, "X": cube}) == (
         "small red objects near the cube?",
-        "objects red filter_color at objects cube filter_shape 2".split(),
+        ["objects", "red", "filter_color", "at", "objects", "cube", "filter_shape", "2"],
     )

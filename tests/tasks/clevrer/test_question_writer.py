@@ -45,9 +45,7 @@ def test_the_same_generator_gives_the_same_questions(drawn):
 
 
 def test_every_row_is_written_with_every_filling(drawn):
-    written = set(
-        texts(candidate.question for each in drawn for candidates in each.rounds for candidate in candidates)
-    )
+    written = set(texts(candidate.question for each in drawn for candidates in each.rounds for candidate in candidates))
     rows = [row for rows in templates.DESCRIPTIVE.values() for row in rows]
     rows += [*templates.EXPLANATORY, *templates.CAUSES, *templates.PREDICTIVE]
     for row in (*rows, *templates.COUNTERFACTUAL, *templates.OUTCOMES):
