@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from aloe import tasks
 from aloe.data.streams import Example, Stream, host_batches
+from aloe.data.whole import write_whole
 from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
@@ -22,7 +23,6 @@ from aloe.training.optimizer import lamb
 from aloe.training.state import initial_state
 from aloe.training.step import DATA, data_mesh, predict_step
 from aloe.training.task import Task
-from aloe.training.workdir import write_whole
 
 
 class Evaluator:
