@@ -1,11 +1,16 @@
 """Scores the latest checkpoint of a run on a whole split, beside its controls.
 
-python launch/evaluate.py --task=clevrer --workdir=runs/clevrer-paper-s0 --local
+    python launch/evaluate.py --task=clevrer --workdir=runs/clevrer-paper-s0 --local
+
+Of a split without answers, `--split=test`, it writes what the model answers into the workdir, in the form in which the
+data set takes submissions.
 """
 
 from pathlib import Path
 
+from aloe import tasks
 from aloe.config import flatten
+from aloe.errors import InputError
 from aloe.training import evaluation, workdir
 from launch.flags import Parser, resolve_run, run
 from launch.machines import add_machines, run_on_slice, slice_of
@@ -15,8 +20,11 @@ def main() -> int:
     parser = Parser(__doc__)
     parser.add_run()
     add_machines(parser)
-    parser.add_argument("--split", default="validation", choices=("train", "validation"))
+    parser.add_argument("--split", default="validation", choices=("train", "validation", "test"))
+    parser.add_argument("--hard", action="store_true", help="tell apart the questions that truly need reasoning")
     flags = parser.parse()
+    if flags.hard and flags.split in tasks.part(flags.task, "files").UNLABELLED:
+        raise InputError(f"--hard compares with labels, which --split={flags.split} has not; leave one of them out.")
     wanted = slice_of(flags)
     asked = resolve_run(flags)
     config = workdir.read(Path(asked.workdir))
@@ -26,7 +34,7 @@ def main() -> int:
     for path in flags.overrides:
         config.update_from_flattened_dict({path: dict(flatten(asked))[path]})
     workdir.refuse_another(config)
-    config.split = flags.split
+    config.split, config.hard = flags.split, flags.hard
     if wanted:
         return run_on_slice(wanted, evaluation.run, config)
     evaluation.run(config.to_dict())

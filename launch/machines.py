@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from aloe.errors import InputError
-from cluster import emulated, gang, slices
+from cluster import slices
 from launch.flags import Parser
 
 
@@ -45,6 +45,8 @@ def run_on_slice(wanted: slices.Slice, program: Callable[..., Any], config: Conf
     Returns:
       The exit status.
     """
+    from cluster import emulated, gang  # they import Ray, which a run in this process does without
+
     entry = f"{program.__module__}:{program.__qualname__}"
     if gang.connect():
         return gang.run(entry, config.to_dict(), wanted).exit_status

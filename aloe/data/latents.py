@@ -22,7 +22,7 @@ from aloe.errors import InputError
 SHARD_BYTES = 8 << 20
 CACHE_BYTES = 1 << 30  # more than CLEVRER's training split, 0.66 GB
 
-_MEND = "Write it with: python launch/encode.py --task=… --data=…"
+_MEND = "Write it with: python launch/encode.py --task=… --data=… --splits=…"
 
 
 class LatentsStore:

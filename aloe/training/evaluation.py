@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from aloe import tasks
 from aloe.data.streams import Example, Stream, host_batches
+from aloe.data.whole import write_whole
 from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
@@ -22,7 +23,6 @@ from aloe.training.optimizer import make_optimizer
 from aloe.training.state import initial_state
 from aloe.training.step import DATA, data_mesh, predict_step
 from aloe.training.task import Task
-from aloe.training.workdir import write_whole
 
 
 class Evaluator:
@@ -66,19 +66,24 @@ def global_batch(batch: Mapping[str, Example] | Example, mesh: Mesh) -> Any:
 def run(config: Mapping[str, Any]) -> dict[str, Any]:
     """Prints the table of a split for the latest checkpoint of a run, and writes it into the workdir.
 
+    Of a split without labels it writes the answers, in the official form.
+
     Args:
-      config: of the run, as its workdir has it, and `split`; the same on every host.
+      config: of the run, as its workdir has it, `split`, and `hard` as in `Task.table`; the same on every host.
 
     Returns:
-      `step` of the checkpoint and `scores`.
+      `step` of the checkpoint and `scores`, empty for a split without labels.
 
     Raises:
-      InputError: the workdir has no checkpoint.
+      InputError: the workdir has no checkpoint, or files of the split are missing or broken.
     """
     resolved = ConfigDict(config)
     split, folder = resolved.split, Path(resolved.workdir)
     mesh = data_mesh()
-    task: Task = tasks.part(resolved.task, "task").make(resolved)
+    labelled = split not in tasks.part(resolved.task, "files").UNLABELLED
+    splits = dict.fromkeys(("train", split) if labelled else (split,))  # controls are made from the training split
+    task: Task = tasks.part(resolved.task, "task").make(resolved, tuple(splits))
+    compare = task.comparison(split, hard=resolved.hard) if labelled else None
     graphdef = nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
     checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, resolved.training, read_only=True)
     step = checkpoints.latest()
@@ -90,11 +95,18 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
 
     evaluator = Evaluator(task, graphdef, mesh, resolved.batch.evaluation)
     predictions = evaluator.predictions(state.params, split)
-    table = task.table(split, predictions, evaluator.predictions(state.params, split, shuffled=True))
+    title = f"{resolved.task}, {split} split, after {step} steps"
+    if compare is None:
+        if jax.process_index() == 0:
+            path = folder / f"submission-{step}.json"
+            write_whole(path, json.dumps(task.submission(split, predictions)))
+            print(f"\n{title}: the answers are in {path}; the split has none to score them by.\n", flush=True)
+        return {"step": step, "scores": {}}
+    table, controls = compare(predictions, evaluator.predictions(state.params, split, shuffled=True))
     scores = task.scores(split, predictions)
     if jax.process_index() == 0:
-        title = f"{resolved.task}, {split} split, after {step} steps"
         print(f"\n{title}\n\n{table}\n", flush=True)
-        write_whole(folder / f"{split}-{step}.json", json.dumps({"step": step, "split": split, **scores}, indent=2))
+        record = {"step": step, "split": split, **scores, "controls": controls}
+        write_whole(folder / f"{split}-{step}.json", json.dumps(record, indent=2))
         write_whole(folder / f"{split}-{step}.txt", f"{title}\n\n{table}\n")
     return {"step": step, "scores": scores}

@@ -8,6 +8,7 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
+from aloe.data.whole import write_whole
 from aloe.training import workdir
 
 
@@ -27,7 +28,7 @@ class RunLog:
         metrics = folder / workdir.METRICS
         if metrics.exists():
             keep = [line for line in metrics.read_text().splitlines() if step_of(line) <= first_step]
-            workdir.write_whole(metrics, "".join(line + "\n" for line in keep))
+            write_whole(metrics, "".join(line + "\n" for line in keep))
             # A finished run that is started again scores its last step once more.
             self.recorded = {
                 (first_step, name) for line in keep if step_of(line) == first_step for name in json.loads(line)

@@ -1,7 +1,7 @@
-"""What the training loop asks of a task. A task's `task.py` has `make(config) -> Task`."""
+"""What the training loop asks of a task. A task's `task.py` has `make(config, splits=TRAINING_SPLITS) -> Task`."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import grain
 import jax
@@ -14,12 +14,24 @@ from aloe.data.streams import Stream
 Batch = Mapping[str, Mapping[str, jax.Array]]  # by stream, then by field
 Keys = Mapping[str, jax.Array]  # by stream, one key per example
 Parts = dict[str, metrics.Average]
+Predictions = Mapping[str, np.ndarray]  # by group, for all examples of a split
+Compare = Callable[[Predictions, Predictions], "Comparison"]  # (predictions, those on shuffled latents) -> …
+
+TRAINING_SPLITS = ("train", "validation")
+
+
+class Comparison(NamedTuple):
+    """A model's results beside its controls: a table for people, and percentages by control and name of the score."""
+
+    table: str
+    controls: Mapping[str, Mapping[str, float]]
 
 
 class Task(Protocol):
     """A data set, a model for it, and what is learned and measured.
 
-    `make(config)` opens and checks the files, so that whatever is wrong with them is said before anything is compiled.
+    `make(config, splits)` opens and checks the files of these splits, so that whatever is wrong with them is said
+    before anything is compiled.
     """
 
     @property
@@ -50,8 +62,15 @@ class Task(Protocol):
     def predict(self, model: nnx.Module, group: str, batch: Mapping[str, jax.Array]) -> jax.Array:
         """Predictions for the examples of one group, one row an example. Pure."""
 
-    def scores(self, split: str, predictions: Mapping[str, np.ndarray]) -> dict[str, float]:
+    def scores(self, split: str, predictions: Predictions) -> dict[str, float]:
         """Percentages by name, from the predictions for all examples of a split."""
 
-    def table(self, split: str, predictions: Mapping[str, np.ndarray], shuffled: Mapping[str, np.ndarray]) -> str:
-        """The split's results beside their controls, for people to read."""
+    def comparison(self, split: str, *, hard: bool = False) -> Compare:
+        """What compares a model's results with their controls; needs the training split too.
+
+        `hard` tells the questions apart that truly need what the task is about. Files that this takes are read here, so
+        that what is missing is said (InputError) before anything is compiled.
+        """
+
+    def submission(self, split: str, predictions: Predictions) -> Any:
+        """The answers to a split without labels (`UNLABELLED` of the task's files.py), as JSON in the official form."""

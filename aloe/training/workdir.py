@@ -1,12 +1,12 @@
 """The folder of one run: its configuration, checkpoints, metrics and events. One folder, one configuration."""
 
 import json
-import os
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from aloe.config import flatten, to_json
+from aloe.data.whole import write_whole
 from aloe.errors import InputError
 
 CONFIG = "config.json"
@@ -28,7 +28,6 @@ def claim(config: ConfigDict) -> Path:
     folder = Path(config.workdir)
     refuse_another(config)
     if not (folder / CONFIG).exists():
-        folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / CONFIG, to_json(config))
     return folder
 
@@ -49,13 +48,6 @@ def refuse_another(config: ConfigDict) -> None:
             f"{path}: the folder holds a run of another configuration: {'; '.join(differences)}. "
             "Name another --workdir, or take the run's own settings."
         )
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that nobody ever finds half of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 def read(folder: Path) -> ConfigDict:

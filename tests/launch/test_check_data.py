@@ -133,6 +133,35 @@ def test_a_single_broken_file_of_a_large_set_is_noted_and_no_problem(tmp_path, c
     check_data.main([str(tmp_path), "--broken_limit=0.02"])
 
 
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        (Path.unlink, "no video of scene_index {index} was found"),
+        (lambda path: write_video(path, frames=115), "video_{index:05d}.mp4: expected 128 or more frames, found 115"),
+        (lambda path: path.write_bytes(path.read_bytes()[:500]), "video_{index:05d}.mp4: expected 128 or more"),
+    ],
+)
+def test_a_copy_of_a_large_set_may_lack_a_video_or_have_a_short_or_broken_one(tmp_path, harm, problem, capsys):
+    """As re-hosted copies do: one in a hundred is noted, two are a problem."""
+    indices = range(13_400, 13_500)
+    write_json(tmp_path / "train.json", [entry(0)])
+    write_json(tmp_path / "validation.json", [entry(index) for index in indices])
+    videos = {index: tmp_path / "val" / f"video_{index:05d}.mp4" for index in indices}
+    whole = write_video(tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "val").mkdir()
+    for path in videos.values():
+        path.write_bytes(whole)
+    harm(videos[13_446])
+    check_data.main([str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert "note: 1 of 100 videos of the validation split are missing or broken; at most 1 may be" in printed
+    assert problem.format(index=13_446) in printed
+    harm(videos[13_447])
+    found = problems(tmp_path)
+    assert "2 of 100 videos of the validation split" in found
+    assert problem.format(index=13_447) in found
+
+
 def problems_after_breaking(root, index):
     files.find_annotations(root)[index].write_text("{}")
     return problems(root)

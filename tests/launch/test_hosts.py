@@ -64,6 +64,7 @@ def test_scoring_on_the_slice_gives_the_scores_of_the_run(on_four_hosts, start):
     scored = json.loads((folder / f"validation-{STEPS}.json").read_text())
     logged = json.loads((folder / workdir.METRICS).read_text().splitlines()[-1])
     assert len(logged) == 1 + 7
+    assert {"shuffled", "majority"} <= scored.pop("controls").keys()
     assert {name.removeprefix("validation/"): value for name, value in logged.items()} | {
         "split": "validation"
     } == scored

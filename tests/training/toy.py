@@ -8,6 +8,7 @@ from clu.metrics import Average
 from flax import nnx
 
 from aloe.data.streams import Stream, endless
+from aloe.training.task import Comparison
 
 SIZE = 6
 BATCH = 16
@@ -74,5 +75,5 @@ class Toy:
     def scores(self, split, predictions):
         return {"mean": float(np.mean(predictions["only"]))}
 
-    def table(self, split, predictions, shuffled):
-        return f"{np.mean(predictions['only'])} {np.mean(shuffled['only'])}"
+    def comparison(self, split, *, hard=False):
+        return lambda predictions, shuffled: Comparison(f"{np.mean(predictions['only'])}", {"shuffled": {}})

@@ -4,13 +4,34 @@ Of the candidates for a place in a video's list, the one is taken whose answers 
 far: within its subtype, and within questions of the same wording. So what is asked depends only on the videos before.
 """
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from aloe.tasks.clevrer.question_writer import Candidate
 from aloe.tasks.clevrer.templates import SLOTS
+
+
+class Tally(NamedTuple):
+    """What a question adds to the statistics to be balanced: one `value`, of the wanted `share`, within a `group`.
+
+    `weight` says how much it counts when candidates are compared.
+    """
+
+    group: str
+    value: str
+    share: float
+    weight: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A question that could be asked: its slot, the official record without question_id, and what it counts as."""
+
+    slot: str
+    question: dict[str, Any]
+    tallies: tuple[Tally, ...]
 
 
 def choose(videos: Iterable[list[Candidate]]) -> Iterator[list[dict[str, Any]]]:
@@ -19,12 +40,12 @@ def choose(videos: Iterable[list[Candidate]]) -> Iterator[list[dict[str, Any]]]:
     count: Counter[tuple[str, str]] = Counter()
 
     def excess(candidate: Candidate) -> float:
-        """How far its answers are above their share, in standard deviations, on average."""
+        """How far its answers are above their share, in standard deviations, on weighted average."""
         sigmas = [
-            (count[group, value] - share * total[group]) / math.sqrt(share * total[group] + 1)
-            for group, value, share in candidate.tallies
+            weight * (count[group, value] - share * total[group]) / math.sqrt(share * total[group] + 1)
+            for group, value, share, weight in candidate.tallies
         ]
-        return sum(sigmas) / len(sigmas)
+        return sum(sigmas) / sum(tally.weight for tally in candidate.tallies)
 
     for candidates in videos:
         chosen: list[dict[str, Any]] = []
@@ -36,7 +57,7 @@ def choose(videos: Iterable[list[Candidate]]) -> Iterator[list[dict[str, Any]]]:
                     break
                 best = min(fresh, key=excess)
                 chosen.append({"question_id": len(chosen), **best.question})
-                for group, value, _ in best.tallies:
+                for group, value, *_ in best.tallies:
                     total[group] += 1
                     count[group, value] += 1
         yield chosen

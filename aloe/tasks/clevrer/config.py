@@ -87,7 +87,13 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.model.remat = False
 
     config.objective = ConfigDict()
-    config.objective.mask = "one_object_per_frame"
+    config.objective.mask = "one_object_per_frame"  # or another of aloe.objectives.make
+    config.objective.visible = 7 / 8  # for "uniform": the share that "one_object_per_frame" shows of 8 slots
+    config.objective.buffer = 3  # frames, for the masks that predict and infill
+    config.objective.loss = "l2"  # or "contrastive", to which the next three belong
+    config.objective.negatives = "sequence"
+    config.objective.similarity = "dot"
+    config.objective.temperature = 1.0
     config.objective.weight = 0.01  # λ; 0 for no self-supervised loss
 
     config.batch = ConfigDict()

@@ -29,9 +29,23 @@ class Outcomes:
     right_options_Q: np.ndarray
     options_Q: np.ndarray  # 0 for descriptive questions
 
-    def of(self, question_type: str) -> "Outcomes":
-        chosen_Q = self.type_Q == question_type
+    def where(self, chosen_Q: np.ndarray) -> "Outcomes":
+        """Of the chosen questions alone."""
         return Outcomes(*(getattr(self, field.name)[chosen_Q] for field in dataclasses.fields(self)))
+
+    def of(self, question_type: str) -> "Outcomes":
+        return self.where(self.type_Q == question_type)
+
+    @property
+    def per_question(self) -> float | None:
+        """Percent of the questions that are right; None where there are none."""
+        return 100 * float(self.right_Q.mean()) if len(self.right_Q) else None
+
+    @property
+    def per_option(self) -> float | None:
+        """Percent of the options that are right; None where there are none."""
+        options = self.options_Q.sum()
+        return 100 * float(self.right_options_Q.sum() / options) if options else None
 
 
 def outcomes(questions: Questions, predictions: Mapping[str, np.ndarray]) -> Outcomes:
@@ -54,14 +68,11 @@ def outcomes(questions: Questions, predictions: Mapping[str, np.ndarray]) -> Out
 
 def percentages(results: Outcomes) -> dict[str, float]:
     """Per question by type, and per option for the multiple-choice types, in percent."""
-    scores = {}
+    scores: dict[str, float | None] = {}
     for question_type in TYPES:
         chosen = results.of(question_type)
-        if len(chosen.right_Q):
-            scores[question_type] = 100 * float(chosen.right_Q.mean())
-        if chosen.options_Q.sum():
-            scores[f"{question_type}_options"] = 100 * float(chosen.right_options_Q.sum() / chosen.options_Q.sum())
-    return scores
+        scores |= {question_type: chosen.per_question, f"{question_type}_options": chosen.per_option}
+    return {name: score for name, score in scores.items() if score is not None}
 
 
 def majority_predictions(train: Questions, questions: Questions) -> dict[str, np.ndarray]:
@@ -100,24 +111,41 @@ def margin_interval(results: Outcomes, control: Outcomes) -> tuple[float, float,
     return 100 * float(gained_V.sum() / asked_V.sum()), float(low), float(high)
 
 
-def table(results: Outcomes, shuffled: Outcomes, majority: Outcomes) -> str:
-    """Percent right by type, beside two controls: latents of other videos, and the commonest answer.
+def table(columns: Mapping[str, Outcomes]) -> str:
+    """Percent right by type, of the model and of its controls.
 
     Below it, by how much the model beats its own answers on other videos' latents, with a 95 % interval over videos.
+
+    Args:
+      columns: "model", "shuffled" (latents of other videos) and any others by name; they may leave out questions.
     """
-    columns = [percentages(each) for each in (results, shuffled, majority)]
-    rows, margins = [], []
-    for question_type in TYPES:
-        chosen = results.of(question_type)
-        if not len(chosen.right_Q):
-            continue
-        row: list[object] = [question_type, len(chosen.right_Q)]
-        for name in (question_type, f"{question_type}_options"):
-            row += [scores.get(name) for scores in columns]
-        rows.append(row)
-        margin, low, high = margin_interval(chosen, shuffled.of(question_type))
+    types = [each for each in TYPES if len(columns["model"].of(each).right_Q)]
+    rows = {each: {name: column.of(each) for name, column in columns.items()} for each in types}
+    margins = []
+    for question_type, row in rows.items():
+        margin, low, high = margin_interval(row["model"], row["shuffled"])
         margins.append(f"  {question_type:<16}{margin:+6.1f} points, 95 % over videos: {low:+.1f} to {high:+.1f}")
-    headers = ["% right", "questions", "per question:\nmodel", "\nshuffled", "\nmajority"]
-    headers += ["per option:\nmodel", "\nshuffled", "\nmajority"]
-    text = tabulate(rows, headers, floatfmt=".1f", missingval="–")
-    return f"{text}\n\nModel minus shuffled, per question:\n" + "\n".join(margins)
+    return f"{percent_table('% right', rows)}\n\nModel minus shuffled, per question:\n" + "\n".join(margins)
+
+
+def percent_table(title: str, rows: Mapping[str, Mapping[str, Outcomes]]) -> str:
+    """Percent right, per question and then per option.
+
+    Args:
+      title: stands over the names of the rows.
+      rows: row → column → outcomes; the first column's questions are counted.
+    """
+    columns = list(next(iter(rows.values())))
+    headers = [title, "questions"]
+    for over in ("per question:", "per option:"):
+        headers += [f"{over}\n{columns[0]}", *(name if "\n" in name else f"\n{name}" for name in columns[1:])]
+    body = [
+        [
+            name,
+            len(row[columns[0]].right_Q),
+            *(row[column].per_question for column in columns),
+            *(row[column].per_option for column in columns),
+        ]
+        for name, row in rows.items()
+    ]
+    return tabulate(body, headers, floatfmt=".1f", missingval="–")

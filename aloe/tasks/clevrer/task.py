@@ -21,55 +21,60 @@ from ml_collections import ConfigDict
 
 from aloe import objectives
 from aloe.attention.dropout import DropoutKeys
-from aloe.config import choose
 from aloe.data import latents
-from aloe.data.skipped import Skipped
+from aloe.data.skipped import DEFAULT_LIMIT, Skipped
 from aloe.data.streams import Example, Stream, endless
 from aloe.errors import InputError
 from aloe.model.aloe import Aloe
 from aloe.model.config import ModelConfig
-from aloe.tasks.clevrer import files, scores, vocabulary
+from aloe.tasks.clevrer import counterfactuals, files, scores, submission, vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.examples import AskedQuestion, Examples, another_video, asked, labelled_videos
 from aloe.tasks.clevrer.questions import MAX_CHOICES, VideoQuestions
-from aloe.training.task import Batch, Keys, Parts
+from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Keys, Parts, Predictions
 
 DESCRIPTIVE, CHOICE, UNSUPERVISED = "descriptive", "choice", "unsupervised"
 AUXILIARY = "auxiliary"
+AS_IF_DESCRIPTIVE = "as if\ndescriptive"  # a control's column
 
 # Two bits that a word carries beside its embedding, as in the released code: they tell a multiple-choice question from
 # its choice; a descriptive question and the empty choice after it are both tagged as a choice.
 QUESTION_TAG, CHOICE_TAG = (1.0, 0.0), (0.0, 1.0)
 
 
-def make(config: ConfigDict) -> "Clevrer":
-    """Opens the questions and the latents of the training and validation splits.
+def make(config: ConfigDict, splits: Sequence[str] = TRAINING_SPLITS) -> "Clevrer":
+    """Opens the questions and the latents of some splits.
 
     Raises:
       InputError: files are missing or broken, or the latents are not of the model's shape.
     """
-    return Clevrer(config)
+    return Clevrer(config, splits)
 
 
 class Clevrer:
     """See `aloe.training.task.Task`."""
 
-    def __init__(self, config: ConfigDict) -> None:
+    def __init__(self, config: ConfigDict, splits: Sequence[str] = TRAINING_SPLITS) -> None:
         self.config = config
         self.loss_weights = {DESCRIPTIVE: 1.0, CHOICE: 1.0}
         if config.objective.weight:
             self.loss_weights[AUXILIARY] = config.objective.weight
-        self.mask_scheme = choose("objective.mask", config.objective.mask, objectives.MASK_SCHEMES)
         self.model_config = model_config(config)
+        self.objective = objectives.make(config.objective, config.model.frames, config.model.slots)
         root = Path(config.data.root)
         files.require_data(root)
         folder = Path(config.data.latents or root / "latents" / "oracle")
         self.videos: dict[str, list[VideoQuestions]] = {}
         self.examples: dict[str, Examples] = {}
-        for split in ("train", "validation"):
+        for split in splits:
             store = latents.open(folder / split)
             check_shape(store, config.model)
-            self.videos[split] = with_latents(files.read_questions(root, split), store)
+            self.videos[split] = with_latents(
+                files.read_questions(root, split),
+                store,
+                # A submission answers every question.
+                limit=0.0 if split in files.UNLABELLED else DEFAULT_LIMIT,
+            )
             self.examples[split] = Examples(store, config.model.frames)
 
     def model(self, rngs: nnx.Rngs) -> Aloe:
@@ -114,9 +119,7 @@ class Clevrer:
         tokens = {DESCRIPTIVE: descriptive_tokens(model, descriptive), CHOICE: choice_tokens(model, choice)}
         if UNSUPERVISED in batch:
             unsupervised = batch[UNSUPERVISED]
-            frames, slots = unsupervised["latents"].shape[1:3]
-            draw_mask = jax.vmap(lambda key: self.mask_scheme(key, frames, slots))
-            visible_BxFxN, target_BxFxN = draw_mask(masks[UNSUPERVISED])
+            visible_BxFxN, target_BxFxN = self.objective.masks(masks[UNSUPERVISED])
             tokens[UNSUPERVISED] = unsupervised_tokens(model, unsupervised, visible_BxFxN)
 
         # One pass for all: the tower is shared, and one long batch is quicker than three short ones.
@@ -137,7 +140,7 @@ class Clevrer:
         }
         if UNSUPERVISED in batch:
             infilled_BxFxNxD = model.infill(outputs[UNSUPERVISED])
-            auxiliary_B = objectives.auxiliary_loss(infilled_BxFxNxD, unsupervised["latents"], target_BxFxN)
+            auxiliary_B = self.objective.loss(infilled_BxFxNxD, unsupervised["latents"], target_BxFxN)
             parts[AUXILIARY] = mean(auxiliary_B)
         return parts
 
@@ -158,13 +161,43 @@ class Clevrer:
         videos = self.videos[split]
         return {DESCRIPTIVE: asked(videos, descriptive=True), CHOICE: asked(videos, descriptive=False)}
 
-    def scores(self, split: str, predictions: Mapping[str, np.ndarray]) -> dict[str, float]:
+    def scores(self, split: str, predictions: Predictions) -> dict[str, float]:
         return scores.percentages(scores.outcomes(self.questions(split), predictions))
 
-    def table(self, split: str, predictions: Mapping[str, np.ndarray], shuffled: Mapping[str, np.ndarray]) -> str:
+    def comparison(self, split: str, *, hard: bool = False) -> Compare:
+        """With a column for counterfactual questions answered as if descriptive, where the data has what it takes.
+
+        `hard` adds a table of counterfactual questions by kind (appendix C).
+        """
         questions = self.questions(split)
         majority = scores.majority_predictions(self.questions("train"), questions)
-        return scores.table(*(scores.outcomes(questions, answers) for answers in (predictions, shuffled, majority)))
+        note, answers = "", {}
+        try:
+            answers = counterfactuals.read(Path(self.config.data.root), split, questions[CHOICE])
+        except InputError as error:
+            if hard:
+                raise
+            note = f"\n\nNo column of questions answered as if descriptive. {error}"
+        if hard and not answers:
+            raise InputError(f"{self.config.data.root}: the {split} split has no counterfactual questions.")
+
+        def compare(predictions: Predictions, shuffled: Predictions) -> Comparison:
+            answered = {"model": predictions, "shuffled": shuffled, "majority": majority}
+            columns = {name: scores.outcomes(questions, each) for name, each in answered.items()}
+            from_video = {AS_IF_DESCRIPTIVE: counterfactuals.outcomes(answers)} if answers else {}
+            text = scores.table(columns | from_video) + note
+            if hard:
+                told_Q = np.array([record in answers for group in questions.values() for record in group])
+                told = {name: column.where(told_Q) for name, column in columns.items()}
+                text += f"\n\n{counterfactuals.table(answers, told | from_video)}"
+            controls = {name: scores.percentages(column) for name, column in (columns | from_video).items()}
+            del controls["model"]
+            return Comparison(text, {name.replace("\n", " "): percents for name, percents in controls.items()})
+
+        return compare
+
+    def submission(self, split: str, predictions: Predictions) -> list[dict[str, Any]]:
+        return submission.submission(self.videos[split], predictions)
 
 
 def model_config(config: ConfigDict) -> ModelConfig:
@@ -194,11 +227,13 @@ def check_shape(store: latents.LatentsStore, model: ConfigDict) -> None:
         raise InputError(f"config.model.frames = {model.frames}: a video has {FRAMES} frames; take as many or fewer.")
 
 
-def with_latents(videos: list[VideoQuestions], store: latents.LatentsStore) -> list[VideoQuestions]:
-    """The videos whose latents are stored; those without are named, counted and left out, up to the usual limit."""
+def with_latents(
+    videos: list[VideoQuestions], store: latents.LatentsStore, limit: float = DEFAULT_LIMIT
+) -> list[VideoQuestions]:
+    """The videos whose latents are stored; those without are named, counted and left out, up to a limit."""
     stored = set(store.scene_indices.tolist()) - set(store.missing().tolist())
     absent = {video.scene_index for video in videos} - stored
-    skipped = Skipped("videos", len(videos))
+    skipped = Skipped("videos", len(videos), limit)
     for scene_index in sorted(absent):
         skipped.add(scene_index, f"{store.path}: no latents of video {scene_index}; run python launch/encode.py")
     skipped.stop_if_too_many()

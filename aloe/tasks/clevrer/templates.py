@@ -1,116 +1,128 @@
 """The templates of questions: what they say beside the program that answers them, as data.
 
-A row is a text and a program with the same holes; a new template is a new row, and a new filling a line in the lists
-below. Wording, programs and order are those of the released questions. This first handful leaves out exits, "before"
-and "after", times given by an entrance, and some ways of saying the same. question_writer.py fills the holes.
+A row is a kind, a text and a program with the same holes (grammar.py); a new template is a new row, and a new filling a
+line in the lists below. Wording, programs and order are those of the released questions. phrases.py, descriptive.py and
+causal.py fill the holes of objects; parser.py reads the same rows.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
 
-from aloe.tasks.clevrer.annotations import COLORS, MATERIALS, SHAPES
+from aloe.tasks.clevrer.grammar import ATTRIBUTES, Filling, Row, Sentence, sentences
 
-ATTRIBUTES = {"color": COLORS, "material": MATERIALS, "shape": SHAPES}
+# What may stand in a hole that is not for objects: Q an attribute; N an order; S a state; T a time; E which events;
+# V passing the picture's border; G a denial; W the question word; C a condition.
+HOLES: dict[str, Sequence[Filling]] = {
+    "Q": [
+        Filling(text, f"query_{name}") for name in ATTRIBUTES for text in (f"is the {name} of", f"{name} is")
+    ],
+    "N": [
+        Filling("", "unique"),
+        Filling("first ", "first filter_order"),
+        Filling("second ", "second filter_order"),
+        Filling("last ", "last filter_order"),
+    ],
+    "S": [Filling("moving", "filter_moving"), Filling("stationary", "filter_stationary")],
+    "T": [
+        Filling("", "null"),
+        Filling(" when the video begins", "start get_frame"),
+        Filling(" when the video ends", "end get_frame"),
+        Filling(" when the {X.text} enters the scene", "events {X.program} unique filter_in unique get_frame"),
+        Filling(" when the {X.text} exits the scene", "events {X.program} unique filter_out unique get_frame"),
+    ],
+    "E": [
+        Filling("", "events"),
+        *(
+            Filling(
+                f" {when} the {{X.text}} {passes} the scene",
+                f"events events {{X.program}} unique filter_{way} unique filter_{when}",
+            )
+            for when in ("before", "after")
+            for passes, way in (("enters", "in"), ("exits", "out"))
+        ),
+    ],
+    "V": [Filling("enter", "filter_in", third="enters"), Filling("exit", "filter_out", third="exits")],
+    "G": [Filling("", ""), Filling("not ", " negate")],
+    "W": [Filling("What"), Filling("Which event"), Filling("Which of the following")],
+}  # fmt: skip
 
-
-class Filling(NamedTuple):
-    """What stands in a hole: `text` (or another form of it) in the text, `program` in the program."""
-
-    text: str
-    program: str
-    plural: str = ""
-    third: str = ""
-    given: frozenset[str] = frozenset()  # attributes that it names or asks for
-
-
-class Row(NamedTuple):
-    """A template. Holes: A, B, X one object; O objects; Q an attribute; N an order; S a state; T a time; V passing."""
-
-    subtype: str
-    text: str
-    program: str
-
-
-Q = tuple(
-    Filling(text, f"query_{attribute}", given=frozenset([attribute]))
-    for attribute in ATTRIBUTES
-    for text in (f"is the {attribute} of", f"{attribute} is")
-)
-N = (
-    Filling("", "unique"),
-    Filling("first ", "first filter_order"),
-    Filling("second ", "second filter_order"),
-    Filling("last ", "last filter_order"),
-)
-S = (Filling("moving", "filter_moving"), Filling("stationary", "filter_stationary"))
-T = (
-    Filling("", "null"),
-    Filling(" when the video begins", "start get_frame"),
-    Filling(" when the video ends", "end get_frame"),
-)
-V = (Filling("enter", "filter_in", third="enters"),)
-HOLES: dict[str, Sequence[Filling]] = {"Q": Q, "N": N, "S": S, "T": T, "V": V}
+_COLLISION = "events {A.program} unique filter_collision {B.program} unique filter_collision unique"
+_POSSIBLE = "all_events {A.program} unique filter_collision {B.program} unique filter_collision unique"
+_STATE = "{O.program} {T.program} {S.program}"
+_WITHOUT = "all_events {X.program} unique get_counterfact belong_to{G.program}"
 
 # fmt: off
 DESCRIPTIVE: dict[str, tuple[Row, ...]] = {
     "event query": (
-        Row("query", "What {Q.text} the {N.text}object to collide with the {A.text}?",
-            "events {A.program} filter_collision {N.program} {A.program} get_col_partner {Q.program}"),
-        Row("query", "What {Q.text} the {N.text}object that {V.third} the scene?",
+        Row("{Q.program}", "What {Q.text} the {N.text}object to collide with the {A.text}?",
+            "events {A.program} unique filter_collision {N.program} {A.program} unique get_col_partner {Q.program}"),
+        Row("{Q.program}", "What {Q.text} the {N.text}object that {V.third} the scene?",
             "events objects {V.program} {N.program} get_object {Q.program}"),
     ),
     "event count": (
-        Row("count", "How many collisions happen?", "events objects filter_collision count"),
-        Row("count", "How many {O.plural} {V.text} the scene?", "events {O.program} {V.program} count"),
+        Row("count", "How many collisions happen{E.text}?", "{E.program} objects filter_collision count"),
+        Row("count", "How many {O.plural} {V.text} the scene{E.text}?", "{E.program} {O.program} {V.program} count"),
     ),
     "event exist": (
-        Row("exist", "Are there any {O.plural} that {V.text} the scene?", "events {O.program} {V.program} exist"),
+        Row("exist", "Are there any {O.plural} that {V.text} the scene{E.text}?",
+            "{E.program} {O.program} {V.program} exist"),
     ),
     "motion query": (
-        Row("query", "What {Q.text} the {S.text} {O.text}{T.text}?",
-            "{O.program} {T.program} {S.program} unique {Q.program}"),
-        Row("query", "What {Q.text} the {O.text} that is {S.text}{T.text}?",
-            "{O.program} {T.program} {S.program} unique {Q.program}"),
+        Row("{Q.program}", "What {Q.text} the {S.text} {O.text}{T.text}?", f"{_STATE} unique {{Q.program}}"),
+        Row("{Q.program}", "What {Q.text} the {O.text} that is {S.text}{T.text}?", f"{_STATE} unique {{Q.program}}"),
     ),
     "motion count": (
-        Row("count", "How many {O.plural} are {S.text}{T.text}?", "{O.program} {T.program} {S.program} count"),
-        Row("count", "How many {S.text} {O.plural} are there{T.text}?", "{O.program} {T.program} {S.program} count"),
+        Row("count", "How many {O.plural} are {S.text}{T.text}?", f"{_STATE} count"),
+        Row("count", "How many {S.text} {O.plural} are there{T.text}?", f"{_STATE} count"),
     ),
     "motion exist": (
-        Row("exist", "Are there any {S.text} {O.plural}{T.text}?", "{O.program} {T.program} {S.program} exist"),
+        Row("exist", "Are there any {S.text} {O.plural}{T.text}?", f"{_STATE} exist"),
     ),
 }
-EXPLANATORY = (
-    Row("collision",
-        "Which of the following is {not_}responsible for the collision between the {A.text} and the {B.text}?",
-        "events events {A.program} filter_collision {B.program} filter_collision unique "
-        "filter_ancestor belong_to{negate}"),
+EXPLANATORY = tuple(
+    Row(kind, f"Which of the following is {{G.text}}responsible for the {effect}?",
+        f"events {program} filter_ancestor belong_to{{G.program}}")
+    for kind, effect, program in (
+        ("collision", "collision between the {A.text} and the {B.text}", _COLLISION),
+        ("collision", "{A.text}'s colliding with the {B.text}", _COLLISION),
+        ("exit", "{A.text}'s exit", "events {A.program} unique filter_out unique"),
+        ("exit", "{A.text}'s exiting the scene", "events {A.program} unique filter_out unique"),
+    )
 )
 CAUSES = (
-    Row("presence", "the presence of the {A.text}", "{A.program}"),
-    Row("collision", "the collision between the {A.text} and the {B.text}",
-        "events {A.program} filter_collision {B.program} filter_collision unique"),
-    Row("collision", "the {A.text}'s colliding with the {B.text}",
-        "events {A.program} filter_collision {B.program} filter_collision unique"),
-    Row("entrance", "the {A.text}'s entrance", "events {A.program} filter_in unique"),
-    Row("entrance", "the {A.text}'s entering the scene", "events {A.program} filter_in unique"),
+    Row("presence", "the presence of the {A.text}", "{A.program} unique"),
+    Row("collision", "the collision between the {A.text} and the {B.text}", _COLLISION),
+    Row("collision", "the {A.text}'s colliding with the {B.text}", _COLLISION),
+    Row("entrance", "the {A.text}'s entrance", "events {A.program} unique filter_in unique"),
+    Row("entrance", "the {A.text}'s entering the scene", "events {A.program} unique filter_in unique"),
 )
 PREDICTIVE = (
-    Row("", "What will happen next?", "unseen_events belong_to"),
-    Row("", "Which event will happen next?", "unseen_events belong_to"),
+    Row("predictive", "What will happen next?", "unseen_events belong_to"),
+    Row("predictive", "Which event will happen next?", "unseen_events belong_to"),
 )
 COUNTERFACTUAL = (
-    Row("", "What will {not_}happen if the {X.text} is removed?",
-        "all_events {X.program} get_counterfact belong_to{negate}"),
-    Row("", "What will {not_}happen without the {X.text}?", "all_events {X.program} get_counterfact belong_to{negate}"),
+    Row("counterfactual", "{W.text} will {G.text}happen if the {X.text} is removed?", _WITHOUT),
+    Row("counterfactual", "{W.text} will {G.text}happen without the {X.text}?", _WITHOUT),
+    Row("counterfactual", "If the {X.text} is removed, {W.lower} will {G.text}happen?", _WITHOUT),
+    Row("counterfactual", "Without the {X.text}, {W.lower} will {G.text}happen?", _WITHOUT),
 )
 OUTCOMES = (
-    Row("collision", "The {A.text} and the {B.text} collide",
-        "all_events {A.program} filter_collision {B.program} filter_collision unique"),
-    Row("collision", "The {A.text} collides with the {B.text}",
-        "all_events {A.program} filter_collision {B.program} filter_collision unique"),
+    Row("collision", "The {A.text} and the {B.text} collide", _POSSIBLE),
+    Row("collision", "The {A.text} collides with the {B.text}", _POSSIBLE),
 )
 # fmt: on
+
+
+def of_questions() -> Iterator[Sentence]:
+    """Every sentence that a question can be."""
+    for row in (*(row for rows in DESCRIPTIVE.values() for row in rows), *EXPLANATORY, *PREDICTIVE, *COUNTERFACTUAL):
+        yield from sentences(row, HOLES)
+
+
+def of_choices() -> Iterator[Sentence]:
+    """Every sentence that a choice can be."""
+    for row in (*CAUSES, *OUTCOMES):
+        yield from sentences(row, HOLES)
+
 
 # The places in a video's list of questions, and how many of each; those left empty are closed up.
 SLOTS = (
@@ -118,10 +130,15 @@ SLOTS = (
     ("motion exist", 1), ("explanatory", 2), ("predictive", 1), ("counterfactual", 2),
 )  # fmt: skip
 
-# Shares of the answers to aim at, within a subtype. Of counts: about those of the released questions.
-COUNTS = {"0": 0.25, "1": 0.28, "2": 0.23, "3": 0.16, "4": 0.07, "5": 0.01}
+# Shares to aim at, within a group of questions or choices: about those of the released training questions.
 SHARES: dict[str, Mapping[str, float]] = {
+    "query": {"query_color": 0.37, "query_shape": 0.34, "query_material": 0.29},
     "exist": {"yes": 0.5, "no": 0.5},
-    "count": COUNTS,
+    "count": {"0": 0.247, "1": 0.277, "2": 0.232, "3": 0.163, "4": 0.079, "5": 0.002},
     **{f"query_{name}": {value: 1 / len(values) for value in values} for name, values in ATTRIBUTES.items()},
+    "explanatory effects": {"collision": 0.9, "exit": 0.1},
+    "explanatory choices": {"presence": 0.46, "collision": 0.31, "entrance": 0.23},
+    "explanatory correct": {"0": 0.163, "1": 0.204, "2": 0.330, "3": 0.257, "4": 0.046},
+    "counterfactual size": {"2": 0.12, "3": 0.55, "4": 0.33},
+    "counterfactual correct": {"0": 0.01, "1": 0.425, "2": 0.345, "3": 0.22},
 }

@@ -7,7 +7,7 @@
     OUT/truth/                                        private: what no model may see
 
 In truth/ lie, in the same layout, truth_*.json of every video (collisions after the video, and without each object;
-see scenes.describe), hidden_annotation_*.json of the test videos, and hidden_test.json with programs and answers: names
+see truth.describe), hidden_annotation_*.json of the test videos, and hidden_test.json with programs and answers: names
 that no reader of the official files takes for its own.
 
 Train videos are numbered from 0, validation from 10000, test from 15000. A video is a pure function of (seed, number).
@@ -24,7 +24,7 @@ import os
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,15 +34,16 @@ import jax
 import numpy as np
 from tabulate import tabulate
 
+from aloe.data.whole import write_whole
 from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
 from aloe.render import camera, raycast
-from aloe.tasks.clevrer import balance, executor, question_writer, scenes
+from aloe.tasks.clevrer import appearance, balance, executor, question_writer, scenes, truth
 
 START = {"train": 0, "validation": 10_000, "test": 15_000}
 LARGEST = {"train": 10_000, "validation": 5_000, "test": 5_000}
 FOLDER = 1_000
-VERSION = 1  # to be raised when a seed comes to mean other videos or questions
+VERSION = 2  # to be raised when a seed comes to mean other videos or questions
 SMOOTHED = 240  # pictures narrower than this are drawn with four rays a pixel, as if made smaller from larger ones
 
 
@@ -244,21 +245,23 @@ def _make(settings: _Settings, index: int) -> _Made:
     annotation_file, truth_file = (settings.file(kind, ".json", index) for kind in ("annotation", "truth"))
     kept = video.exists() and annotation_file.exists() and truth_file.exists()
     if kept:
-        annotation, truth = (json.loads(file.read_text()) for file in (annotation_file, truth_file))
+        annotation, private = (json.loads(file.read_text()) for file in (annotation_file, truth_file))
     else:
         scene, motion = scenes.sample(settings.seed, index)
-        annotation, truth = scenes.describe(scene, motion, index)
+        annotation, private = truth.describe(scene, motion, index)
         lap("simulate")
         view = camera.clevrer(settings.width, settings.height)
         samples = 2 if settings.width < SMOOTHED else 1
-        image_FxYxXx3 = np.asarray(raycast.render(scenes.solids(scene, motion), view, samples=samples))
+        seen = slice(scenes.SEEN)
+        solids = appearance.solids(scene.attributes, motion.location_FxOx2[seen], motion.angle_FxO[seen])
+        image_FxYxXx3 = np.asarray(raycast.render(solids, view, samples=samples))
         lap("render")
         _write_json(annotation_file, annotation)
-        _write_json(truth_file, truth)
-        _write_whole(video, lambda file: _encode(image_FxYxXx3, file))
+        _write_json(truth_file, private)
+        write_whole(video, lambda file: _encode(image_FxYxXx3, file))
         lap("write")
     rng = np.random.default_rng((settings.seed, index, 1))
-    candidates = question_writer.candidates(executor.read(annotation, truth), truth, rng)
+    candidates = question_writer.candidates(executor.read(annotation, private), private, rng)
     lap("ask")
     return _Made(candidates, seconds, kept)
 
@@ -276,18 +279,7 @@ def _encode(image_FxYxXx3: np.ndarray, file: Path) -> None:
 
 
 def _write_json(file: Path, content: Any) -> None:
-    _write_whole(file, lambda unfinished: unfinished.write_text(json.dumps(content, separators=(",", ":"))))
-
-
-def _write_whole(file: Path, write_to: Callable[[Path], object]) -> None:
-    """Lets `write_to` fill a file beside, and moves it to its place when it is whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    try:
-        write_to(unfinished)
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(file, json.dumps(content, separators=(",", ":")))
 
 
 def _without_answers(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

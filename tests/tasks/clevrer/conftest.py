@@ -7,25 +7,41 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from aloe.tasks.clevrer import executor, question_writer, scenes
+from aloe.tasks.clevrer import balance, executor, question_writer, scenes, truth
 from aloe.tasks.clevrer import task as clevrer
 from tests.tasks.clevrer.encoded import settings, write_encoded
+from tests.tasks.clevrer.simulated import Simulated
+
+ROUNDS = 5  # Asked several times, with other dice, a scene stands for several videos: asking is quick, drawing is not.
 
 
 class Drawn:
-    """A scene, its simulation, what is written of it, and the questions that could be asked."""
+    """A scene, its simulation, what is written of it, and the questions that could be asked, round by round."""
 
     def __init__(self, index):
         self.index = index
         self.scene, self.motion = scenes.sample(0, index)
-        self.annotation, self.truth = json.loads(json.dumps(scenes.describe(self.scene, self.motion, index)))
+        self.annotation, self.truth = json.loads(json.dumps(truth.describe(self.scene, self.motion, index)))
         self.read = executor.read(self.annotation, self.truth)
-        self.candidates = question_writer.candidates(self.read, self.truth, np.random.default_rng((0, index, 1)))
+        self.rounds = [
+            question_writer.candidates(self.read, self.truth, np.random.default_rng((0, index, number)))
+            for number in range(1, ROUNDS + 1)
+        ]
+        self.candidates = self.rounds[0]
+        self.simulated = Simulated(self.scene, self.motion, self.annotation)
 
 
 @pytest.fixture(scope="session")
 def drawn():
-    return [Drawn(index) for index in range(24)]
+    return [Drawn(index) for index in range(30)]
+
+
+@pytest.fixture(scope="session")
+def asked(drawn):
+    """The questions chosen for 150 videos: (scene, its questions)."""
+    videos = [(each, each.rounds[number]) for number in range(ROUNDS) for each in drawn]
+    chosen = balance.choose(candidates for _, candidates in videos)
+    return [(each, questions) for (each, _), questions in zip(videos, chosen, strict=True)]
 
 
 @pytest.fixture(scope="session")

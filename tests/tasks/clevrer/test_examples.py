@@ -170,6 +170,14 @@ def test_an_unsupervised_example_has_any_question_and_choice_of_its_own_video():
         assert {seen(example)[0] for example in drawn} == {video.scene_index}
 
 
+def test_a_question_without_choices_is_an_unsupervised_example_with_an_empty_one():
+    (video,) = parsed(entry(3, [multiple_choice(1, correct=())]))
+    example = Examples(Store(), 3).unsupervised(video, np.random.default_rng(0))
+    np.testing.assert_array_equal(example["question"], vocabulary.question_ids("What will happen next?"))
+    assert example["is_choice"]
+    assert not example["choice"].any()
+
+
 def test_an_unsupervised_example_never_has_an_answer():
     """Neither as a field, nor in any of the others: with all answers changed, the same examples come out."""
 

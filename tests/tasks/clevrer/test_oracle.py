@@ -124,6 +124,23 @@ def test_empty_slots_are_noise_that_no_object_resembles():
     assert np.linalg.norm(empty_RxD - object_D, axis=1).min() > 2
 
 
+def test_eight_objects_in_view_leave_no_slot_empty_and_nothing_out():
+    record = annotation(0, objects=8)
+    for frame in record["motion_trajectory"]:
+        for state in frame["objects"]:
+            state["inside_camera_view"] = True
+    one = parse_annotation(record)
+    assert oracle.crowded_frames(one) == 0
+    latents_FxNxD = oracle.encode(one)
+    assert holds_object(latents_FxNxD).all()
+    object_map, _ = oracle._projection(16)
+    for frame in (0, 77):
+        told_NxA, there_OxA = latents_FxNxD[frame] @ object_map, oracle.features(one)[frame]
+        distance_NxO = np.linalg.norm(told_NxA[:, None] - there_OxA, axis=-1)
+        np.testing.assert_allclose(distance_NxO.min(axis=1), 0, atol=1e-5)
+        assert sorted(distance_NxO.argmin(axis=1)) == list(range(8))
+
+
 def test_of_too_many_objects_the_first_are_kept_and_counted():
     record = annotation(0, objects=11)
     for frame in record["motion_trajectory"][:10]:

@@ -46,6 +46,14 @@ def test_the_test_split_has_neither_answers_nor_programs():
             parse_question(bare, labelled=True)
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_subtype_is_optional_in_any_split(labelled):
+    record = descriptive(3, answer="yes")
+    del record["question_subtype"]
+    question = parse_question(record, labelled)
+    assert (question.subtype, question.answer) == (None, "yes")
+
+
 def test_answers_of_the_test_split_are_read_and_checked_where_there_are_any():
     assert parse_question(descriptive(answer="3"), labelled=False).answer == "3"
     with pytest.raises(InputError, match="answer '33'"):

@@ -87,9 +87,20 @@ def test_the_table_names_every_type_and_shows_its_numbers():
     right = predictions(["2", "red", "yes"], [[True, False, True], [False, False], [True, False], [True]])
     wrong = predictions(["1", "blue", "no"], [[False, True, False], [True, True], [False, True], [False]])
     each = [scores.outcomes(QUESTIONS, answers) for answers in (right, wrong, wrong)]
-    text = scores.table(*each)
+    text = scores.table(dict(zip(("model", "shuffled", "majority"), each, strict=True)))
     for name in ("descriptive", "explanatory", "predictive", "counterfactual"):
         row = next(line for line in text.splitlines() if line.startswith(name))
         numbers = [float(cell) for cell in row.split()[1:] if cell != "–"]
         assert numbers[1:4] == [100.0, 0.0, 0.0]
     assert "+100.0 points" in text
+
+
+def test_a_control_of_some_questions_leaves_the_other_rows_empty():
+    right = predictions(["2", "red", "yes"], [[True, False, True], [False, False], [True, False], [True]])
+    results = scores.outcomes(QUESTIONS, right)
+    columns = {"model": results, "shuffled": results, "some": results.of("predictive")}
+    rows = scores.table(columns).split("\n\n")[0].splitlines()
+    cells = {line.split()[0]: line.split()[1:] for line in rows}
+    assert cells["predictive"] == ["1", *["100.0"] * 6]
+    assert cells["explanatory"] == ["2", "100.0", "100.0", "–", "100.0", "100.0", "–"]
+    assert cells["descriptive"] == ["3", "100.0", "100.0", *["–"] * 4]

@@ -365,10 +365,12 @@ def test_labels_come_from_a_fraction_of_the_videos_whatever_the_seed(root):
 
 
 def test_the_table_has_every_type_and_its_controls(task, one_by_one):
-    text = task.table("validation", one_by_one, one_by_one)
+    text, controls = task.comparison("validation")(one_by_one, one_by_one)
     for kind in ("descriptive", "explanatory", "predictive", "counterfactual"):
         assert f"{task.scores('validation', one_by_one)[kind]:.1f}" in text
     assert "+0.0 points" in text
+    assert controls["shuffled"] == task.scores("validation", one_by_one)
+    assert controls.keys() == {"shuffled", "majority"}  # programs are missing for the third
 
 
 @pytest.mark.slow

@@ -6,11 +6,13 @@ import pytest
 from aloe.data import latents
 from aloe.data.streams import host_batches
 from aloe.errors import InputError
+from aloe.tasks.clevrer import check, vocabulary
 from aloe.tasks.clevrer import task as clevrer
 from aloe.tasks.clevrer.task import CHOICE, DESCRIPTIVE, UNSUPERVISED
 from aloe.training.evaluation import Evaluator
+from launch import encode
 from tests.tasks.clevrer.encoded import settings
-from tests.tasks.clevrer.writer import descriptive, entry, multiple_choice, write_json
+from tests.tasks.clevrer.writer import descriptive, entry, multiple_choice, write_annotation, write_json
 from tests.training.test_step import mesh_of
 
 
@@ -28,6 +30,7 @@ def test_the_objective_is_named_where_it_is_not_known(root, compiled):
         ({"model.latent": 12}, r"\(128, 8, 16\).*\(128, 8, 12\)"),
         ({"model.frames": 129}, r"config.model.frames = 129.*128"),
         ({"model.relative_form": "causal"}, r"model.relative_form"),
+        ({"objective.mask": "infill_scenes"}, r"config.objective.buffer = 3.* 9 frames.* config.model.frames = 3"),
         ({"data.labelled_fraction": 0.0}, r"config.data.labelled_fraction = 0.0"),
     ],
 )
@@ -90,7 +93,61 @@ def test_a_validation_split_without_one_kind_of_questions_is_scored_on_the_other
     own, shuffled = (evaluator.predictions(params, "validation", shuffled=each) for each in (False, True))
     assert len(own[absent]) == 0
     assert len(task.scores("validation", own)) == (1 if absent == CHOICE else 2)
-    assert "2" in task.table("validation", own, shuffled)
+    assert "2" in task.comparison("validation")(own, shuffled).table
+
+
+def test_videos_are_told_by_scene_index_whatever_their_place_in_the_list_and_in_the_store(tmp_path):
+    root = plain_world(tmp_path, [entry(0), entry(1)], [entry(index) for index in (9000, 200, 201)])
+    path = root / "latents" / "oracle" / "elsewhere" / "validation"
+    store = latents.create(path, [201, 9000, 200, 7], 128, 8, 16, {"name": "numbered"})
+    store.write([9000, 7, 201, 200], np.array([9000, 7, 201, 200])[:, None, None, None] * np.ones((1, 128, 8, 16)))
+    path.parent.joinpath("train").symlink_to(root / "latents" / "oracle" / "train")
+    task = clevrer.make(settings(root, {"data.latents": str(path.parent)}))
+    for group in (DESCRIPTIVE, CHOICE):
+        examples = task.evaluation("validation")[group]
+        assert [record.scene_index for record in task.questions("validation")[group]] == [9000, 200, 201]
+        assert [set(example["latents"].flat) for example in examples] == [{9000.0}, {200.0}, {201.0}]
+
+
+def odd_questions():
+    """No subtype, and none, some, all or no options at all correct, which real files have."""
+    first = descriptive(0, answer="yes", text="Are there any metal cubes that are moving?")
+    del first["question_subtype"]
+    labels = [(False,), (True,), (False,) * 4, (True,) * 4, (), (True, False, True)]
+    kinds = ["explanatory", "counterfactual"] * 3
+    return [
+        first,
+        *(multiple_choice(1 + n, kind, each) for n, (kind, each) in enumerate(zip(kinds, labels, strict=True))),
+    ]
+
+
+def test_a_copy_with_the_oddities_of_real_ones_is_checked_encoded_and_scored(tmp_path, capsys):
+    """One annotation in a hundred ends early, another shows eight objects; lists are in no order."""
+    indices = {"train": list(range(100, 0, -1)), "validation": [10_800, 10_799]}
+    for split, folder in (("train", "annotation_train"), ("validation", "val")):
+        write_json(tmp_path / f"{split}.json", [entry(index, odd_questions()) for index in indices[split]])
+        for index in indices[split]:
+            write_annotation(
+                tmp_path, index, folder, objects=8 if index == 10_800 else 2, frames=114 if index == 9 else 128
+            )
+    findings = check.check(tmp_path)
+    assert not findings.problems
+    assert any("annotation_00009.json: field 'motion_trajectory' has 114 frames" in note for note in findings.notes)
+    encode.main(["--task=clevrer", f"--data={tmp_path}", "--workers=1"])
+    task = clevrer.make(settings(tmp_path))
+    assert "no latents of video 9;" in capsys.readouterr().out
+    assert [len(records) for records in task.questions("train").values()] == [99, 5 * 99]
+    batch = next(host_batches(task.streams(), first_step=0, host=0, hosts=1))
+    for rows in batch.values():
+        assert all(np.isfinite(field).all() for field in rows.values())
+    right = {
+        DESCRIPTIVE: [vocabulary.answer_id("yes")] * 2,
+        CHOICE: [
+            [1.0 if choice.correct else -1.0 for choice in record.question.choices]
+            for record in task.questions("validation")[CHOICE]
+        ],
+    }
+    assert set(task.scores("validation", right).values()) == {100.0}
 
 
 def test_latents_that_are_damaged_are_named_when_they_are_read(tmp_path):

@@ -1,0 +1,82 @@
+"""How the objects of a CLEVRER scene look: sizes, colours, the camera, and what of them is in the picture."""
+
+import functools
+import math
+
+import numpy as np
+
+from aloe.render import camera, raycast
+
+VIEW = camera.clevrer()
+RADIUS = 0.2  # of the disc that stands for an object where objects meet
+FARTHEST = -3.0  # x beyond which objects look too small; the picture's top is at −5.6
+
+# A cube's side is a compromise: the disc that moves it lies between the circles in and around its square.
+HALF_SIZE = {"cube": (0.16, 0.16, 0.16), "sphere": (0.2, 0.2, 0.2), "cylinder": (0.2, 0.2, 0.2)}
+SOLID = {"cube": raycast.BOX, "sphere": raycast.SPHERE, "cylinder": raycast.CYLINDER}
+RGB = {
+    "gray": (0.34, 0.34, 0.34),
+    "red": (0.68, 0.14, 0.14),
+    "blue": (0.16, 0.29, 0.84),
+    "green": (0.11, 0.41, 0.08),
+    "brown": (0.51, 0.29, 0.10),
+    "purple": (0.51, 0.15, 0.75),
+    "cyan": (0.16, 0.82, 0.82),
+    "yellow": (1.0, 0.93, 0.20),
+}
+
+
+def centered(location: np.ndarray, margin: float = 0) -> np.ndarray:
+    """Whether centres [..., 2] are `margin` pixels inside the picture, and not so far away that things look small."""
+    height = np.full((*location.shape[:-1], 1), RADIUS)
+    pixels, depth = VIEW.project(np.concatenate([location, height], -1))
+    inside = (pixels > margin) & (pixels < np.array([VIEW.width, VIEW.height]) - margin)
+    return inside.all(-1) & (depth > 0) & (location[..., 0] > FARTHEST)
+
+
+def in_view(location_FxOx2: np.ndarray, attributes: tuple[tuple[str, str, str], ...]) -> np.ndarray:
+    """Whether some part of an object can be in the picture: visible_FxO. Judged by hulls with little to spare."""
+    height_O = np.array([HALF_SIZE[shape][2] for _, _, shape in attributes])
+    location_FxOx3 = np.append(
+        location_FxOx2, np.broadcast_to(height_O[:, None], (*location_FxOx2.shape[:2], 1)), axis=-1
+    )
+    pixels, depth = VIEW.project(location_FxOx3)
+    size_2 = (VIEW.width, VIEW.height)
+    visible_FxO = ((pixels > 0) & (pixels < size_2)).all(-1) & (depth > 0)
+    for index, (_, _, shape) in enumerate(attributes):
+        unsure_F = ~visible_FxO[:, index] & (depth[:, index] > 0.5)
+        hull_pixels, _ = VIEW.project(location_FxOx3[unsure_F, index, None] + _hull(shape))
+        inside_F = (hull_pixels.max(1) > 0) & (hull_pixels.min(1) < size_2)
+        visible_FxO[unsure_F, index] = inside_F.all(-1)
+    return visible_FxO
+
+
+@functools.cache
+def _hull(shape: str) -> np.ndarray:
+    """Points about an object's centre whose convex hull holds it, whatever its turn."""
+    sides = 16
+    angle = np.arange(sides) * 2 * np.pi / sides
+    around = np.stack([np.cos(angle), np.sin(angle)], -1) / np.cos(np.pi / sides)
+    half_x, half_y, half_z = HALF_SIZE[shape]
+    if shape == "sphere":
+        tilt = (np.arange(8) + 0.5) * np.pi / 8 - np.pi / 2
+        rings = [np.column_stack([around * np.cos(t), np.full(sides, np.sin(t))]) for t in tilt]
+        return half_x * np.concatenate(rings) / np.cos(np.pi / 16)
+    radius = half_x if shape == "cylinder" else math.hypot(half_x, half_y)
+    return np.concatenate([np.column_stack([radius * around, np.full(sides, z)]) for z in (-half_z, half_z)])
+
+
+def solids(
+    attributes: tuple[tuple[str, str, str], ...], location_FxOx2: np.ndarray, yaw_FxO: np.ndarray
+) -> raycast.Solids:
+    """Objects of these (color, material, shape) for the ray-caster."""
+    half_size_Ox3 = np.array([HALF_SIZE[shape] for _, _, shape in attributes])
+    height_FxOx1 = np.broadcast_to(half_size_Ox3[:, 2:], (*location_FxOx2.shape[:2], 1))
+    return raycast.Solids(
+        shape_O=np.array([SOLID[shape] for _, _, shape in attributes]),
+        half_size_Ox3=half_size_Ox3,
+        color_Ox3=np.array([RGB[color] for color, _, _ in attributes]),
+        metal_O=np.array([float(material == "metal") for _, material, _ in attributes]),
+        location_FxOx3=np.concatenate([location_FxOx2, height_FxOx1], -1),
+        yaw_FxO=yaw_FxO,
+    )

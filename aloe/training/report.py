@@ -1,0 +1,80 @@
+"""Pictures of runs, from what their workdirs hold."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")  # no display is needed to write a file
+from matplotlib import pyplot
+
+from aloe.errors import InputError
+from aloe.training import workdir
+from aloe.training.log import step_of
+
+VALIDATION = "validation/"
+STYLES = ("--", ":", "-.")
+
+
+def draw_curves(folders: Sequence[Path], out: Path) -> None:
+    """Draws validation scores over steps, a panel a score and a line a run, and writes the picture.
+
+    Horizontal lines are the controls of the latest table of the first run (launch/evaluate.py), where it has one.
+
+    Args:
+      folders: workdirs of runs.
+      out: the picture; its ending says in which format.
+
+    Raises:
+      InputError: a folder is not a workdir, or its run has not been evaluated yet.
+    """
+    curves = {folder: validation_scores(folder) for folder in folders}
+    names = [name for name in next(iter(curves.values())) if not name.endswith("_options")]
+    controls = latest_controls(folders[0])
+    figure, axes = pyplot.subplots(1, len(names), figsize=(3.4 * len(names), 3.2), sharey=True, squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        for folder, scores in curves.items():
+            steps, percents = zip(*scores.get(name, [(0, float("nan"))]), strict=True)
+            axis.plot(steps, percents, label=folder.name, marker="." if len(steps) < 50 else "")
+        for (control, values), style in zip(controls.items(), STYLES, strict=False):
+            if name in values:
+                axis.axhline(values[name], color="gray", linestyle=style, linewidth=1, label=control)
+        axis.set(title=name, xlabel="step", ylim=(0, 100))
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("% right, validation")
+    handles = {
+        label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=max(1, len(handles)))
+    figure.set_layout_engine("constrained")
+    figure.savefig(out, dpi=150)
+    pyplot.close(figure)
+
+
+def validation_scores(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """By score, (step, percent) of every evaluation of a run.
+
+    Raises:
+      InputError: the folder is not a workdir, or its run has not been evaluated yet.
+    """
+    metrics = folder / workdir.METRICS
+    if not metrics.is_file():
+        raise InputError(f"{folder}: no {workdir.METRICS} here; name the workdir of a run that has been started.")
+    scores: dict[str, list[tuple[int, float]]] = {}
+    for line in metrics.read_text().splitlines():
+        if step_of(line) == float("inf"):
+            continue
+        record = json.loads(line)
+        for name, value in record.items():
+            if name.startswith(VALIDATION):
+                scores.setdefault(name.removeprefix(VALIDATION), []).append((record["step"], value))
+    if not scores:
+        raise InputError(f"{metrics}: no validation scores yet; wait for config.training.evaluate_every steps.")
+    return scores
+
+
+def latest_controls(folder: Path) -> dict[str, dict[str, float]]:
+    """By control, the percentages by score of the latest validation table; nothing where there is none."""
+    tables = [json.loads(path.read_text()) for path in folder.glob("validation-*.json")]
+    return max(tables, key=lambda table: table["step"])["controls"] if tables else {}
