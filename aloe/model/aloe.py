@@ -6,24 +6,27 @@ from flax import nnx
 
 from aloe.attention.dropout import DropoutKeys
 from aloe.model.config import ModelConfig
+from aloe.model.layers import default_init
 from aloe.model.tokens import TokenEmbedding
-from aloe.model.tower import Tower, default_init
+from aloe.model.tower import make_tower
+from aloe.model.transformer import Transformer
 
 
 class Head(nnx.Module):
     """Answers from the output of CLS: one hidden layer with ReLU, in float32."""
 
-    def __init__(self, config: ModelConfig, size: int, *, rngs: nnx.Rngs):
-        self.hidden = nnx.Linear(config.width, config.head_hidden, kernel_init=default_init(config.width), rngs=rngs)
-        self.logits = nnx.Linear(config.head_hidden, size, kernel_init=default_init(config.head_hidden), rngs=rngs)
+    def __init__(self, inputs: int, hidden: int, size: int, *, rngs: nnx.Rngs):
+        self.hidden = nnx.Linear(inputs, hidden, kernel_init=default_init(inputs), rngs=rngs)
+        self.logits = nnx.Linear(hidden, size, kernel_init=default_init(hidden), rngs=rngs)
 
     def __call__(self, cls_BxE: jax.Array) -> jax.Array:
         return self.logits(nnx.relu(self.hidden(cls_BxE.astype(jnp.float32))))
 
 
 class Aloe(nnx.Module):
-    """The model in steps: tokens, the transformer, then answers from CLS and latents from the objects.
+    """The model in steps: tokens, the tower, then answers from CLS and latents from the objects.
 
+    The tower is a transformer, or what stands in its place (`aloe.model.tower`); all else is the same whatever it is.
     Tokens of several batches that are equally long may be concatenated and transformed in one pass. The parameters are
     those of `graphdef, params = nnx.split(model, nnx.Param)`, all float32; `aloe.model.parameters` sorts them.
     """
@@ -31,10 +34,14 @@ class Aloe(nnx.Module):
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
         self.config = config
         self.embedding = TokenEmbedding(config, rngs=rngs)
-        self.tower = Tower(config, rngs=rngs)
-        self.heads = nnx.Dict({name: Head(config, size, rngs=rngs) for name, size in config.outputs.items()})
+        self.tower = make_tower(config, rngs=rngs)
+        width = self.tower.width
+        self.heads = nnx.Dict(
+            {name: Head(width, config.head_hidden, size, rngs=rngs) for name, size in config.outputs.items()}
+        )
         if config.infill:
-            self.infill_map = nnx.Linear(config.width, config.latent, kernel_init=default_init(config.width), rngs=rngs)
+            latents = self.tower.objects_per_output * config.latent
+            self.infill_map = nnx.Linear(width, latents, kernel_init=default_init(width), rngs=rngs)
 
     def tokens(
         self,
@@ -62,27 +69,32 @@ class Aloe(nnx.Module):
         )
 
     def transform(self, tokens_BxTxP: jax.Array, keys: DropoutKeys | None = None) -> jax.Array:
-        """Outputs [B, T, E] of the transformer; with keys, with dropout."""
+        """Outputs [B, S, E] of the tower, one a token of a transformer; with keys, with dropout."""
         with jax.default_matmul_precision(self.config.matmul_precision):
-            return self.tower(tokens_BxTxP, keys)[0]
+            return self.tower(tokens_BxTxP, keys if self.config.dropout else None)
 
     def attention_weights(self, tokens_BxTxP: jax.Array) -> jax.Array:
-        """Attention weights [L, B, H, T, T] of query and key tokens in all layers, float32, for analysis."""
-        with jax.default_matmul_precision(self.config.matmul_precision):
-            _, weights_LxBxHxTxT = self.tower(tokens_BxTxP, return_weights=True)
-        assert weights_LxBxHxTxT is not None
-        return weights_LxBxHxTxT
+        """Attention weights [L, B, H, T, T] of query and key tokens in all layers, float32, for analysis.
 
-    def answer(self, outputs_BxTxE: jax.Array, head: str) -> jax.Array:
+        Raises:
+          ValueError: the model is not a transformer, whose attention is between all tokens.
+        """
+        if not isinstance(self.tower, Transformer):
+            raise ValueError(f"the model's architecture is {self.config.architecture}; attention needs a transformer")
+        with jax.default_matmul_precision(self.config.matmul_precision):
+            return self.tower.attention_weights(tokens_BxTxP)
+
+    def answer(self, outputs_BxSxE: jax.Array, head: str) -> jax.Array:
         """Logits [B, size of the head] from the output of CLS, float32."""
         with jax.default_matmul_precision(self.config.matmul_precision):
-            return self.heads[head](outputs_BxTxE[:, 0])
+            return self.heads[head](outputs_BxSxE[:, 0])
 
-    def infill(self, outputs_BxTxE: jax.Array) -> jax.Array:
+    def infill(self, outputs_BxSxE: jax.Array) -> jax.Array:
         """Latents [B, F, N, D] by f, a linear map of the outputs of the objects (paper, section 2.1), float32."""
         config = self.config
         if not config.infill:
             raise ValueError("the model was built without its infill map (infill=False)")
-        objects = outputs_BxTxE[:, -config.frames * config.slots :].astype(jnp.float32)
+        places = config.frames * config.slots // self.tower.objects_per_output
         with jax.default_matmul_precision(config.matmul_precision):
-            return self.infill_map(objects).reshape(-1, config.frames, config.slots, config.latent)
+            latents = self.infill_map(outputs_BxSxE[:, -places:].astype(jnp.float32))
+            return latents.reshape(-1, config.frames, config.slots, config.latent)

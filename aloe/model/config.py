@@ -10,6 +10,7 @@ from flax.core import FrozenDict
 from aloe.attention import FORMS
 from aloe.errors import InputError
 
+ARCHITECTURES = ("transformer", "hierarchical", "mlp", "lstm")
 DTYPES = ("bfloat16", "float32")
 MASK_TOKENS = ("zero", "learned")
 
@@ -19,19 +20,26 @@ class ModelConfig:
     """What `Aloe` is built from. Raises InputError, which names the field, where a value makes no model.
 
     Attributes:
-      layers, heads: of the transformer; its width is heads · (latent + 2).
+      architecture: of the tower, see `aloe.model.tower`.
+      layers, heads: of the tower; a transformer's width is heads · (latent + 2), others have no heads.
+      layers_within_frames: how many of the layers are those of the first transformer of "hierarchical"; 0 for half.
       latent: numbers per object; a token is latent + 2 wide, the two being its modality.
       slots, frames: objects per frame, and frames per video.
       outputs: size of the answer of every head, by the head's name.
       vocabulary: word ids, id 0 being padding; 0 for tasks without words.
-      hidden, head_hidden: width of the hidden layer of the feed-forward parts, and of the heads.
+      words: in a sequence. Only "mlp", whose weights belong to places, needs to know; 0 for tasks without words.
+      hidden: width of the hidden layer of a transformer's feed-forward parts, of the layers of "mlp", of each direction
+        of "lstm".
+      head_hidden: width of the hidden layer of the heads.
       relative_form: of the position logits, see `aloe.attention`.
       mask_token: what stands for a hidden object: its latent times 0 (paper, section 2.1), or a learned token.
       infill: whether there is a linear map f from outputs to latents, for the auxiliary loss (paper, section 2.1).
       dropout: rate when training, rounded to whole 256ths (`aloe.attention.dropout`).
       dtype: of the computation; parameters, LayerNorm statistics, softmax and logits are float32 always.
-      scan: whether layers run as a loop of the compiler (compiles faster) or unrolled (runs faster on a GPU).
-      remat: whether the backward pass computes each block's activations again, to save memory.
+      scan: whether a transformer's layers run as a loop of the compiler (compiles faster), or unrolled (runs faster on
+        a GPU).
+      remat: whether the backward pass computes the activations of each layer again, to save memory; not of "mlp", which
+        has next to none.
     """
 
     layers: int
@@ -40,7 +48,10 @@ class ModelConfig:
     slots: int
     frames: int
     outputs: Mapping[str, int]
+    architecture: str = "transformer"
+    layers_within_frames: int = 0
     vocabulary: int = 0
+    words: int = 0
     hidden: int = 1024
     head_hidden: int = 128
     relative_form: str = "bidirectional"
@@ -54,14 +65,20 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for field in ("layers", "heads", "latent", "slots", "frames", "hidden", "head_hidden"):
             _check_count(field, getattr(self, field), least=1)
-        _check_count("vocabulary", self.vocabulary, least=0)
+        for field in ("vocabulary", "words", "layers_within_frames"):
+            _check_count(field, getattr(self, field), least=0)
         if not isinstance(self.outputs, Mapping) or not self.outputs:
             raise InputError(f"model.outputs is {self.outputs!r}; give every head's answer size, as {{'answer': 22}}")
         for head, size in self.outputs.items():
             _check_count(f"outputs.{head}", size, least=1)
         object.__setattr__(self, "outputs", FrozenDict(self.outputs))  # hashable, as a static part of the model must be
 
-        for field, choices in (("relative_form", FORMS), ("mask_token", MASK_TOKENS), ("dtype", DTYPES)):
+        for field, choices in (
+            ("architecture", ARCHITECTURES),
+            ("relative_form", FORMS),
+            ("mask_token", MASK_TOKENS),
+            ("dtype", DTYPES),
+        ):
             if getattr(self, field) not in choices:
                 raise InputError(f"model.{field} is {getattr(self, field)!r}; give one of {', '.join(choices)}")
         for field in ("infill", "scan", "remat"):
@@ -71,7 +88,14 @@ class ModelConfig:
             raise InputError(f"model.dropout is {self.dropout!r}; give a rate from 0 to 0.9")
         if self.vocabulary and self.latent < 3:
             raise InputError(f"model.latent is {self.latent}; words need at least 3, of which two are their tags")
-        if self.width % 2:
+        if self.architecture == "hierarchical" and not 0 < self.first_layers < self.layers:
+            raise InputError(
+                f"model.layers_within_frames is {self.layers_within_frames} of model.layers, {self.layers}; each of "
+                "the two transformers of a hierarchical model needs one: give more layers, or fewer within frames"
+            )
+        if self.architecture == "mlp" and self.vocabulary and not self.words:
+            raise InputError(f"model.words is {self.words}; an mlp needs to know how many words a sequence has")
+        if self.architecture in ("transformer", "hierarchical") and self.width % 2:
             raise InputError(
                 f"model.heads is {self.heads} and model.latent {self.latent}, so the width {self.heads}·({self.latent} "
                 f"+ 2) = {self.width} is odd; make one of them even: half of the position encodings are sines"
@@ -84,8 +108,18 @@ class ModelConfig:
 
     @property
     def width(self) -> int:
-        """Width E of the transformer."""
+        """Width E of a transformer."""
         return self.heads * self.token
+
+    @property
+    def first_layers(self) -> int:
+        """How many of the layers are those of the first transformer of "hierarchical"."""
+        return self.layers_within_frames or self.layers // 2
+
+    @property
+    def tokens(self) -> int:
+        """Length T of a sequence, where `words` is given: CLS, words, objects."""
+        return 1 + self.words + self.frames * self.slots
 
     @property
     def compute_dtype(self) -> Any:

@@ -3,12 +3,10 @@
 The paths are those of `jax.tree_util.tree_map_with_path` over the parameters of a model.
 """
 
-import itertools
-
 import jax
 from jax.tree_util import KeyPath
 
-from aloe.model.tower import STACKED
+from aloe.model.transformer import STACKED
 
 # The rest are weight matrices, "kernel", and word embeddings, "embedding".
 _VECTORS = frozenset({"scale", "bias", "content_bias", "position_bias", "cls", "mask"})
@@ -17,7 +15,7 @@ _VECTORS = frozenset({"scale", "bias", "content_bias", "position_bias", "cls", "
 def is_stacked(path: KeyPath) -> bool:
     """Whether the leading axis of the parameter counts the layers, each of which is a parameter of its own."""
     names = _names(path)
-    return ("tower", STACKED) in itertools.pairwise(names)
+    return names[0] == "tower" and STACKED in names
 
 
 def is_vector(path: KeyPath) -> bool:

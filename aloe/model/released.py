@@ -15,7 +15,7 @@ from flax import nnx
 from aloe.errors import InputError
 from aloe.model.aloe import Aloe
 from aloe.model.config import ModelConfig
-from aloe.model.tower import STACKED
+from aloe.model.transformer import STACKED
 
 QUESTION_WORDS, CHOICE_WORDS = 20, 12
 VOCABULARY, ANSWERS = 82, 22

@@ -1,4 +1,4 @@
-"""From words and objects to the sequence that the transformer reads."""
+"""From words and objects to the sequence that the tower reads."""
 
 import jax
 import jax.numpy as jnp

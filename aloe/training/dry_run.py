@@ -1,5 +1,8 @@
 """What a run would be, without running it: configuration, parameters, memory and batch per device, checkpoint size."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 from clu import parameter_overview
 from flax import nnx
@@ -10,8 +13,8 @@ from aloe import tasks
 from aloe.config import to_json
 from aloe.training.checkpoints import byte_count
 from aloe.training.loop import check_batches
-from aloe.training.optimizer import lamb
-from aloe.training.state import initial_state
+from aloe.training.optimizer import make_optimizer
+from aloe.training.state import initial_state, parameter_count
 from aloe.training.step import DATA, train_step
 from aloe.training.task import Task
 
@@ -36,13 +39,14 @@ def describe(config: ConfigDict, *, hosts: int, devices_per_host: int, memory_pe
     task: Task = tasks.part(config.task, "task").make(config)
     streams, devices = task.streams(), hosts * devices_per_host
     check_batches(streams, config.batch.accumulation, devices)
-    optimizer = lamb(config.optimizer)
+    optimizer = make_optimizer(config.optimizer)
     state = jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer))
     temporary = temporary_bytes(task, config, devices)
     resident = byte_count(state) + byte_count(state.params)
 
     lines = ["Configuration:", to_json(config), "Parameters:"]
-    lines += [parameter_overview.get_parameter_overview(state.params, include_stats=False), ""]
+    lines += [parameter_overview.get_parameter_overview(state.params, include_stats=False)]
+    lines += [parameters_beside_paper(config, state.params), ""]
     lines += [f"Slice: {hosts} hosts × {devices_per_host} devices = {devices} devices"]
     lines += ["Batch per device (global):"]
     lines += [f"  {name:<14}{s.batch_size // devices:>6} ({s.batch_size})" for name, s in streams.items()]
@@ -56,10 +60,17 @@ def describe(config: ConfigDict, *, hosts: int, devices_per_host: int, memory_pe
     return "\n".join(lines)
 
 
+def parameters_beside_paper(config: ConfigDict, params: Mapping[str, Any]) -> str:
+    """How many parameters there are, in all and by part of the model, and how many the paper says of the variant."""
+    by_part = ", ".join(f"{name} {parameter_count(part) / 1e6:.2f} M" for name, part in sorted(params.items()))
+    told = getattr(tasks.part(config.task, "config"), "PAPER_PARAMETERS", {}).get(config.variant, "no number")
+    return f"{parameter_count(params) / 1e6:.2f} M ({by_part}); the paper gives {told} for {config.variant!r}."
+
+
 def temporary_bytes(task: Task, config: ConfigDict, devices: int) -> int:
     """Bytes that one device's step needs beside state and batch, by compiling it for one device here."""
     mesh = jax.make_mesh((1,), (DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:1])
-    optimizer = lamb(config.optimizer)
+    optimizer = make_optimizer(config.optimizer)
     graphdef = nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
     state = jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer))
     step = train_step(task, graphdef, optimizer, mesh, seed=0, accumulation=config.batch.accumulation)

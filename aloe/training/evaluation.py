@@ -19,7 +19,7 @@ from aloe.data.whole import write_whole
 from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
-from aloe.training.optimizer import lamb
+from aloe.training.optimizer import make_optimizer
 from aloe.training.state import initial_state
 from aloe.training.step import DATA, data_mesh, predict_step
 from aloe.training.task import Task
@@ -89,7 +89,7 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     step = checkpoints.latest()
     if step is None:
         raise InputError(f"{folder}: no checkpoint yet; train first, with python launch/train.py --workdir={folder}.")
-    optimizer = lamb(resolved.optimizer)
+    optimizer = make_optimizer(resolved.optimizer)
     state = checkpoints.restore(jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer)))
     checkpoints.close()
 

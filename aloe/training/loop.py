@@ -21,7 +21,7 @@ from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
 from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.log import RunLog
-from aloe.training.optimizer import lamb, learning_rate
+from aloe.training.optimizer import learning_rate, make_optimizer
 from aloe.training.progress import Progress
 from aloe.training.state import TrainState, initial_state
 from aloe.training.step import data_mesh, train_step
@@ -63,7 +63,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     folder = Path(config.workdir)
     mesh = data_mesh()
     streams = task.streams()
-    optimizer = lamb(config.optimizer)
+    optimizer = make_optimizer(config.optimizer)
     model = nnx.eval_shape(lambda: task.model(nnx.Rngs(config.seed)))
     graphdef = nnx.split(model, nnx.Param)[0]
     checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, config.training)

@@ -1,4 +1,4 @@
-"""LAMB (You et al., 2020) with the paper's schedule, over parameters whose layers are stacked."""
+"""LAMB (You et al., 2020), or Adam in its place, with the paper's schedule; layers' parameters are stacked."""
 
 from typing import Any
 
@@ -6,7 +6,17 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
+from aloe.config import choose
 from aloe.model.parameters import is_stacked, is_vector
+
+
+def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
+    """The optimizer that `config.optimizer` names.
+
+    Raises:
+      InputError: there is none of this name.
+    """
+    return choose("optimizer.name", config.name, {"lamb": lamb, "adam": adam})(config)
 
 
 def learning_rate(config: ConfigDict) -> optax.Schedule:
@@ -26,14 +36,21 @@ def lamb(config: ConfigDict) -> optax.GradientTransformation:
     """LAMB from `config.optimizer`. The trust ratio is taken per layer, also where layers are stacked in one array."""
     return optax.chain(
         optax.scale_by_adam(config.b1, config.b2, config.epsilon),
-        optax.add_decayed_weights(config.weight_decay, mask=scaled),
-        optax.masked(trust_ratio_per_layer(), scaled),
+        optax.add_decayed_weights(config.weight_decay, mask=decayed),
+        optax.masked(trust_ratio_per_layer(), decayed),
         optax.scale_by_learning_rate(learning_rate(config)),
     )
 
 
-def scaled(params: Any) -> Any:
-    """True for the leaves that decay and take a trust ratio.
+def adam(config: ConfigDict) -> optax.GradientTransformation:
+    """LAMB without its trust ratio: Adam whose decay is decoupled from the gradient (Loshchilov and Hutter, 2019)."""
+    return optax.adamw(
+        learning_rate(config), config.b1, config.b2, config.epsilon, weight_decay=config.weight_decay, mask=decayed
+    )
+
+
+def decayed(params: Any) -> Any:
+    """True for the leaves that decay, and that LAMB scales by a trust ratio.
 
     LayerNorm scales and offsets, biases, CLS and the mask token do neither: the usual practice (the paper is silent).
     """

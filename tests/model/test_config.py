@@ -16,6 +16,9 @@ CONFIG = ModelConfig(layers=2, heads=2, latent=6, slots=3, frames=4, outputs={"a
         ("frames", 2.0, "whole number of at least 1"),
         ("vocabulary", -1, "whole number of at least 0"),
         ("outputs", {}, "every head's answer size"),
+        ("architecture", "rnn", "transformer, hierarchical, mlp, lstm"),
+        ("layers_within_frames", -1, "whole number of at least 0"),
+        ("words", -1, "whole number of at least 0"),
         ("relative_form", "causal", "bidirectional, released"),
         ("mask_token", "one", "zero, learned"),
         ("dtype", "float16", "bfloat16, float32"),
@@ -40,6 +43,26 @@ def test_bad_answer_size_names_the_head():
 def test_odd_width_is_refused_with_its_numbers():
     with pytest.raises(InputError, match=r"3·\(5 \+ 2\) = 21 is odd"):
         dataclasses.replace(CONFIG, heads=3, latent=5)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "lstm"])
+def test_where_there_are_no_positions_a_width_may_be_odd(architecture):
+    dataclasses.replace(CONFIG, architecture=architecture, heads=3, latent=5, words=2)
+
+
+@pytest.mark.parametrize(("layers", "within"), [(1, 0), (2, 2), (4, 5)])
+def test_both_transformers_of_a_hierarchical_model_need_a_layer(layers, within):
+    with pytest.raises(
+        InputError, match=rf"layers_within_frames is {within} of model.layers, {layers}; .* more layers"
+    ):
+        dataclasses.replace(CONFIG, architecture="hierarchical", layers=layers, layers_within_frames=within)
+
+
+def test_an_mlp_needs_the_number_of_words():
+    with pytest.raises(InputError, match=r"model\.words is 0; an mlp needs to know how many words a sequence has"):
+        dataclasses.replace(CONFIG, architecture="mlp")
+    assert dataclasses.replace(CONFIG, architecture="mlp", words=2).tokens == 1 + 2 + 4 * 3
+    assert dataclasses.replace(CONFIG, architecture="mlp", vocabulary=0).tokens == 1 + 4 * 3
 
 
 def test_widths():

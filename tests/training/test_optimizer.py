@@ -1,4 +1,4 @@
-"""LAMB as its paper has it, layer by layer, and the paper's schedule."""
+"""LAMB as its paper has it, layer by layer; Adam in its place; the paper's schedule."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,8 @@ import optax
 import pytest
 
 from aloe import config
-from aloe.training.optimizer import lamb, learning_rate, scaled
+from aloe.errors import InputError
+from aloe.training.optimizer import adam, decayed, lamb, learning_rate, make_optimizer
 
 
 @pytest.fixture
@@ -66,6 +67,57 @@ def test_one_step_by_hand(settings):
     np.testing.assert_allclose(moved["bias"], bias - rate * adam(np.asarray(gradient["alone"]["bias"]), 1), rtol=1e-5)
 
 
+def test_adam_steps_by_hand(settings):
+    """Kingma and Ba, 2015, algorithm 1, with the decay of Loshchilov and Hutter, 2019, of matrices alone."""
+    names = ("kernel", "bias")
+    params, gradients = layer(0), [layer(1), layer(2), layer(3)]
+    moved = updates(adam(settings), {"alone": params}, [{"alone": gradient} for gradient in gradients])["alone"]
+
+    b1, b2 = settings.b1, settings.b2
+    expected = {name: np.asarray(params[name], np.float64) for name in names}
+    first, second = ({name: np.zeros_like(expected[name]) for name in names} for _ in range(2))
+    for step, gradient in enumerate(gradients, start=1):
+        rate = float(learning_rate(settings)(step - 1))
+        for name in names:
+            g = np.asarray(gradient[name], np.float64)
+            first[name] = b1 * first[name] + (1 - b1) * g
+            second[name] = b2 * second[name] + (1 - b2) * g**2
+            ratio = first[name] / (1 - b1**step) / (np.sqrt(second[name] / (1 - b2**step)) + settings.epsilon)
+            decay = settings.weight_decay * expected[name] if name == "kernel" else 0.0
+            expected[name] = expected[name] - rate * (ratio + decay)
+    for name in names:
+        np.testing.assert_allclose(moved[name], expected[name], rtol=1e-5, atol=1e-7)
+        assert np.abs(expected[name] - params[name]).max() > 1e-4
+
+
+def test_adam_is_no_matter_of_layers(settings):
+    """Unlike LAMB it scales no update by a norm: stacked or not, a larger parameter moves no further, decay apart."""
+    settings.weight_decay = 0.0
+    one, larger = layer(0), jax.tree.map(lambda leaf: 10 * leaf, layer(0))
+    gradients = [layer(1), layer(2)]
+
+    def moves(optimizer, params):
+        after = updates(optimizer, {"alone": params}, [{"alone": gradient} for gradient in gradients])["alone"]
+        return after["kernel"] - params["kernel"]
+
+    np.testing.assert_allclose(moves(adam(settings), larger), moves(adam(settings), one), atol=1e-5)
+    np.testing.assert_allclose(moves(lamb(settings), larger), 10 * moves(lamb(settings), one), atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "optimizer"), [("lamb", lamb), ("adam", adam)])
+def test_the_optimizer_is_the_one_that_is_named(settings, name, optimizer):
+    settings.name = name
+    params, gradients = {"alone": layer(0)}, [{"alone": layer(1)}] * 2
+    named, itself = (updates(each, params, gradients) for each in (make_optimizer(settings), optimizer(settings)))
+    jax.tree.map(np.testing.assert_array_equal, named, itself)
+
+
+def test_an_unknown_optimizer_is_answered_with_the_nearest(settings):
+    settings.name = "adamw"
+    with pytest.raises(InputError, match=r"config.optimizer.name = 'adamw': no such choice; did you mean adam\?"):
+        make_optimizer(settings)
+
+
 def test_the_rate_warms_up_and_decays_to_its_end(settings):
     rates = [float(learning_rate(settings)(step)) for step in (0, 5, 10, 60, 110, 200)]
     np.testing.assert_allclose(rates, [0, 1e-3, 2e-3, (2e-3 + 2e-7) / 2, 2e-7, 2e-7], rtol=1e-5, atol=1e-12)
@@ -73,4 +125,4 @@ def test_the_rate_warms_up_and_decays_to_its_end(settings):
 
 def test_which_parameters_decay():
     names = ["kernel", "embedding", "bias", "content_bias", "position_bias", "scale", "cls", "mask"]
-    assert {name for name, chosen in scaled(dict.fromkeys(names, 0)).items() if chosen} == {"kernel", "embedding"}
+    assert {name for name, chosen in decayed(dict.fromkeys(names, 0)).items() if chosen} == {"kernel", "embedding"}

@@ -2,7 +2,8 @@
 
 A supervised batch is half descriptive and half multiple-choice questions; the unsupervised one is videos of the whole
 training split with a question and a choice of theirs, never the answers. The three are drawn independently, and go
-through the transformer together. Every choice is a sequence of its own.
+through the tower together. Every choice is a sequence of its own. With an objective of weight 0 there is no
+unsupervised batch, and the model has no map f.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -55,12 +56,10 @@ class Clevrer:
 
     def __init__(self, config: ConfigDict, splits: Sequence[str] = TRAINING_SPLITS) -> None:
         self.config = config
-        self.loss_weights = {DESCRIPTIVE: 1.0, CHOICE: 1.0, AUXILIARY: config.objective.weight}
-        self.model_config = ModelConfig(
-            **config.model,
-            vocabulary=vocabulary.QUESTION_VOCABULARY_SIZE,
-            outputs={DESCRIPTIVE: vocabulary.ANSWER_VOCABULARY_SIZE, CHOICE: 1},
-        )
+        self.loss_weights = {DESCRIPTIVE: 1.0, CHOICE: 1.0}
+        if config.objective.weight:
+            self.loss_weights[AUXILIARY] = config.objective.weight
+        self.model_config = model_config(config)
         self.objective = objectives.make(config.objective, config.model.frames, config.model.slots)
         root = Path(config.data.root)
         files.require_data(root)
@@ -88,8 +87,9 @@ class Clevrer:
         sources: dict[str, tuple[Sequence[Any], Callable[..., Example]]] = {
             DESCRIPTIVE: (asked(labelled, descriptive=True), examples.train),
             CHOICE: (asked(labelled, descriptive=False), examples.train),
-            UNSUPERVISED: (videos, examples.unsupervised),
         }
+        if AUXILIARY in self.loss_weights:
+            sources[UNSUPERVISED] = (videos, examples.unsupervised)
         for name, (records, _) in sources.items():
             if not records:
                 raise InputError(
@@ -102,42 +102,47 @@ class Clevrer:
         }
 
     def counts(self, batch: Batch) -> dict[str, jax.Array]:
-        return {
+        counts = {
             DESCRIPTIVE: jnp.float32(batch[DESCRIPTIVE]["answer"].size),
             CHOICE: jnp.sum(batch[CHOICE]["exists"], dtype=jnp.float32),
-            AUXILIARY: jnp.float32(batch[UNSUPERVISED]["is_choice"].size),
         }
+        if UNSUPERVISED in batch:
+            counts[AUXILIARY] = jnp.float32(batch[UNSUPERVISED]["is_choice"].size)
+        return counts
 
     def parts(self, model: nnx.Module, batch: Batch, keys: Keys, step_key: jax.Array) -> Parts:
         assert isinstance(model, Aloe)
         order, dropout, masks = ({name: folded(key_B, use) for name, key_B in keys.items()} for use in range(3))
         batch = {name: {**rows, "latents": reordered(order[name], rows["latents"])} for name, rows in batch.items()}
-        descriptive, choice, unsupervised = batch[DESCRIPTIVE], batch[CHOICE], batch[UNSUPERVISED]
-        visible_BxFxN, target_BxFxN = self.objective.masks(masks[UNSUPERVISED])
+        dropout[CHOICE] = jax.vmap(lambda key: jax.random.split(key, MAX_CHOICES))(dropout[CHOICE]).reshape(-1)
+        descriptive, choice = batch[DESCRIPTIVE], batch[CHOICE]
+        tokens = {DESCRIPTIVE: descriptive_tokens(model, descriptive), CHOICE: choice_tokens(model, choice)}
+        if UNSUPERVISED in batch:
+            unsupervised = batch[UNSUPERVISED]
+            visible_BxFxN, target_BxFxN = self.objective.masks(masks[UNSUPERVISED])
+            tokens[UNSUPERVISED] = unsupervised_tokens(model, unsupervised, visible_BxFxN)
 
-        # One pass for all three: the transformer is shared, and one long batch is quicker than three short ones.
-        tokens = [
-            descriptive_tokens(model, descriptive),
-            choice_tokens(model, choice),
-            unsupervised_tokens(model, unsupervised, visible_BxFxN),
-        ]
-        choice_keys = jax.vmap(lambda key: jax.random.split(key, MAX_CHOICES))(dropout[CHOICE]).reshape(-1)
-        example_keys = jnp.concatenate([dropout[DESCRIPTIVE], choice_keys, dropout[UNSUPERVISED]])
-        outputs_BxTxE = model.transform(jnp.concatenate(tokens), DropoutKeys(example_keys, step_key))
-        first, second, third = jnp.split(outputs_BxTxE, np.cumsum([rows.shape[0] for rows in tokens])[:-1])
+        # One pass for all: the tower is shared, and one long batch is quicker than three short ones.
+        example_keys = jnp.concatenate([dropout[name] for name in tokens])
+        outputs_BxSxE = model.transform(jnp.concatenate(list(tokens.values())), DropoutKeys(example_keys, step_key))
+        ends = np.cumsum([len(rows) for rows in tokens.values()])
+        outputs = dict(zip(tokens, jnp.split(outputs_BxSxE, ends[:-1]), strict=True))
 
-        answer_BxA = model.answer(first, DESCRIPTIVE)
-        option_BxC = model.answer(second, CHOICE).reshape(choice["exists"].shape)
+        answer_BxA = model.answer(outputs[DESCRIPTIVE], DESCRIPTIVE)
+        option_BxC = model.answer(outputs[CHOICE], CHOICE).reshape(choice["exists"].shape)
         exists_BxC, correct_BxC = choice["exists"], choice["correct"]
-        auxiliary_B = self.objective.loss(model.infill(third), unsupervised["latents"], target_BxFxN)
         mean = Average.from_model_output
-        return {
+        parts = {
             DESCRIPTIVE: mean(optax.softmax_cross_entropy_with_integer_labels(answer_BxA, descriptive["answer"])),
             CHOICE: mean(optax.sigmoid_binary_cross_entropy(option_BxC, correct_BxC), exists_BxC),
-            AUXILIARY: mean(auxiliary_B),
             "descriptive_accuracy": mean(jnp.argmax(answer_BxA, axis=-1) == descriptive["answer"]),
             "option_accuracy": mean((option_BxC >= 0) == correct_BxC, exists_BxC),
         }
+        if UNSUPERVISED in batch:
+            infilled_BxFxNxD = model.infill(outputs[UNSUPERVISED])
+            auxiliary_B = self.objective.loss(infilled_BxFxNxD, unsupervised["latents"], target_BxFxN)
+            parts[AUXILIARY] = mean(auxiliary_B)
+        return parts
 
     def evaluation(self, split: str, *, shuffled: bool = False) -> dict[str, grain.MapDataset]:
         seen = another_video(self.videos[split]) if shuffled else {}
@@ -193,6 +198,21 @@ class Clevrer:
 
     def submission(self, split: str, predictions: Predictions) -> list[dict[str, Any]]:
         return submission.submission(self.videos[split], predictions)
+
+
+def model_config(config: ConfigDict) -> ModelConfig:
+    """Sizes and settings of the model; without the auxiliary loss it has no map f.
+
+    Raises:
+      InputError: the settings make no model.
+    """
+    return ModelConfig(
+        **config.model,
+        vocabulary=vocabulary.QUESTION_VOCABULARY_SIZE,
+        words=vocabulary.QUESTION_LENGTH + vocabulary.CHOICE_LENGTH,
+        infill=bool(config.objective.weight),
+        outputs={DESCRIPTIVE: vocabulary.ANSWER_VOCABULARY_SIZE, CHOICE: 1},
+    )
 
 
 def check_shape(store: latents.LatentsStore, model: ConfigDict) -> None:

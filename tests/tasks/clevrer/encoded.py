@@ -63,9 +63,9 @@ def flags(overrides=()):
     return [f"--config.{path}={value}" for path, value in (SMALL | dict(overrides)).items()]
 
 
-def settings(root: Path, overrides=()):
-    """The small configuration on a data folder, with more fields by path."""
+def settings(root: Path, overrides=(), variant="paper"):
+    """The small configuration of a variant on a data folder, with more fields by path."""
     texts = {path: str(value) for path, value in (SMALL | dict(overrides)).items()}
-    resolved = config.resolve("clevrer", "paper", texts)
+    resolved = config.resolve("clevrer", variant, texts)
     resolved.data.root = str(root)
     return resolved
