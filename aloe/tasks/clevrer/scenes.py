@@ -8,6 +8,7 @@ is a pure function of (seed, scene_index). World units, units a second, radians.
 import dataclasses
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -64,6 +65,9 @@ class Scene:
         )
 
 
+Goal = Callable[[Scene, discs.Motion], bool]  # what a push has to bring about
+
+
 def sample(seed: int, scene_index: int) -> tuple[Scene, discs.Motion]:
     """Draws until a scene is good; the same scene for the same seed and index."""
     rng = np.random.default_rng((seed, scene_index))
@@ -94,7 +98,7 @@ def _draw(rng: np.random.Generator, objects: int, exits: bool, late: bool) -> tu
     goals[-1] = _a_late_collision if late else _something
     for kind, goal in zip(chosen[resting:], goals, strict=True):
         for _ in range(20):
-            push = _aim(rng, scene, motion, kind, late=goal is _a_late_collision)
+            push = _aim(rng, scene, motion, kind, goal)
             if push is None:
                 continue
             wider = scene.joined(*push, kind)
@@ -132,14 +136,14 @@ def _gap(location_Ox2: np.ndarray, point_2: np.ndarray) -> float:
 
 
 def _aim(
-    rng: np.random.Generator, scene: Scene, motion: discs.Motion, kind: tuple[str, str, str], late: bool
+    rng: np.random.Generator, scene: Scene, motion: discs.Motion, kind: tuple[str, str, str], goal: Goal
 ) -> tuple[np.ndarray, float, np.ndarray, int] | None:
     """A push that would bring a new object to a target at some frame: place, angle, velocity, start; or None.
 
     Sliding slows by v' = −a − c·v; so, going back by τ from the speed v at the target,
     speed (v + a/c)·exp(cτ) − a/c and distance (v + a/c)·(exp(cτ) − 1)/c − aτ/c.
     """
-    frame = int(rng.integers(SEEN + 6, FRAMES) if late else rng.integers(15, SEEN - 5))
+    frame = int(rng.integers(SEEN + 6, FRAMES) if goal is _a_late_collision else rng.integers(15, SEEN - 5))
     if rng.random() < 0.9:
         # What moves is the better target: its meeting would not be the same without what set it in motion.
         moving = np.flatnonzero(np.linalg.norm(motion.velocity_FxOx2[frame], axis=-1) > SLOWEST_HIT)
@@ -153,7 +157,7 @@ def _aim(
     angle = rng.uniform(-math.pi, math.pi)
     ahead_2 = np.array([math.cos(angle), math.sin(angle)])
     aside_2 = np.array([-ahead_2[1], ahead_2[0]]) * rng.uniform(-0.6, 0.6) * contact
-    speed = rng.uniform(0.4, 2.6)
+    speed = rng.uniform(*((1.2, 3.2) if goal is _an_exit else (0.4, 2.4)))  # at the target
     c, a = -math.log(1 - PHYSICS.damping), PHYSICS.deceleration
     back_F = np.arange(1, frame + 1) / PHYSICS.frame_rate
     grown_F = (speed + a / c) * np.exp(c * back_F)
@@ -164,11 +168,11 @@ def _aim(
         if not centered(place_Fx2[-1], margin=40) or _gap(scene.location_Ox2, place_Fx2[-1]) < 0.1:
             return None
     else:
-        # So far out that its shadow is out of view too.
-        outside_F = ~in_view((place_Fx2 + 0.35 * ahead_2)[:, None], (kind,))[:, 0]
-        taken = int(outside_F.argmax())
-        if not outside_F[taken]:
+        # So far out that its shadow is out of view too; never, if not at the farthest place.
+        back_Fx1x2 = (place_Fx2 + 0.35 * ahead_2)[:, None]
+        if in_view(back_Fx1x2[-1:], (kind,)).all():
             return None
+        taken = int(in_view(back_Fx1x2, (kind,))[:, 0].argmin())
     start = frame - taken - 1
     if place_Fx2[taken, 0] < FARTHEST or start > SEEN - SHORTEST_VIEW:
         return None

@@ -1,8 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 
 from aloe.tasks.clevrer import executor
 from aloe.tasks.clevrer.executor import Event, ExecutionError, Object, Scene
+from tests.tasks.clevrer.writer import annotation
 
 # 0, a red metal cube, rests; 1, a blue rubber cube, moves from frame 2 on; 2, a red rubber sphere, enters at 3 and
 # leaves at 8; 3, a green metal cylinder, is never seen. 1 hits 0 at 4, 2 hits 1 at 6.
@@ -86,6 +89,27 @@ def test_there_are_31_operators_and_16_literals():
             f"events events objects {SPHERE} unique filter_out unique filter_after objects filter_collision count",
             "0",
         ),
+        # Of two events, in time order whatever the list's; the borders of "before" and "after" do not count.
+        ("events objects filter_collision first filter_order get_frame", "4"),
+        ("events objects filter_collision second filter_order get_frame", "6"),
+        ("events objects filter_collision last filter_order get_frame", "6"),
+        ("events events objects filter_collision first filter_order filter_after objects filter_collision count", "1"),
+        ("events events objects filter_collision last filter_order filter_before objects filter_collision count", "1"),
+        (f"events events objects {SPHERE} unique filter_in unique filter_after objects filter_in count", "0"),
+        ("events start filter_before count", "0"),
+        ("events start filter_after count", "5"),
+        ("events end filter_before count", "5"),
+        ("start get_frame", "0"),
+        ("end get_frame", "9"),
+        # Collisions with any of a list, each once.
+        ("events objects cube filter_shape filter_collision count", "2"),
+        ("events objects metal filter_material filter_collision count", "1"),
+        (f"events objects {GREEN} unique filter_collision exist", "no"),
+        # The same kind and the same objects, not the same time; start and end belong to nothing.
+        (f"events objects {SPHERE} unique filter_in unique events objects filter_out belong_to", "no"),
+        (f"events objects {SPHERE} unique filter_in unique events belong_to", "yes"),
+        ("start events belong_to", "no"),
+        (f"objects {GREEN} unique events belong_to", "no"),
         # Not timed, every pair once.
         ("all_events count", "6"),
         ("unseen_events count", "1"),
@@ -145,6 +169,83 @@ def test_causes_follow_each_participants_trace(scene):
 def test_programs_that_mean_nothing(scene, program, why):
     with pytest.raises(ExecutionError, match=why):
         executor.run(program.split(), scene)
+
+
+def random_scene(seed):
+    """Objects that come and go at every turn, and a few collisions, from a file."""
+    record = annotation(0, objects=4, frames=40, seed=seed)
+    random = np.random.default_rng(seed)
+    record["collision"] = [
+        {"object_ids": random.permutation(4)[:2].tolist(), "frame_id": int(frame), "location": [0, 0, 0.2]}
+        for frame in random.permutation(39)[:4] + 1
+    ]
+    return record, executor.read(record)
+
+
+def states(record, index):
+    return [frame["objects"][index] for frame in record["motion_trajectory"]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_events_and_motion_are_those_of_the_file(seed):
+    record, scene = random_scene(seed)
+    expected = {("start", (), 0), ("end", (), 39)}
+    for entry in record["collision"]:
+        expected.add(("collision", tuple(sorted(entry["object_ids"])), entry["frame_id"]))
+    for index in range(4):
+        inside = [state["inside_camera_view"] for state in states(record, index)]
+        for frame in range(1, 40):
+            if inside[frame] != inside[frame - 1]:
+                expected.add(("in" if inside[frame] else "out", (index,), frame))
+    events = executor.run(["events"], scene)
+    assert {(event.kind, event.objects, event.frame) for event in events} == expected
+    assert [event.frame for event in events] == sorted(event.frame for event in events)
+
+    fast = executor.Scene(scene.objects, scene.visible_FxO, scene.speed_FxO, (), moving_speed=1.0)
+    for when, frames in (("null", range(40)), ("start get_frame", [0]), ("end get_frame", [39])):
+        moving, still = set(), set()
+        for index in range(4):
+            seen = [state for frame, state in enumerate(states(record, index)) if frame in frames]
+            speeds = [sum(v * v for v in state["velocity"][:2]) ** 0.5 for state in seen if state["inside_camera_view"]]
+            if speeds:
+                (moving if max(speeds) > 1.0 else still).add(index)
+        for state, wanted in (("moving", moving), ("stationary", still)):
+            found = executor.run(f"objects {when} filter_{state}".split(), fast)
+            assert {item.index for item in found} == wanted
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ancestors_are_the_closure_of_the_events_just_before(seed):
+    random = np.random.default_rng(seed)
+    frame = iter(random.permutation(59).tolist())  # no two events at once
+    visible_FxO = np.zeros((60, 4), bool)
+    happened = []
+    for index in range(4):
+        come, go = sorted((next(frame) + 1, next(frame) + 1))
+        visible_FxO[come:go, index] = True
+        happened += [(come, "in", (index,)), (go, "out", (index,))]
+    happened += [(next(frame) + 1, "collision", pair) for pair in itertools.combinations(range(4), 2)]
+    collisions = [Event(kind, objects, when) for when, kind, objects in sorted(happened) if kind == "collision"]
+    objects = [Object(index, "red", "metal", "cube") for index in range(4)]
+    scene = Scene(tuple(objects), visible_FxO, np.zeros((60, 4)), tuple(collisions))
+
+    def causes(effect):
+        """By recursion over each participant's own events."""
+        found = set()
+        for index in effect[2]:
+            earlier = [event for event in happened if index in event[2] and event[0] < effect[0]]
+            if earlier:
+                found |= {max(earlier)} | causes(max(earlier))
+        return found
+
+    many = []
+    for effect in happened:
+        event = next(event for event in scene.events if (event.kind, event.objects) == effect[1:])
+        ancestors = executor.OPERATORS["filter_ancestor"][1](scene, scene.events, event)
+        assert {(each.frame, each.kind, each.objects) for each in ancestors} == causes(effect)
+        many.append(len(ancestors))
+    assert min(many) == 0
+    assert max(many) > 4
 
 
 def test_a_list_is_no_answer(scene):
