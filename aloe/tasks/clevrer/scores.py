@@ -114,18 +114,29 @@ def margin_interval(results: Outcomes, control: Outcomes) -> tuple[float, float,
 def table(columns: Mapping[str, Outcomes]) -> str:
     """Percent right by type, of the model and of its controls.
 
-    Below it, by how much the model beats its own answers on other videos' latents, with a 95 % interval over videos.
+    Below it, by how many points the model beats the controls that answer every question, with intervals.
 
     Args:
       columns: "model", "shuffled" (latents of other videos) and any others by name; they may leave out questions.
     """
-    types = [each for each in TYPES if len(columns["model"].of(each).right_Q)]
+    model = columns["model"]
+    types = [each for each in TYPES if len(model.of(each).right_Q)]
     rows = {each: {name: column.of(each) for name, column in columns.items()} for each in types}
-    margins = []
-    for question_type, row in rows.items():
-        margin, low, high = margin_interval(row["model"], row["shuffled"])
-        margins.append(f"  {question_type:<16}{margin:+6.1f} points, 95 % over videos: {low:+.1f} to {high:+.1f}")
-    return f"{percent_table('% right', rows)}\n\nModel minus shuffled, per question:\n" + "\n".join(margins)
+    controls = [name for name, each in columns.items() if name != "model" and len(each.right_Q) == len(model.right_Q)]
+    margins = [
+        [name, *(margin(row["model"], row[control]) for control in controls)]
+        for name, row in {**rows, "all types": columns}.items()
+    ]
+    headers = ["Model minus", *controls]
+    beaten = tabulate(margins, headers, disable_numparse=True)
+    return (
+        f"{percent_table('% right', rows)}\n\n{beaten}\n(points per question; in brackets a 95 % interval over videos)"
+    )
+
+
+def margin(results: Outcomes, control: Outcomes) -> str:
+    points, low, high = margin_interval(results, control)
+    return f"{points:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def percent_table(title: str, rows: Mapping[str, Mapping[str, Outcomes]]) -> str:

@@ -92,7 +92,8 @@ def test_the_table_names_every_type_and_shows_its_numbers():
         row = next(line for line in text.splitlines() if line.startswith(name))
         numbers = [float(cell) for cell in row.split()[1:] if cell != "–"]
         assert numbers[1:4] == [100.0, 0.0, 0.0]
-    assert "+100.0 points" in text
+    margins = [line.split("  ")[0] for line in text.splitlines() if line.count("+100.0 [+100.0, +100.0]") == 2]
+    assert margins == ["descriptive", "explanatory", "predictive", "counterfactual", "all types"]
 
 
 def test_a_control_of_some_questions_leaves_the_other_rows_empty():
@@ -104,3 +105,6 @@ def test_a_control_of_some_questions_leaves_the_other_rows_empty():
     assert cells["predictive"] == ["1", *["100.0"] * 6]
     assert cells["explanatory"] == ["2", "100.0", "100.0", "–", "100.0", "100.0", "–"]
     assert cells["descriptive"] == ["3", "100.0", "100.0", *["–"] * 4]
+    margins = scores.table(columns).split("\n\n")[1]
+    assert "shuffled" in margins
+    assert "some" not in margins

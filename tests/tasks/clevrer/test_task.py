@@ -368,7 +368,7 @@ def test_the_table_has_every_type_and_its_controls(task, one_by_one):
     text, controls = task.comparison("validation")(one_by_one, one_by_one)
     for kind in ("descriptive", "explanatory", "predictive", "counterfactual"):
         assert f"{task.scores('validation', one_by_one)[kind]:.1f}" in text
-    assert "+0.0 points" in text
+    assert "+0.0 [+0.0, +0.0]" in text
     assert controls["shuffled"] == task.scores("validation", one_by_one)
     assert controls.keys() == {"shuffled", "majority"}  # programs are missing for the third
 
