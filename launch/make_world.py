@@ -20,11 +20,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="other seeds make other worlds")
     parser.add_argument("--size", default="480x320", help="WIDTHxHEIGHT of the pictures, in pixels")
     parser.add_argument("--workers", type=int, help="processes; else one for each core")
+    parser.add_argument("--gpu", action="store_true", help="draw the pictures on this machine's GPU")
     given = parser.parse()
     world = tasks.part(given.task, "world")
     width, height = _size(given.size)
     out = given.out or Path("data") / given.task
-    print(world.write(out, given.videos, seed=given.seed, width=width, height=height, workers=given.workers))
+    size = {"width": width, "height": height}
+    print(world.write(out, given.videos, seed=given.seed, **size, workers=given.workers, gpu=given.gpu))
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ def make_world(*flags, folder):
     return subprocess.run(
         [sys.executable, str(ROOT / "launch" / "make_world.py"), *flags],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         check=False,
@@ -26,6 +26,7 @@ def make_world(*flags, folder):
         (("--task=clevrer", "--videos=4", "--size=96"), "--size=96"),
         (("--task=clevrrer", "--videos=4"), "did you mean --task=clevrer"),
         (("--task=clevrer", "--videos=4", "--sead=1"), "did you mean --seed"),
+        (("--task=clevrer", "--videos=4", "--gpu"), "JAX finds no GPU here"),
     ],
 )
 def test_bad_flags_leave_nothing_behind(tmp_path, flags, names):

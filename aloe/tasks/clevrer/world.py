@@ -113,7 +113,14 @@ class _Made:
 
 
 def write(
-    out: Path, videos: int, *, seed: int = 0, width: int = 480, height: int = 320, workers: int | None = None
+    out: Path,
+    videos: int,
+    *,
+    seed: int = 0,
+    width: int = 480,
+    height: int = 320,
+    workers: int | None = None,
+    gpu: bool = False,
 ) -> Report:
     """Writes a world, or what is missing of it.
 
@@ -123,12 +130,13 @@ def write(
       seed: of everything.
       width, height: of the pictures in pixels, both even.
       workers: processes; by default one for each core.
+      gpu: whether they draw the pictures on this machine's GPU, which rounds them a little otherwise than a CPU.
 
     Raises:
       InputError: an argument that makes no sense, or a folder that holds something else.
     """
     began = time.perf_counter()
-    _check(videos, seed, width, height, workers)
+    _check(videos, seed, width, height, workers, gpu)
     splits = _splits(videos)
     settings = _Settings(out, seed, width, height)
     _claim(settings, videos)
@@ -150,7 +158,7 @@ def write(
     # Not forked: JAX's threads would not survive it.
     spawn = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=_start_worker) as pool,
+        ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=_start_worker, initargs=(gpu,)) as pool,
         progress_bar(total=videos, unit="video", desc=f"CLEVRER world in {out}") as bar,
     ):
         try:
@@ -180,7 +188,7 @@ def write(
     )
 
 
-def _check(videos: int, seed: int, width: int, height: int, workers: int | None) -> None:
+def _check(videos: int, seed: int, width: int, height: int, workers: int | None, gpu: bool) -> None:
     largest = sum(LARGEST.values())
     if not 3 <= videos <= largest:
         raise InputError(f"videos={videos}: there must be at least 3, one for each split, and at most {largest}.")
@@ -190,6 +198,10 @@ def _check(videos: int, seed: int, width: int, height: int, workers: int | None)
         raise InputError(f"size={width}x{height}: both must be even (the video format needs that), and at least 16.")
     if workers is not None and workers < 1:
         raise InputError(f"workers={workers}: at least one process has to do the work.")
+    if gpu:
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the workers, which inherit it, share the GPU
+        if jax.default_backend() != "gpu":
+            raise InputError("gpu=True: JAX finds no GPU here; leave it out, or install jax with its CUDA plugin.")
 
 
 def _splits(videos: int) -> dict[str, int]:
@@ -224,11 +236,12 @@ def _claim(settings: _Settings, videos: int) -> None:
     _write_json(mark, {**wanted, "videos": videos})
 
 
-def _start_worker() -> None:
+def _start_worker(gpu: bool) -> None:
     """One thread a process, as the processes keep all cores busy; and Ctrl-C is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    jax.config.update("jax_platforms", "cpu")
+    if not gpu:
+        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        jax.config.update("jax_platforms", "cpu")
 
 
 def _make(settings: _Settings, index: int) -> _Made:
