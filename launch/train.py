@@ -37,9 +37,10 @@ def main() -> int:
         )
         print(described, flush=True)
         return 0
-    # Whatever is wrong with the data or the workdir is said here, before any host is asked for.
-    tasks.part(config.task, "task").make(config).streams()
-    workdir.refuse_another(config)
+    if wanted:
+        # Whatever is wrong with the data or the workdir is said here, before any host is asked for.
+        tasks.part(config.task, "task").make(config).streams()
+        workdir.refuse_another(config)
     print(f"Workdir: {config.workdir}", flush=True)
     if wanted:
         return run_on_slice(wanted, loop.run, config)

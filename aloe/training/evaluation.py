@@ -69,7 +69,7 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     Of a split without labels it writes the answers, in the official form.
 
     Args:
-      config: of the run, as its workdir has it, `split`, and `hard` as in `Task.table`; the same on every host.
+      config: of the run, as its workdir has it, `split`, and `hard` as in `Task.comparison`; the same on every host.
 
     Returns:
       `step` of the checkpoint and `scores`, empty for a split without labels.

@@ -1,8 +1,9 @@
 """What a run writes for people and programs: metrics (JSONL and TensorBoard) and events. Only process 0 writes."""
 
+import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from tensorboardX import SummaryWriter
 
 from aloe.data.whole import write_whole
 from aloe.training import workdir
+
+VALIDATION = "validation/"  # begins the names of scores among the metrics
 
 
 class RunLog:
@@ -27,12 +30,10 @@ class RunLog:
             return
         metrics = folder / workdir.METRICS
         if metrics.exists():
-            keep = [line for line in metrics.read_text().splitlines() if step_of(line) <= first_step]
-            write_whole(metrics, "".join(line + "\n" for line in keep))
+            keep = [record for record in read_metrics(metrics) if record["step"] <= first_step]
+            write_whole(metrics, "".join(json.dumps(record) + "\n" for record in keep))
             # A finished run that is started again scores its last step once more.
-            self.recorded = {
-                (first_step, name) for line in keep if step_of(line) == first_step for name in json.loads(line)
-            }
+            self.recorded = {(first_step, name) for record in keep if record["step"] == first_step for name in record}
         self.metrics_file = metrics.open("a", buffering=1)
         self.events_file = (folder / workdir.EVENTS).open("a", buffering=1)
         self.tensorboard = SummaryWriter(str(folder / workdir.TENSORBOARD), purge_step=first_step + 1)
@@ -59,9 +60,8 @@ class RunLog:
             self.events_file.close()
 
 
-def step_of(line: str) -> float:
-    """The step of a line of metrics.jsonl; infinity for a line that a crash cut short."""
-    try:
-        return json.loads(line)["step"]
-    except json.JSONDecodeError:
-        return float("inf")
+def read_metrics(path: Path) -> Iterator[dict[str, float]]:
+    """The records of metrics.jsonl, each with its `step`, but for a line that a crash cut short."""
+    for line in path.read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            yield json.loads(line)

@@ -20,7 +20,7 @@ from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
 from aloe.training.evaluation import Evaluator, global_batch
-from aloe.training.log import RunLog
+from aloe.training.log import VALIDATION, RunLog
 from aloe.training.optimizer import learning_rate, make_optimizer
 from aloe.training.progress import Progress
 from aloe.training.state import TrainState, initial_state
@@ -100,7 +100,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     def evaluate() -> dict[str, float]:
         started = time.monotonic()
         scores = task.scores("validation", evaluator.predictions(state.params, "validation"))
-        log.metrics(done, {f"validation/{name}": value for name, value in scores.items()})
+        log.metrics(done, {VALIDATION + name: value for name, value in scores.items()})
         log.event("evaluation", step=done, **scores)
         progress.show_scores(done, scores, time.monotonic() - started)
         return scores

@@ -11,9 +11,8 @@ from matplotlib import pyplot
 
 from aloe.errors import InputError
 from aloe.training import workdir
-from aloe.training.log import step_of
+from aloe.training.log import VALIDATION, read_metrics
 
-VALIDATION = "validation/"
 STYLES = ("--", ":", "-.")
 
 
@@ -62,13 +61,10 @@ def validation_scores(folder: Path) -> dict[str, list[tuple[int, float]]]:
     if not metrics.is_file():
         raise InputError(f"{folder}: no {workdir.METRICS} here; name the workdir of a run that has been started.")
     scores: dict[str, list[tuple[int, float]]] = {}
-    for line in metrics.read_text().splitlines():
-        if step_of(line) == float("inf"):
-            continue
-        record = json.loads(line)
+    for record in read_metrics(metrics):
         for name, value in record.items():
             if name.startswith(VALIDATION):
-                scores.setdefault(name.removeprefix(VALIDATION), []).append((record["step"], value))
+                scores.setdefault(name.removeprefix(VALIDATION), []).append((int(record["step"]), value))
     if not scores:
         raise InputError(f"{metrics}: no validation scores yet; wait for config.training.evaluate_every steps.")
     return scores
