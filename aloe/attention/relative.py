@@ -50,21 +50,24 @@ def interpolation(tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         nodes_R[node] = token
 
 
-def position_logits(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:
-    """q_i · r(i − j + offset) for all i, j: [B, H, T, T], float32."""
+def position_features(
+    q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0
+) -> tuple[jax.Array, jax.Array]:
+    """What gives q_i · r(i − j + offset) as a product: features [B, T, H, R] of i, and weights [T, R] of j."""
     tokens, width = q_BxTxHxK.shape[1], relative_ExHxK.shape[0]
     nodes_R, weights_TxR = interpolation(tokens, width)
     distances_P = np.arange(1 - tokens, tokens) + offset
     keys_PxHxK = jnp.einsum("pe,ehk->phk", jnp.asarray(sinusoids(distances_P, width)), relative_ExHxK)
     seen_from = jax.vmap(lambda node: jax.lax.dynamic_slice_in_dim(keys_PxHxK, tokens - 1 - node, tokens))
     keys_RxTxHxK = seen_from(jnp.asarray(nodes_R)).astype(q_BxTxHxK.dtype)
-    at_nodes_BxHxTxR = jnp.einsum("bihk,rihk->bhir", q_BxTxHxK, keys_RxTxHxK)
-    return jnp.einsum(
-        "bhir,jr->bhij",
-        at_nodes_BxHxTxR,
-        jnp.asarray(weights_TxR, q_BxTxHxK.dtype),
-        preferred_element_type=_wide(q_BxTxHxK),
-    )
+    features_BxTxHxR = jnp.einsum("bihk,rihk->bihr", q_BxTxHxK, keys_RxTxHxK)
+    return features_BxTxHxR, jnp.asarray(weights_TxR, q_BxTxHxK.dtype)
+
+
+def position_logits(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:
+    """q_i · r(i − j + offset) for all i, j: [B, H, T, T], float32."""
+    features_BxTxHxR, weights_TxR = position_features(q_BxTxHxK, relative_ExHxK, offset)
+    return jnp.einsum("bihr,jr->bhij", features_BxTxHxR, weights_TxR, preferred_element_type=_wide(q_BxTxHxK))
 
 
 def relative_attention(

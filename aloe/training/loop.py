@@ -72,7 +72,13 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
 
     step_fn = train_step(task, graphdef, optimizer, mesh, seed=config.seed, accumulation=config.batch.accumulation)
     evaluator = Evaluator(task, graphdef, mesh, config.batch.evaluation)
-    batches = host_batches(streams, first_step=first, host=jax.process_index(), hosts=jax.process_count())
+    batches = host_batches(
+        streams,
+        first_step=first,
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+        workers=config.data.workers,
+    )
     log = RunLog(folder, first, write=main)
     progress = Progress(
         task.loss_weights,
@@ -110,7 +116,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
             if done in profile and not tracing:
                 profiler.start(str(folder / workdir.TENSORBOARD))
                 tracing = True
-            batch = global_batch(next(batches), mesh)
+            batch = global_batch(progress.wait(batches), mesh)
             started = time.monotonic()
             state, parts = step_fn(state, batch)
             if done == first:
@@ -142,6 +148,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     finally:
         if tracing:
             profiler.stop()
+        batches.close()
         checkpoints.close()
         log.close()
     return {"step": done, "stopped": stopped, "scores": scores}
