@@ -59,6 +59,7 @@ class Report:
       answers: how often each answer occurs, per subtype; per type of choices, how often each label.
       seconds: of processor time per stage, all processes together.
       elapsed: seconds that passed in all.
+      drawn: whether the videos were written too, or only what is known of them.
     """
 
     out: Path
@@ -68,6 +69,7 @@ class Report:
     answers: dict[str, Counter[str]]
     seconds: dict[str, float]
     elapsed: float
+    drawn: bool
 
     def __str__(self) -> str:
         types = ("descriptive", "explanatory", "predictive", "counterfactual")
@@ -84,7 +86,7 @@ class Report:
                 tabulate(shares, ("answers of", "number", "shares")),
                 tabulate(self.seconds.items(), ("stage", "processor seconds"), floatfmt=".1f"),
                 f"{sum(self.videos.values())} videos, {self.kept} of which were there already, in {self.out}: "
-                f"{self.elapsed:.1f} s",
+                f"{self.elapsed:.1f} s" + ("" if self.drawn else "; no video file was written"),
             ]
         )
 
@@ -95,6 +97,7 @@ class _Settings:
     seed: int
     width: int
     height: int
+    draw: bool
 
     def file(self, kind: str, suffix: str, index: int) -> Path:
         """Of video `index`; everything that is private to the world lies in truth/."""
@@ -121,6 +124,7 @@ def write(
     height: int = 320,
     workers: int | None = None,
     gpu: bool = False,
+    draw: bool = True,
 ) -> Report:
     """Writes a world, or what is missing of it.
 
@@ -131,14 +135,15 @@ def write(
       width, height: of the pictures in pixels, both even.
       workers: processes; by default one for each core.
       gpu: whether they draw the pictures on this machine's GPU, which rounds them a little otherwise than a CPU.
+      draw: whether to write the videos too. A later call that does writes those that are missing, and leaves the rest.
 
     Raises:
       InputError: an argument that makes no sense, or a folder that holds something else.
     """
     began = time.perf_counter()
-    _check(videos, seed, width, height, workers, gpu)
+    _check(videos, seed, width, height, workers, gpu, draw)
     splits = _splits(videos)
-    settings = _Settings(out, seed, width, height)
+    settings = _Settings(out, seed, width, height, draw)
     _claim(settings, videos)
 
     indices = {split: [START[split] + place for place in range(size)] for split, size in splits.items()}
@@ -185,10 +190,11 @@ def write(
         answers=_answers(itertools.chain(*asked.values())),
         seconds=dict(seconds),
         elapsed=time.perf_counter() - began,
+        drawn=draw,
     )
 
 
-def _check(videos: int, seed: int, width: int, height: int, workers: int | None, gpu: bool) -> None:
+def _check(videos: int, seed: int, width: int, height: int, workers: int | None, gpu: bool, draw: bool) -> None:
     largest = sum(LARGEST.values())
     if not 3 <= videos <= largest:
         raise InputError(f"videos={videos}: there must be at least 3, one for each split, and at most {largest}.")
@@ -198,6 +204,8 @@ def _check(videos: int, seed: int, width: int, height: int, workers: int | None,
         raise InputError(f"size={width}x{height}: both must be even (the video format needs that), and at least 16.")
     if workers is not None and workers < 1:
         raise InputError(f"workers={workers}: at least one process has to do the work.")
+    if gpu and not draw:
+        raise InputError("gpu=True: without videos there is nothing to draw; leave one of the two out.")
     if gpu:
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the workers, which inherit it, share the GPU
         if jax.default_backend() != "gpu":
@@ -256,22 +264,23 @@ def _make(settings: _Settings, index: int) -> _Made:
 
     video = settings.file("video", ".mp4", index)
     annotation_file, truth_file = (settings.file(kind, ".json", index) for kind in ("annotation", "truth"))
-    kept = video.exists() and annotation_file.exists() and truth_file.exists()
+    kept = annotation_file.exists() and truth_file.exists() and (video.exists() or not settings.draw)
     if kept:
         annotation, private = (json.loads(file.read_text()) for file in (annotation_file, truth_file))
     else:
         scene, motion = scenes.sample(settings.seed, index)
         annotation, private = truth.describe(scene, motion, index)
         lap("simulate")
-        view = camera.clevrer(settings.width, settings.height)
-        samples = 2 if settings.width < SMOOTHED else 1
-        seen = slice(scenes.SEEN)
-        solids = appearance.solids(scene.attributes, motion.location_FxOx2[seen], motion.angle_FxO[seen])
-        image_FxYxXx3 = np.asarray(raycast.render(solids, view, samples=samples))
-        lap("render")
+        if settings.draw:
+            view = camera.clevrer(settings.width, settings.height)
+            samples = 2 if settings.width < SMOOTHED else 1
+            seen = slice(scenes.SEEN)
+            solids = appearance.solids(scene.attributes, motion.location_FxOx2[seen], motion.angle_FxO[seen])
+            image_FxYxXx3 = np.asarray(raycast.render(solids, view, samples=samples))
+            lap("render")
+            write_whole(video, lambda file: _encode(image_FxYxXx3, file))
         _write_json(annotation_file, annotation)
         _write_json(truth_file, private)
-        write_whole(video, lambda file: _encode(image_FxYxXx3, file))
         lap("write")
     rng = np.random.default_rng((settings.seed, index, 1))
     candidates = question_writer.candidates(executor.read(annotation, private), private, rng)

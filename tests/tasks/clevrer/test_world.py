@@ -170,6 +170,32 @@ def test_a_second_run_keeps_what_is_there_and_makes_what_is_not(written, tmp_pat
     assert after == texts(written[0] / "1")
 
 
+def videos(out):
+    return {str(file.relative_to(out)): file.read_bytes() for file in sorted(out.rglob("*.mp4"))}
+
+
+def test_without_videos_all_else_is_there_and_a_later_run_draws_them(written, tmp_path):
+    out = tmp_path / "world"
+    undrawn = world.write(out, 4, workers=1, draw=False, **SIZE)
+    assert texts(out) == texts(written[0] / "1")
+    assert not videos(out)
+    assert "no video file was written" in str(undrawn)
+    assert "render" not in undrawn.seconds
+    findings = check.check(out, decode=True)
+    assert not findings.problems
+    assert [findings.counts[split]["videos"] for split in files.SPLITS] == [0, 0, 0]
+    assert sum("no videos of the" in note and "without --without_videos" in note for note in findings.notes) == 3
+    assert world.write(out, 4, workers=1, draw=False, **SIZE).kept == 4
+
+    drawn = world.write(out, 4, workers=1, **SIZE)
+    assert drawn.kept == 0
+    assert "no video file" not in str(drawn)
+    assert texts(out) == texts(written[0] / "1")
+    assert videos(out) == videos(written[0] / "1")
+    assert world.write(out, 4, workers=1, draw=False, **SIZE).kept == 4
+    assert len(videos(out)) == 4
+
+
 @pytest.mark.parametrize(
     ("change", "names"),
     [({"seed": 1}, "seed 0, not 1"), ({"width": 64}, "width 48, not 64"), ({"videos": 3}, "has 4 videos")],
@@ -201,6 +227,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         ({"videos": 4, "height": 0}, "size=480x0"),
         ({"videos": 4, "workers": 0}, "workers=0"),
         ({"videos": 4, "seed": -1}, "seed=-1"),
+        ({"videos": 4, "gpu": True, "draw": False}, "nothing to draw"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_written(tmp_path, arguments, names):
