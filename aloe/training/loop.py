@@ -155,7 +155,9 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
 
 
 def check_settings(config: ConfigDict) -> None:
-    """Raises InputError unless batches and intervals are at least 1."""
+    """Raises InputError unless batches and intervals are at least 1, and workers at least 0."""
+    if config.data.workers < 0:
+        raise InputError(f"config.data.workers = {config.data.workers}: give a number of processes, or 0 for none.")
     for group in ("batch", "training"):
         for name, value in config[group].items():
             if isinstance(value, int) and value < 1:
