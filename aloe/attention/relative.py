@@ -50,9 +50,7 @@ def interpolation(tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         nodes_R[node] = token
 
 
-def position_features(
-    q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0
-) -> tuple[jax.Array, jax.Array]:
+def position_features(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> tuple[jax.Array, jax.Array]:
     """What gives q_i · r(i − j + offset) as a product: features [B, T, H, R] of i, and weights [T, R] of j."""
     tokens, width = q_BxTxHxK.shape[1], relative_ExHxK.shape[0]
     nodes_R, weights_TxR = interpolation(tokens, width)

@@ -10,7 +10,7 @@ the stream is the step.
 import contextlib
 import dataclasses
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import grain
@@ -46,7 +46,7 @@ def endless(
 
 def host_batches(
     streams: Mapping[str, Stream], *, first_step: int, host: int, hosts: int, workers: int = 0, prefetch: int = 4
-) -> Iterator[dict[str, Example]]:
+) -> Generator[dict[str, Example], None, None]:
     """One host's rows of the global batches of all streams, from `first_step` on.
 
     Args:

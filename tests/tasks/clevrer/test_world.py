@@ -135,10 +135,14 @@ def test_the_readers_of_the_official_files_take_the_world_as_it_is(written):
     assert all(question.answer is None for video in files.read_questions(out, "test") for question in video.questions)
 
 
-def test_a_video_shows_the_scene(written):
-    with av.open(str(written[0] / "1" / "video_10000-11000" / "video_10000.mp4")) as container:
+def read_video(file):
+    with av.open(str(file)) as container:
         assert container.streams.video[0].average_rate == 25
-        image_FxYxXx3 = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_a_video_shows_the_scene(written):
+    image_FxYxXx3 = read_video(written[0] / "1" / "video_10000-11000" / "video_10000.mp4")
     assert image_FxYxXx3.shape == (128, 32, 48, 3)
     scene, motion = scenes.sample(0, 10_000)
     view = camera.clevrer(**SIZE)
@@ -194,6 +198,29 @@ def test_without_videos_all_else_is_there_and_a_later_run_draws_them(written, tm
     assert videos(out) == videos(written[0] / "1")
     assert world.write(out, 4, workers=1, draw=False, **SIZE).kept == 4
     assert len(videos(out)) == 4
+
+
+def test_this_process_draws_what_its_workers_would(written, tmp_path, monkeypatch):
+    """Here on the CPU, which then draws frames together as a GPU does."""
+    out = tmp_path / "world"
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    report = world.write(out, 4, workers=2, gpu=True, **SIZE)
+    assert report.seconds["write"] > 0
+    assert "render" not in report.seconds
+    assert texts(out) == texts(written[0] / "1")
+    for one, other in zip(sorted(out.rglob("*.mp4")), sorted((written[0] / "1").rglob("*.mp4")), strict=True):
+        pictures = [read_video(file) for file in (one, other)]
+        assert abs(pictures[0].astype(int) - pictures[1]).mean() < 0.1
+    assert world.write(out, 4, workers=1, **SIZE).kept == 4
+
+
+def test_a_video_that_cannot_be_written_stops_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    (tmp_path / "world").mkdir()
+    monkeypatch.setattr("aloe.tasks.clevrer.pictures.write", lambda image, file: (file / "in a file").read_bytes())
+    with pytest.raises(OSError, match="in a file"):
+        world.write(tmp_path / "world", 3, workers=1, gpu=True, **SIZE)
+    assert not (tmp_path / "world" / "train.json").exists()
 
 
 @pytest.mark.parametrize(
