@@ -23,7 +23,7 @@ from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.log import VALIDATION, RunLog
 from aloe.training.optimizer import learning_rate, make_optimizer
 from aloe.training.progress import Progress
-from aloe.training.state import TrainState, initial_state
+from aloe.training.state import TrainState, abstract_state, initial_state
 from aloe.training.step import data_mesh, train_step
 from aloe.training.task import Parts, Task
 
@@ -180,12 +180,12 @@ def restored_or_initial(
     task: Task, optimizer: Any, checkpoints: Checkpoints, mesh: jax.sharding.Mesh, seed: int
 ) -> TrainState:
     """The latest checkpoint's state, or a fresh one; replicated over the mesh."""
+    if checkpoints.latest() is not None:
+        return checkpoints.restore(abstract_state(task, optimizer))
 
     def fresh() -> TrainState:
         return initial_state(task.model(nnx.Rngs(seed)), optimizer)
 
-    if checkpoints.latest() is not None:
-        return checkpoints.restore(jax.eval_shape(fresh))
     return jax.jit(fresh, out_shardings=NamedSharding(mesh, PartitionSpec()))()
 
 

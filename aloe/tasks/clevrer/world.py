@@ -38,6 +38,7 @@ from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
 from aloe.render import raycast
 from aloe.tasks.clevrer import appearance, balance, executor, pictures, question_writer, scenes, truth
+from aloe.tasks.clevrer.annotations import parse_annotation
 
 START = {"train": 0, "validation": 10_000, "test": 15_000}
 LARGEST = {"train": 10_000, "validation": 5_000, "test": 5_000}
@@ -288,7 +289,7 @@ def _make(settings: _Settings, index: int) -> _Made:
         _write_json(truth_file, private)
         lap("write")
     rng = np.random.default_rng((settings.seed, index, 1))
-    candidates = question_writer.candidates(executor.read(annotation, private), private, rng)
+    candidates = question_writer.candidates(executor.read(parse_annotation(annotation), private), private, rng)
     lap("ask")
     return _Made(candidates, seconds, kept, undrawn)
 

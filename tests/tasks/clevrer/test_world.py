@@ -116,7 +116,7 @@ def test_answers_follow_from_the_files(written):
             index = record["scene_index"]
             folder = f"{index // 1000 * 1000:05d}-{index // 1000 * 1000 + 1000:05d}"
             scene = executor.read(
-                load(source / f"{prefix}annotation_{folder}" / f"{prefix}annotation_{index:05d}.json"),
+                files.read_annotation(source / f"{prefix}annotation_{folder}" / f"{prefix}annotation_{index:05d}.json"),
                 load(out / "truth" / f"truth_{folder}" / f"truth_{index:05d}.json"),
             )
             for question in record["questions"]:
