@@ -2,9 +2,9 @@
 
 What waits for the gradient is the output and one number a query, beside the arguments, so memory is linear in T.
 
-Arrays are [B, T, H, width], as projections give them, and may be wider than what counts of them. Tiles have powers of
-two as their sides, and zeros where they leave the array. Keys beyond T have no weight because the last feature says so:
-it is 0 for every token and `BEYOND` after them, and the last coefficient of every query is 1.
+Arrays are [B, T, H, width], as projections give them, and may be wider than what counts of them. A tile has zeros where
+it leaves an array. Keys beyond T have no weight because the last feature says so: it is 0 for every token and `BEYOND`
+after them, and the last coefficient of every query is 1.
 """
 
 import functools
@@ -17,10 +17,18 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from aloe.attention import kernels
-from aloe.attention.kernels import Tile, Tiles, Window
+from aloe.attention.kernels import Numbers, Rows, Tile
 
 BEYOND = -3e4  # 2 to this is 0, and bfloat16 and products of it are finite
 LARGEST_TILE = 128  # tokens
+
+
+class Tiles(NamedTuple):
+    """Of the kernels for the forward pass, the gradient of queries, and that of keys and values."""
+
+    forward: Tile
+    queries: Tile
+    keys: Tile
 
 
 class Settings(NamedTuple):
@@ -43,7 +51,7 @@ def default_tiles(size: int, features: int, dtype: jnp.dtype) -> Tiles:
     """The fastest tiles known for heads of K = `size` and R = `features`, found on an H200."""
     if jnp.dtype(dtype).itemsize > 2:
         return Tiles(Tile(64, 32, 4, 2), Tile(32, 32, 4, 2), Tile(32, 32, 4, 2))
-    if _side(size) + _side(features) <= 96:
+    if size <= 32 and features <= 64:
         return Tiles(Tile(128, 64, 4, 3), Tile(64, 64, 4, 3), Tile(64, 64, 4, 3))
     return Tiles(Tile(128, 64, 8, 2), Tile(64, 64, 4, 2), Tile(32, 64, 4, 2))
 
@@ -76,24 +84,25 @@ def _attend_forward(settings: Settings, *arguments: Any) -> tuple[jax.Array, tup
     return out_BxTxHxP, (*arguments, out_BxTxHxP, lse_BxHxT)
 
 
-def _attend_backward(settings: Settings, saved: tuple, gradient_BxTxHxP: jax.Array) -> tuple:
-    q, k, v, coefficients, features, words, out, lse = saved
-    call = functools.partial(_call, settings, q=q, k=k, v=v, a=coefficients, f=features, words=words, lse=lse)
-    dq, da, delta = call(
+def _attend_backward(settings: Settings, saved: tuple, slope_BxTxHxP: jax.Array) -> tuple:
+    *arguments, out, lse = saved
+    q, k, v, coefficients, _, _ = arguments
+    arrays = {"do": slope_BxTxHxP, "lse": lse}
+    dq, da, delta = _run(
         kernels.queries_gradient,
+        settings,
         settings.tiles.queries,
-        settings.tiles.queries.queries,
-        out=out,
-        do=gradient_BxTxHxP,
-        outputs={"dq": q, "da": coefficients, "delta": lse},
+        arguments,
+        {**arrays, "out": out},
+        {"dq": q, "da": coefficients, "delta": lse},
     )
-    dk, dv = call(
+    dk, dv = _run(
         kernels.keys_gradient,
+        settings,
         settings.tiles.keys,
-        settings.tiles.keys.keys,
-        do=gradient_BxTxHxP,
-        delta=delta,
-        outputs={"dk": k, "dv": v},
+        arguments,
+        {**arrays, "delta": delta},
+        {"dk": k, "dv": v},
     )
     return dq, dk, dv, da, None, None
 
@@ -101,77 +110,81 @@ def _attend_backward(settings: Settings, saved: tuple, gradient_BxTxHxP: jax.Arr
 attend.defvjp(_attend_forward, _attend_backward)
 
 
-def _forward(
-    settings: Settings,
-    q: jax.Array,
-    k: jax.Array,
-    v: jax.Array,
-    coefficients: jax.Array,
-    features: jax.Array,
-    words: tuple[jax.Array, jax.Array] | None,
-) -> tuple[jax.Array, jax.Array]:
+def _forward(settings: Settings, *arguments: Any) -> tuple[jax.Array, jax.Array]:
     """The output, like v, and log2 of the sum of 2^logits, [B, H, T]."""
+    q, _, v, *_ = arguments
     batch, tokens, heads, _ = q.shape
     outputs = {"out": v, "lse": jax.ShapeDtypeStruct((batch, heads, tokens), jnp.float32)}
-    tile = settings.tiles.forward
-    arrays = {"q": q, "k": k, "v": v, "a": coefficients, "f": features}
-    out, lse = _call(settings, kernels.forward, tile, tile.queries, words=words, outputs=outputs, **arrays)
+    out, lse = _run(kernels.forward, settings, settings.tiles.forward, arguments, {}, outputs)
     return out, lse
 
 
-def _call(
-    settings: Settings,
+def _run(
     kernel: Callable[..., None],
+    settings: Settings,
     tile: Tile,
-    block: int,
-    *,
-    words: tuple[jax.Array, jax.Array] | None,
+    arguments: Any,
+    others: dict[str, jax.Array],
     outputs: dict[str, Any],
-    **inputs: jax.Array,
 ) -> list[jax.Array]:
-    """Runs a kernel for all examples, heads and blocks of so many tokens; `outputs` are like the arrays given."""
+    """Runs a kernel for all blocks, heads and examples.
+
+    Args:
+      kernel: one of `kernels`.
+      settings, tile: see there.
+      arguments: of `attend`.
+      others: the kernel's other inputs, by name.
+      outputs: by name, arrays whose shape and type those of the results are.
+    """
+    q, k, v, coefficients, features, words = arguments
+    inputs = {"q": q, "k": k, "v": v, "a": coefficients, "f": features, **others}
     if words is not None:
-        inputs["rows"], inputs["columns"] = words
-    batch, tokens, heads, _ = inputs["q"].shape
-    slots = inputs["f"].shape[0]
-    sides = {
-        name: _side(inputs["f"].shape[-1] if name in ("a", "da", "f") else settings.size)
-        for name in (*inputs, *outputs)
-    }
+        inputs["row_words"], inputs["column_words"] = words
+    batch, tokens, heads, _ = q.shape
+    slots, width = features.shape
+
+    def pieces(name: str) -> list[int]:
+        return tile.pieces(width if name in ("a", "da", "f") else settings.size)
 
     def spec(name: str, array: Any) -> pl.BlockSpec:
         if name == "f":
-            return pl.BlockSpec((slots, sides[name]), lambda i, h, b: (0, 0))
+            return pl.BlockSpec((slots, sum(pieces(name))), lambda i, h, b: (0, 0))
         if array.ndim == 3:
             return pl.BlockSpec((None, None, slots), lambda i, h, b: (b, h, 0))
-        return pl.BlockSpec((None, slots, None, sides[name]), lambda i, h, b: (b, 0, h, 0))
+        return pl.BlockSpec((None, slots, None, sum(pieces(name))), lambda i, h, b: (b, 0, h, 0))
 
-    def window(name: str, array: Any, ref: Any) -> Window:
-        if name == "f":
-            return Window(ref, slots, array.shape[-1])
-        return Window(ref, tokens, None if array.ndim == 3 else min(array.shape[-1], sides[name]))
+    def view(name: str, array: Any, ref: Any) -> Rows | Numbers:
+        if array.ndim == 3:
+            return Numbers(ref, tokens)
+        return Rows(ref, slots if name == "f" else tokens, array.shape[-1], pieces(name))
 
-    other_side = tile.keys if block == tile.queries else tile.queries
-    mat = jax.typeof(inputs["q"]).manual_axis_type
-    both = {**inputs, **outputs}
+    arrays = {**inputs, **outputs}
+    own, other = (tile.keys, tile.queries) if kernel is kernels.keys_gradient else (tile.queries, tile.keys)
 
-    def body(*refs: Any) -> None:
-        windows = {name: window(name, both[name], ref) for name, ref in zip(both, refs, strict=True)}
-        kernel(settings.rate, tile, pl.cdiv(tokens, other_side), **windows)
+    def program(*refs: Any) -> None:
+        views = {name: view(name, array, ref) for (name, array), ref in zip(arrays.items(), refs, strict=True)}
+        kernel(settings.rate, tile, pl.cdiv(tokens, other), **views)
 
-    # The first axis of the grid runs fastest: programs that share keys and values follow each other.
-    return pl.pallas_call(
-        body,
-        grid=(pl.cdiv(tokens, block), heads, batch),
-        in_specs=[spec(name, array) for name, array in inputs.items()],
-        out_specs=[spec(name, array) for name, array in outputs.items()],
-        out_shape=[jax.ShapeDtypeStruct(x.shape, x.dtype, manual_axis_type=mat) for x in outputs.values()],
+    def written(name: str, array: Any) -> jax.ShapeDtypeStruct:
+        """What of an array the tiles reach."""
+        last = min(array.shape[-1], tokens if array.ndim == 3 else sum(pieces(name)))
+        varying = jax.typeof(q).manual_axis_type  # over which axes of a mesh, inside shard_map
+        return jax.ShapeDtypeStruct((*array.shape[:-1], last), array.dtype, manual_axis_type=varying)
+
+    # The first axis of the grid runs fastest, so that programs that share keys and values follow each other.
+    results = pl.pallas_call(
+        program,
+        grid=(pl.cdiv(tokens, own), heads, batch),
+        in_specs=[spec(*item) for item in inputs.items()],
+        out_specs=[spec(*item) for item in outputs.items()],
+        out_shape=[written(*item) for item in outputs.items()],
         compiler_params=triton.CompilerParams(num_warps=tile.warps, num_stages=tile.stages),
         interpret=settings.interpret,
         name=f"attention_{kernel.__name__}",
     )(*inputs.values())
+    return [_widened(result, like.shape[-1]) for result, like in zip(results, outputs.values(), strict=True)]
 
 
-def _side(width: int) -> int:
-    """Of a tile: a power of two, and what the matrix units take."""
-    return max(16, 1 << (width - 1).bit_length())
+def _widened(array: jax.Array, width: int) -> jax.Array:
+    """With zeros after what there is of its last axis."""
+    return jnp.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, width - array.shape[-1])])

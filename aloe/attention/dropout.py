@@ -47,7 +47,7 @@ def mask_words(keys_B: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, ja
       shape: of the mask without B, of two axes or more.
     """
     *lead, rows, columns = shape
-    words = jax.vmap(lambda key: jax.random.bits(key, (*lead, rows + columns)))(keys_B) | 1
+    words = jax.vmap(lambda key: jax.random.bits(key, (*lead, rows + columns), jnp.uint32))(keys_B) | 1
     return words[..., :rows], words[..., rows:]
 
 

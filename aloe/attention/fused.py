@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aloe.attention.attend import BEYOND, LARGEST_TILE, Settings, attend, default_tiles
+from aloe.attention.attend import BEYOND, LARGEST_TILE, Settings, Tiles, attend, default_tiles
 from aloe.attention.dropout import mask_words
-from aloe.attention.kernels import LN2, Tiles
+from aloe.attention.kernels import LN2
 from aloe.attention.positions import features, position_keys
 
 LARGEST_SIZE = 128  # K

@@ -1,7 +1,5 @@
 """Plain XLA attention against the definition: forward and gradient, both forms, lengths that fit no tile."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,35 +8,7 @@ import pytest
 from aloe.attention import definition, relative_attention
 from aloe.attention.definition import FORMS
 from aloe.attention.dropout import kept_mask
-
-ARGUMENTS = range(6)
-
-
-def draw(tokens, heads, size, batch=2, seed=0):
-    """Arguments of attention, and a cotangent of its output, in float64."""
-    rng = np.random.default_rng(seed)
-    q, k, v, cotangent = rng.standard_normal((4, batch, tokens, heads, size))
-    width = heads * size
-    relative = rng.standard_normal((width, heads, size)) / np.sqrt(width / 2)
-    return (q, k, v, relative, *0.2 * rng.standard_normal((2, heads, size))), cotangent
-
-
-def value_and_gradients(arguments, cotangent, dtype, **options):
-    def product(*arguments):
-        out, _ = relative_attention(*arguments, **options)
-        return jnp.sum(out * cotangent.astype(dtype), dtype=jnp.promote_types(dtype, jnp.float32)), out
-
-    arguments = [jnp.asarray(argument, dtype) for argument in arguments]
-    (_, out), gradients = jax.jit(jax.value_and_grad(product, ARGUMENTS, has_aux=True))(*arguments)
-    return np.asarray(out, np.float64), [np.asarray(gradient, np.float64) for gradient in gradients]
-
-
-def distance(actual, expected):
-    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
-
-
-def worst(actual, expected):
-    return np.abs(actual - expected).max() / np.abs(expected).max()
+from tests.attention.cases import distance, draw, exact_value_and_gradients, value_and_gradients, worst
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -71,8 +41,7 @@ def test_is_the_definition_in_float64(form, tokens, heads, size):
 )
 def test_float32_and_bfloat16_round_and_no_more(form, tokens, heads, size):
     arguments, cotangent = draw(tokens, heads, size)
-    with jax.enable_x64(True):
-        exact = value_and_gradients(arguments, cotangent, jnp.float64, form=form)
+    exact = exact_value_and_gradients(arguments, cotangent, form=form)
     out, gradients = value_and_gradients(arguments, cotangent, jnp.float32, form=form)
     assert worst(out, exact[0]) < 3e-6
     assert max(map(worst, gradients, exact[1])) < 1e-5
@@ -97,24 +66,3 @@ def test_dropout_of_weights_is_that_of_the_definition(form):
     )
     assert worst(out, expected) < 3e-6
     assert worst(actual_weights, weights) < 3e-6
-
-
-def test_weights_come_only_when_asked_for():
-    arguments = [jnp.asarray(argument, jnp.float32) for argument in draw(5, 2, 4)[0]]
-    assert relative_attention(*arguments)[1] is None
-    assert np.asarray(relative_attention(*arguments, return_weights=True)[1]).shape == (2, 2, 5, 5)
-
-
-@pytest.mark.parametrize("number", range(1, 6))
-def test_shapes_that_do_not_fit_are_named(number):
-    arguments = [jnp.asarray(argument, jnp.float32) for argument in draw(5, 2, 4)[0]]
-    arguments[number] = arguments[number][..., 1:]
-    name = ("q", "k", "v", "relative", "content_bias", "position_bias")[number]
-    with pytest.raises(ValueError, match=f"^{name} of shape"):
-        relative_attention(*arguments)
-
-
-def test_unknown_form_is_named():
-    arguments = [jnp.asarray(argument, jnp.float32) for argument in draw(5, 2, 4)[0]]
-    with pytest.raises(ValueError, match=r"'causal'.*bidirectional, released"):
-        functools.partial(relative_attention, form="causal")(*arguments)
