@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from aloe.attention import fused, relative
 from aloe.attention.definition import FORMS
 
+CAPABILITIES = ("8.0", "9.0", "10.0")  # A100, H100 and H200, B200: the GPUs with 160 KB of shared memory or more
 PATHS = ("xla", "kernels", "interpreted")  # interpreted: the kernels' programs in plain XLA, for tests
 
 
@@ -80,7 +81,7 @@ def relative_attention(
 
 def chosen_path(form: str, size: int, dtype: jnp.dtype, return_weights: bool = False) -> str:
     """The path that is taken on this machine's devices, for heads of a size (K) and numbers of a type."""
-    return "kernels" if _has_tensor_cores() and not _not_by_kernels(form, size, dtype, return_weights) else "xla"
+    return "kernels" if _has_gpu() and not _not_by_kernels(form, size, dtype, return_weights) else "xla"
 
 
 def _not_by_kernels(form: str, size: int, dtype: jnp.dtype, return_weights: bool) -> str | None:
@@ -96,11 +97,10 @@ def _not_by_kernels(form: str, size: int, dtype: jnp.dtype, return_weights: bool
     return None
 
 
-def _has_tensor_cores() -> bool:
-    """Whether the devices are NVIDIA GPUs with matrix units for bfloat16: compute capability 8.0, Ampere, or later."""
+def _has_gpu() -> bool:
+    """Whether the devices are GPUs that the tiles of the kernels fit."""
     device = jax.devices()[0]
-    major = str(getattr(device, "compute_capability", "")).partition(".")[0]
-    return device.platform == "gpu" and major.isdigit() and int(major) >= 8
+    return device.platform == "gpu" and getattr(device, "compute_capability", None) in CAPABILITIES
 
 
 @functools.lru_cache

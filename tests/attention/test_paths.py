@@ -18,10 +18,10 @@ def arguments_of(size=4, dtype=jnp.float32):
 
 @pytest.mark.parametrize(
     ("platform", "capability", "expected"),
-    [("cpu", None, "xla"), ("tpu", None, "xla"), ("gpu", "7.5", "xla"), ("gpu", "gfx942", "xla"),
+    [("cpu", None, "xla"), ("tpu", None, "xla"), ("gpu", "7.5", "xla"), ("gpu", "8.6", "xla"), ("gpu", "gfx942", "xla"),
      ("gpu", "8.0", "kernels"), ("gpu", "9.0", "kernels"), ("gpu", "10.0", "kernels")],
 )  # fmt: skip
-def test_kernels_are_for_gpus_that_have_matrix_units(monkeypatch, platform, capability, expected):
+def test_kernels_are_for_gpus_that_have_the_memory_for_their_tiles(monkeypatch, platform, capability, expected):
     device = types.SimpleNamespace(platform=platform)
     if capability:
         device.compute_capability = capability
