@@ -43,7 +43,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "optimizer.decay_steps": 40_000,
         "training.steps": 40_000,
         "training.evaluate_every": 2_000,
-        "training.checkpoint_every_steps": 5_000,
         "training.keep_checkpoints": 1,
     },
     "quickstart": {
