@@ -9,6 +9,9 @@ the stream is the step.
 
 import contextlib
 import dataclasses
+import multiprocessing
+import os
+import threading
 import zlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
@@ -68,7 +71,20 @@ def host_batches(
     rows = mine.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=prefetch))
     if workers:
         flags.FLAGS.mark_as_parsed()  # Grain's workers take theirs from absl, which this program does not use
-        rows = rows.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=prefetch))
+        options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=prefetch)
+        rows = rows.mp_prefetch(options, _end_with_parent)
     with contextlib.closing(iter(rows)) as iterator:  # which ends the workers
         for row in iterator:
             yield dict(zip(streams, row, strict=True))
+
+
+def _end_with_parent(worker: int, workers: int) -> None:
+    """Lets a worker end when the process that it works for is gone, be it by kill −9; Grain's would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker is a process that multiprocessing started"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="end with parent").start()

@@ -2,8 +2,12 @@
 
 import contextlib
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
+import psutil
 import pytest
 
 from aloe.data.streams import Stream, endless, host_batches
@@ -76,3 +80,34 @@ def test_processes_make_the_batches_that_a_thread_makes():
             assert one.keys() == other.keys()
             for name in one:
                 assert_same([one[name]], [other[name]])
+
+
+KILLED = """
+import sys
+from tests.data.test_streams import host_batches, streams
+
+if __name__ == "__main__":
+    batches = host_batches(streams(), first_step=0, host=0, hosts=1, workers=2)
+    next(batches)
+    print("reading", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_workers_end_when_the_process_that_they_work_for_is_killed(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, str(script)], **pipes, text=True, env=environment)
+    assert process.stdout.readline() == "reading\n"
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert sum("spawn_main" in " ".join(child.cmdline()) for child in children) == 2
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    for child in alive:
+        child.kill()
+    process.stdin.close()
+    process.stdout.close()
+    assert not alive
