@@ -1,5 +1,6 @@
 """Attention by itself: throughput over the length of the sequence, every path, both forms, forward and gradient."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from aloe.attention import FORMS, relative_attention
-from benchmarks import flops
+from benchmarks import flops, trace
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
-from benchmarks.programs import cost, largest_that_fits
+from benchmarks.programs import cost, largest_that_fits, room
 from benchmarks.results import Row, Tables
 from benchmarks.timing import measure
 
-TABLE = "attention"
+TABLE, CLASSES = "attention", "attention: time by class of operations"
 # (T, H, K): ACRE, CLEVRER and CATER as they are, then CLEVRER's heads on longer videos.
 SIZES = ((57, 10, 18), (233, 10, 18), (641, 8, 38), (641, 10, 18), (1024, 10, 18), (2048, 10, 18), (4096, 10, 18))
 QUICK_SIZES = ((17, 2, 6),)
@@ -27,39 +28,48 @@ FORWARD, GRADIENT, DROPPED = "forward", "forward + gradient", "forward + gradien
 
 
 def run(options: Options) -> Tables:
-    return {TABLE: list(rows(options))}
-
-
-def rows(options: Options) -> Iterator[Row]:
     device = jax.devices()[0]
-    for tokens, heads, size in QUICK_SIZES if options.quick else SIZES:
-        if options.lengths and tokens not in options.lengths:
-            continue
-        largest = max(1, (QUICK_TOKENS if options.quick else TOKENS[device.platform]) // tokens)
-        for form in FORMS:
-            for path in options.paths or PATHS:
-                for work in (FORWARD, GRADIENT, DROPPED)[: 3 if form == FORMS[0] else 2]:  # dropout is that of any form
-                    yield measured((tokens, heads, size), form, path, work, largest, device, options.repeats)
+    rows: list[Row] = []
+    classes: list[Row] = []
+    for shape, form, path, work in cases(options):
+        row, call, compiled = measured(shape, form, path, work, options, device)
+        rows.append(row)
+        if options.trace and form == FORMS[0] and work == DROPPED:
+            classes += trace.rows(row.case, call, compiled)
+    return {TABLE: rows} | ({CLASSES: classes} if options.trace else {})
+
+
+def cases(options: Options) -> Iterator[tuple[tuple[int, int, int], str, str, str]]:
+    """(T, H, K), form, path and work; dropout in one form alone, as it is the same in any."""
+    sizes = [size for size in (QUICK_SIZES if options.quick else SIZES) if size[0] in (options.lengths or [size[0]])]
+    for size, form, path in itertools.product(sizes, FORMS, options.paths or PATHS):
+        for work in (FORWARD, GRADIENT, DROPPED) if form == FORMS[0] else (FORWARD, GRADIENT):
+            yield size, form, path, work
 
 
 def measured(
-    shape: tuple[int, int, int], form: str, path: str, work: str, largest: int, device: jax.Device, repeats: int
-) -> Row:
-    """Times one case at the largest batch, of `largest` and its halves, that fits."""
+    shape: tuple[int, int, int], form: str, path: str, work: str, options: Options, device: jax.Device
+) -> tuple[Row, Callable[[], Any], jax.stages.Compiled]:
+    """Times one case at the largest batch that fits; the row, the call that it timed, and its program."""
     tokens, heads, size = shape
+    largest = max(1, (QUICK_TOKENS if options.quick else TOKENS[device.platform]) // tokens)
     dtype = jnp.dtype("float32" if device.platform == "cpu" else "bfloat16")
 
     def compiled_for(batch: int) -> jax.stages.Compiled:
         with PATHS[path]():
             return jax.jit(function(form, work)).lower(*arguments(batch, *shape, dtype, abstract=True)).compile()
 
-    batch, compiled = largest_that_fits(compiled_for, largest, device)
+    batch, compiled = largest_that_fits(compiled_for, largest, room(device))
     given = arguments(batch, *shape, dtype)
-    timing = measure(lambda: compiled(*given), repeats=repeats)
+
+    def call() -> Any:
+        return compiled(*given)
+
+    timing = measure(call, repeats=options.repeats)
     said = cost(compiled)
     passes = 1 if work == FORWARD else flops.FORWARD_AND_BACKWARD
     case: dict[str, str | int] = {"T": tokens, "H×K": f"{heads}×{size}", "form": form, "path": path, "work": work}
-    return Row(
+    row = Row(
         case | {"batch": batch, "dtype": dtype.name},
         timing,
         passes * flops.attention(batch, tokens, heads, size),
@@ -69,6 +79,7 @@ def measured(
             "temporary_bytes": said.temporary_bytes,
         },
     )
+    return row, call, compiled
 
 
 def function(form: str, work: str) -> Callable[..., Any]:

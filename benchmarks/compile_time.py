@@ -1,13 +1,12 @@
 """How long a program takes until it can run: with nothing at hand, and from JAX's compilation cache."""
 
 import tempfile
-from collections.abc import Callable
-from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks.timing import seconds
+from benchmarks.training import Run
 
 SETTINGS = (
     "jax_compilation_cache_dir",
@@ -16,8 +15,8 @@ SETTINGS = (
 )
 
 
-def compile_times(make: Callable[[], Any]) -> dict[str, float]:
-    """Seconds that `make()`, which traces and compiles, takes without a cache and with one that has the program."""
+def compile_times(run: Run) -> dict[str, float]:
+    """Seconds until the step of a run is traced and compiled: without a cache, and with one that has the program."""
     before = {name: getattr(jax.config, name) for name in SETTINGS}
     with tempfile.TemporaryDirectory() as folder:
         for name, value in zip(SETTINGS, (folder, 0.0, -1), strict=True):
@@ -27,7 +26,7 @@ def compile_times(make: Callable[[], Any]) -> dict[str, float]:
             times = []
             for _ in range(2):
                 jax.clear_caches()
-                times.append(seconds(make))
+                times.append(seconds(lambda: run.lowered().compile()))
         finally:
             for name, value in before.items():
                 jax.config.update(name, value)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ml_collections import ConfigDict
 
@@ -32,7 +31,6 @@ class Options:
       lengths: tokens T of the attention benchmark; empty for all.
       variant: of the task's configurations.
       overrides: fields of the configuration by path.
-      folder: for what a part writes beside the results.
     """
 
     quick: bool = False
@@ -41,7 +39,6 @@ class Options:
     lengths: Sequence[int] = ()
     variant: str = "paper"
     overrides: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    folder: Path = Path("runs/benchmarks")
 
     @property
     def repeats(self) -> int:

@@ -23,6 +23,7 @@ def _position_logits_by(candidate: candidates.PositionLogits) -> Path:
 
 PATHS: Mapping[str, Path] = {
     CHOSEN: contextlib.nullcontext,
+    "rank": _position_logits_by(relative.position_logits),
     "shift": _position_logits_by(candidates.shift),
     "angle addition": _position_logits_by(candidates.angle_addition),
 }

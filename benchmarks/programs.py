@@ -7,7 +7,7 @@ import jax
 
 from benchmarks.devices import memory_limit
 
-SHARE_OF_MEMORY = 0.85  # that a benchmark's program may take; the rest is for what lies on the device beside it
+SHARE_OF_MEMORY = 0.85
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,14 +48,13 @@ def halvings(size: int) -> Iterator[int]:
 
 
 def largest_that_fits(
-    compile_for: Callable[[int], jax.stages.Compiled], largest: int, device: jax.Device
+    compile_for: Callable[[int], jax.stages.Compiled], largest: int, limit: int
 ) -> tuple[int, jax.stages.Compiled]:
-    """Halves a size until its program leaves the device some room; the size, and the program.
+    """Halves a size until its program fits into `limit` bytes; the size, and the program.
 
     Raises:
       MemoryError: even the size 1 does not fit.
     """
-    limit = int(SHARE_OF_MEMORY * memory_limit(device))
     for size in halvings(largest):
         try:
             compiled = compile_for(size)
@@ -65,4 +64,9 @@ def largest_that_fits(
             continue
         if cost(compiled).total_bytes <= limit:
             return size, compiled
-    raise MemoryError(f"not even the smallest batch fits {limit / 2**30:.1f} GiB of {device.device_kind}")
+    raise MemoryError(f"not even the smallest batch fits {limit / 2**30:.1f} GiB")
+
+
+def room(device: jax.Device) -> int:
+    """Bytes that a benchmark's program may take of a device; the rest is for what lies there beside it."""
+    return int(SHARE_OF_MEMORY * memory_limit(device))

@@ -17,8 +17,8 @@ from aloe.data.whole import write_whole
 from benchmarks.devices import Peak, peak
 from benchmarks.timing import Timing
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "torch")
-UNITS = {"bytes": (2.0**20, "MiB"), "seconds": (1.0, "s"), "share": (0.01, "%")}  # by the last word of a figure's name
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "libtpu", "torch")
+UNITS = {"bytes": (2.0**20, "MiB"), "seconds": (1.0, "s"), "second": (1.0, "second"), "share": (0.01, "%")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Row:
       case: what was measured, by name; rows of two files with equal cases are compared.
       timing: of one call.
       flops: useful operations of one call (`benchmarks.flops`).
-      figures: other numbers by name, whose last word is the unit: `_bytes`, `_seconds`, `_share` (of 1), or a count.
+      figures: other numbers by name, which ends with the unit: `_bytes`, `_seconds`, `_share` (of 1), or as it is.
     """
 
     case: Mapping[str, str | int]
@@ -51,24 +51,29 @@ class Row:
 Tables = Mapping[str, Sequence[Row]]  # by title
 
 
-def document(tables: Tables, *, quick: bool) -> dict[str, Any]:
-    """All that a results file holds."""
-    device = jax.devices()[0]
-    best = peak(device)
+def document(tables: Tables, *, quick: bool, device: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """All that a results file holds. `device` is by default that of this process."""
+    best = peak(jax.devices()[0])
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "quick": quick,
-        "device": {
-            "platform": device.platform,
-            "kind": device.device_kind,
-            "count": jax.device_count(),
-            "host": platform.processor() or platform.machine(),
-            "peak_flops": best.flops if best else None,
-            "peak_source": best.source if best else None,
-        },
+        "device": device or this_device(),
         "versions": {"python": platform.python_version(), **versions()},
         "tables": {title: [row.to_json(best) for row in rows] for title, rows in tables.items()},
+    }
+
+
+def this_device() -> dict[str, Any]:
+    device = jax.devices()[0]
+    best = peak(device)
+    return {
+        "platform": device.platform,
+        "kind": device.device_kind,
+        "count": jax.device_count(),
+        "host": platform.processor() or platform.machine(),
+        "peak_flops": best.flops if best else None,
+        "peak_source": best.source if best else None,
     }
 
 

@@ -1,7 +1,6 @@
 """The whole training step on one device: real losses and heads, dropout on, LAMB; beside a PyTorch peer."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,50 +9,66 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from benchmarks import clevrer
+from benchmarks import clevrer, peer, trace
 from benchmarks.compile_time import compile_times
 from benchmarks.devices import peak_memory
 from benchmarks.options import Options
 from benchmarks.paths import CHOSEN, PATHS
-from benchmarks.programs import cost, largest_that_fits
+from benchmarks.programs import cost, largest_that_fits, room
 from benchmarks.results import Row, Tables
 from benchmarks.timing import Timing, measure
 from benchmarks.training import Run, make_run, repeated, with_batch, with_data
 
-TABLE = "step"
+TABLE, CLASSES = "step", "step: time by class of operations"
 CPU_BATCH = 1  # descriptive questions: a CPU needs seconds for each
 
 
 def run(options: Options) -> Tables:
     with tempfile.TemporaryDirectory() as folder:
         config = with_data(options.config(), Path(folder))
-        return {TABLE: list(rows(config, options))}
+        return tables(config, options)
 
 
-def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
+def tables(config: ConfigDict, options: Options) -> Tables:
     device = jax.devices()[0]
-    for path in options.paths or (CHOSEN, "shift"):
+    paths = {path: fitting(config, device, path, options.quick) for path in options.paths or (CHOSEN, "shift")}
+    first = next(iter(paths.values()))[0]
+    # Before JAX takes memory for arrays: the peer runs on the same device.
+    peers = list(peer.rows(first, sizes(first), options.repeats))
+    steps: list[Row] = []
+    classes: list[Row] = []
+    for path, (fitted, compiled) in paths.items():
+        run = make_run(fitted, [device])
         with PATHS[path]():
-            fitted, compiled = fitting(config, device, options.quick)
-            run = make_run(fitted, [device])
-            times = compile_times(run.compiled)
-        yield measured(path, run, compiled, times, options.repeats)
+            times = compile_times(run)
+        call = repeated(compiled, run.fresh_state(), run.batch())
+        steps.append(measured(path, run, compiled, measure(call, repeats=options.repeats), times, options.repeats))
+        if options.trace:
+            classes += trace.rows(steps[-1].case, call, compiled)
+    return {TABLE: [*steps, *peers]} | ({CLASSES: classes} if options.trace else {})
 
 
-def fitting(config: ConfigDict, device: jax.Device, quick: bool = False) -> tuple[ConfigDict, jax.stages.Compiled]:
-    """The configuration with the largest part of its batch whose step fits the device, and that step."""
+def fitting(
+    config: ConfigDict, device: jax.Device, path: str, quick: bool = False
+) -> tuple[ConfigDict, jax.stages.Compiled]:
+    """The configuration with the largest part of its batch whose step fits the device by a path, and that step."""
     whole = config.batch.descriptive
     largest = CPU_BATCH if device.platform == "cpu" and not quick else whole
-    part, compiled = largest_that_fits(
-        lambda part: make_run(with_batch(config, part, whole), [device]).compiled(), largest, device
-    )
+    with PATHS[path]():
+        part, compiled = largest_that_fits(
+            lambda part: make_run(with_batch(config, part, whole), [device]).lowered().compile(), largest, room(device)
+        )
     return with_batch(config, part, whole), compiled
 
 
 def measured(
-    path: str, run: Run, compiled: jax.stages.Compiled, compile_seconds: dict[str, float], repeats: int
+    path: str,
+    run: Run,
+    compiled: jax.stages.Compiled,
+    timing: Timing,
+    compile_seconds: dict[str, float],
+    repeats: int,
 ) -> Row:
-    timing = measure(repeated(compiled, run.fresh_state(), run.batch()), repeats=repeats)
     update = optimizer_time(run, repeats)
     config, said = run.config, cost(compiled)
     sequences, tokens = sum(clevrer.sequences(config).values()), clevrer.tokens(config)
@@ -63,7 +78,7 @@ def measured(
         clevrer.step_flops(config),
         {
             "tokens_per_second": sequences * tokens / timing.median,
-            "optimizer_seconds": update.median,
+            "optimizer_ms": 1e3 * update.median,
             "optimizer_share": update.median / timing.median,
             **compile_seconds,
             "temporary_bytes": said.temporary_bytes,

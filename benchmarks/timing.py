@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 
+LEAST_SECONDS = 0.02
+
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
@@ -25,7 +27,7 @@ def measure(
     call: Callable[[], Any],
     *,
     repeats: int = 5,
-    least_seconds: float = 0.02,
+    least_seconds: float = LEAST_SECONDS,
     wait: Callable[[Any], Any] = jax.block_until_ready,
 ) -> Timing:
     """Times `call()` after two calls that warm up.
@@ -34,7 +36,7 @@ def measure(
       call: dispatches the work.
       repeats: measurements.
       least_seconds: how long a measurement lasts at least; short calls are dispatched several times before the wait, so
-        that the wait's own cost does not count.
+        that the wait's own cost does not count. 0 for one call at a time.
       wait: given the last result, returns once all work is done.
     """
     wait(call())

@@ -54,12 +54,12 @@ class Run:
         }
         return with_sharding(shapes, NamedSharding(self.mesh, PartitionSpec(DATA)))
 
-    def compiled(self) -> jax.stages.Compiled:
-        """The step (state, batch) → (state, parts), traced and compiled anew."""
+    def lowered(self) -> jax.stages.Lowered:
+        """The step (state, batch) → (state, parts), traced anew."""
         graphdef = nnx.split(nnx.eval_shape(lambda: self.task.model(nnx.Rngs(0))), nnx.Param)[0]
         accumulation = self.config.batch.accumulation
         step = train_step(self.task, graphdef, self.optimizer, self.mesh, seed=0, accumulation=accumulation)
-        return step.lower(self.state_shapes(), self.batch_shapes()).compile()
+        return step.lower(self.state_shapes(), self.batch_shapes())
 
     def _initial(self) -> TrainState:
         return initial_state(self.task.model(nnx.Rngs(0)), self.optimizer)

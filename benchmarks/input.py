@@ -1,0 +1,67 @@
+"""The input: examples a second that Grain delivers from a store of CLEVRER's size, and what a step waits for them."""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+
+from aloe.data.streams import host_batches
+from aloe.training.evaluation import global_batch
+from benchmarks import clevrer
+from benchmarks.options import Options
+from benchmarks.results import Row, Tables
+from benchmarks.timing import seconds, summary
+from benchmarks.training import Run, make_run, with_data
+
+TABLE = "input"
+QUICK_VIDEOS = 16
+FILLED = 20  # batches read before the clock starts: 20 of the paper's read most videos once
+STEP_SECONDS = (0.06, 0.12, 0.3)  # that the device is taken to be busy with a batch
+
+
+def run(options: Options) -> Tables:
+    with tempfile.TemporaryDirectory() as folder:
+        videos = QUICK_VIDEOS if options.quick else clevrer.VIDEOS
+        config = with_data(options.config(), Path(folder), videos)
+        return {TABLE: list(rows(config, videos, options))}
+
+
+def rows(config: ConfigDict, videos: int, options: Options) -> Iterator[Row]:
+    """For 1, 2, 4 … reading threads a stream: as fast as it goes, then at the pace of steps."""
+    made = make_run(config, jax.local_devices()[:1])
+    most = 2 if options.quick else max(1, os.cpu_count() or 1)
+    filled, batches = (1, 3) if options.quick else (FILLED, 30)
+    for threads in (1 << power for power in range(most.bit_length())):
+        yield measured(made, videos, threads, None, filled, batches)
+        for step in STEP_SECONDS[:1] if options.quick else STEP_SECONDS:
+            yield measured(made, videos, threads, step, filled, batches)
+
+
+def measured(made: Run, videos: int, threads: int, step: float | None, filled: int, batches: int) -> Row:
+    """Times the wait for each batch on the device. `step` seconds pass between them, as long as a step would take."""
+    supply = host_batches(made.task.streams(), first_step=0, host=0, hosts=1, threads=threads)
+
+    def one() -> None:
+        jax.block_until_ready(global_batch(next(supply), made.mesh))
+
+    first = seconds(one)
+    for _ in range(filled):
+        one()
+    waits = []
+    for _ in range(batches):
+        time.sleep(step or 0)
+        waits.append(seconds(one))
+    examples = sum(stream.batch_size for stream in made.task.streams().values())
+    taken = summary(waits)
+    pace = "as fast as it goes" if step is None else f"a step of {1e3 * step:.0f} ms"
+    figures = {"first batch_seconds": first}
+    if step is None:
+        figures["examples_per_second"] = examples * batches / sum(waits)
+    else:
+        figures["waiting_share"] = sum(waits) / (sum(waits) + step * batches)
+    case: dict[str, str | int] = {"videos": videos, "examples": examples, "threads a stream": threads, "pace": pace}
+    return Row(case, taken, figures=figures)
