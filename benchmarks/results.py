@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import functools
 import importlib.metadata
 import json
 import platform
@@ -88,8 +89,9 @@ def versions() -> dict[str, str]:
     return found
 
 
+@functools.cache
 def commit() -> str | None:
-    """Of the working tree, with "+" where it has changes; None outside git."""
+    """Of the working tree when first asked, with "+" where it has changes; None outside git."""
     folder = Path(__file__).parent
     try:
         described = subprocess.run(

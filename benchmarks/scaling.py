@@ -65,6 +65,6 @@ def all_reduce_time(run: Run, repeats: int) -> Timing:
 
 
 def apart(call: Callable[[], Any], repeats: int) -> Timing:
-    """Timing; of single calls on CPUs, where several calls of a reduction over devices at once can wait for each other for ever."""
+    """Times calls; on CPUs one by one, as two reductions over devices at once can wait for each other for ever."""
     cpu = jax.devices()[0].platform == "cpu"
     return measure(call, repeats=repeats, least_seconds=0.0 if cpu else LEAST_SECONDS)

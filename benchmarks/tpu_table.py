@@ -129,6 +129,7 @@ def main() -> None:
         "peak_flops": generation.peak_flops_per_chip / generation.cores_per_chip,
         "peak_source": "cluster/slices.py",
     }
+    results.commit()  # of the code that runs, whatever happens to the files meanwhile
     measured: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for row in rows(place, with_data(Options().config(), Path(folder))):
