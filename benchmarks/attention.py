@@ -67,12 +67,11 @@ def measured(
 
     timing = measure(call, repeats=options.repeats)
     said = cost(compiled)
-    passes = 1 if work == FORWARD else flops.FORWARD_AND_BACKWARD
     case: dict[str, str | int] = {"T": tokens, "H×K": f"{heads}×{size}", "form": form, "path": path, "work": work}
     row = Row(
         case | {"batch": batch, "dtype": dtype.name},
         timing,
-        passes * flops.attention(batch, tokens, heads, size),
+        flops.attention(batch, tokens, heads, size, gradient=work != FORWARD),
         {
             "tokens_per_second": batch * tokens / timing.median,
             "accessed_bytes": said.accessed_bytes,

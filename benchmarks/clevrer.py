@@ -80,8 +80,8 @@ def step_flops(config: ConfigDict) -> int | None:
     if config.model.architecture != "transformer":
         return None
     model, batch = model_config(config), sequences(config)
-    forward = flops.transformer(sum(batch.values()), tokens(config), model)
-    forward += sum(flops.head(batch[name], model, answers) for name, answers in model.outputs.items())
+    work = flops.transformer(sum(batch.values()), tokens(config), model, gradient=True)
+    work += sum(flops.head(batch[name], model, answers, gradient=True) for name, answers in model.outputs.items())
     if UNSUPERVISED in batch:
-        forward += flops.infill(batch[UNSUPERVISED], model)
-    return flops.FORWARD_AND_BACKWARD * forward
+        work += flops.infill(batch[UNSUPERVISED], model, gradient=True)
+    return work

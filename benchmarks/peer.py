@@ -74,7 +74,7 @@ def rows(config: ConfigDict, case: dict[str, str | int], repeats: int) -> Iterat
         found = json.loads(done.stdout.splitlines()[-1])
         timing = Timing(**found["timing"])
         tokens = int(case["sequences"]) * int(case["T"])
-        figures = {"tokens_per_second": tokens / timing.median, "device_peak_bytes": found["device_peak_bytes"]}
+        figures = {"tokens_per_second": tokens / timing.median, "device peak_bytes": found["device_peak_bytes"]}
         yield Row({"program": "PyTorch", "path": name} | case, timing, figures=figures)
 
 

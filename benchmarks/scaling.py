@@ -31,9 +31,10 @@ def run(options: Options) -> Tables:
 
 def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
     devices = jax.local_devices()
-    each, _ = fitting(config, devices[0], CHOSEN, options.quick)
+    each = fitting(config, devices[0], CHOSEN, options.quick).run.config
     alone: Timing | None = None
-    for count in (1 << power for power in range(len(devices).bit_length())):
+    most = min(2, len(devices)) if options.quick else len(devices)
+    for count in (1 << power for power in range(most.bit_length())):
         run = make_run(with_batch(each, count, 1), devices[:count])
         timing = apart(repeated(run.lowered().compile(), run.fresh_state(), run.batch()), options.repeats)
         alone = alone or timing
