@@ -39,11 +39,10 @@ def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
         timing = apart(repeated(run.lowered().compile(), run.fresh_state(), run.batch()), options.repeats)
         alone = alone or timing
         reduce = all_reduce_time(run, options.repeats)
-        flops = clevrer.step_flops(run.config)
         yield Row(
             {"devices": count} | sizes(run.config),
             timing,
-            flops / count if flops else None,  # of one device, as is the peak that it is a share of
+            clevrer.step_flops(each),  # of one device, as is the peak that it is a share of
             {
                 "efficiency_share": alone.median / timing.median,
                 "all-reduce_ms": 1e3 * reduce.median,
