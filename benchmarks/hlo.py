@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 _COMPUTATION = re.compile(r"(?P<entry>ENTRY )?(?P<name>%[\w.\-]+) \(.*\{$")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _WHILE = re.compile(r" while\(.*condition=(?P<condition>%[\w.\-]+), body=(?P<body>%[\w.\-]+)")
-_LIMIT = re.compile(r" = s32\[\]\S* constant\((\d+)\)")
+_LIMIT = re.compile(r" = [su]32\[\]\S* constant\((\d+)\)")
 _ALL_REDUCE = re.compile(r" = (?P<result>.*?) all-reduce(-start)?\(")
 _ARRAY = re.compile(r"([a-z]+)(\d+)\[([\d,]*)\]")
 
 
 def estimated_cycles(text: str) -> int:
-    """Cycles of the entry computation. Operations without an estimate, reshapes above all, count for nothing."""
+    """Cycles of the entry computation. What has no estimate, reshapes above all, counts for nothing."""
 
     def cycles(line: str) -> int:
         found = _CYCLES.search(line)
@@ -66,8 +66,8 @@ def _computations(text: str) -> tuple[str, Mapping[str, Sequence[str]]]:
 
 
 def _trips(condition: Sequence[str]) -> int:
-    """How often a loop runs that counts from 0 up to a constant: what `jax.lax.scan` becomes."""
+    """How often a loop runs that counts from 0 up to a constant: what a scan becomes, and a reshape that is large."""
     limits = [int(found[1]) for line in condition if (found := _LIMIT.search(line))]
     if len(limits) != 1:
-        raise ValueError(f"a loop's condition has not one limit but {limits}: it is no scan, and may run any time")
+        raise ValueError(f"a loop's condition has not one limit but {limits}: it may run any number of times")
     return limits[0]

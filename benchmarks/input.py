@@ -42,7 +42,11 @@ def rows(config: ConfigDict, videos: int, options: Options) -> Iterator[Row]:
 
 
 def measured(made: Run, videos: int, threads: int, step: float | None, filled: int, batches: int) -> Row:
-    """Times the wait for each batch on the device. `step` seconds pass between them, as long as a step would take."""
+    """Times how long each batch takes to come onto the device; with `step`, at the pace of steps of so many seconds.
+
+    As in the training loop, the batch of a step is fetched while the step before it runs, and the device waits only
+    where that takes longer than the step.
+    """
     supply = host_batches(made.task.streams(), first_step=0, host=0, hosts=1, threads=threads)
 
     def one() -> None:
@@ -51,17 +55,21 @@ def measured(made: Run, videos: int, threads: int, step: float | None, filled: i
     first = seconds(one)
     for _ in range(filled):
         one()
-    waits = []
+    fetches = []
+    idle = 0.0
+    started = done = time.perf_counter()  # when the device has done the step that was dispatched last
     for _ in range(batches):
-        time.sleep(step or 0)
-        waits.append(seconds(one))
+        fetches.append(seconds(one))
+        before, now = done, time.perf_counter()
+        idle += max(0.0, now - before)
+        done = max(now, before) + (step or 0.0)
+        time.sleep(max(0.0, before - now))  # the loop reads the metrics of the step before
     examples = sum(stream.batch_size for stream in made.task.streams().values())
-    taken = summary(waits)
-    pace = "as fast as it goes" if step is None else f"a step of {1e3 * step:.0f} ms"
     figures = {"first batch_seconds": first}
     if step is None:
-        figures["examples_per_second"] = examples * batches / sum(waits)
+        figures["examples_per_second"] = examples * batches / sum(fetches)
     else:
-        figures["waiting_share"] = sum(waits) / (sum(waits) + step * batches)
+        figures["waiting_share"] = idle / (done - started)
+    pace = "as fast as it goes" if step is None else f"a step of {1e3 * step:.0f} ms"
     case: dict[str, str | int] = {"videos": videos, "examples": examples, "threads a stream": threads, "pace": pace}
-    return Row(case, taken, figures=figures)
+    return Row(case, summary(fetches), figures=figures)

@@ -37,6 +37,10 @@ def test_cycles_of_loops_count_as_often_as_they_run():
     assert hlo.estimated_cycles(TEXT) == 5 * 100 + 11
 
 
+def test_loops_that_the_compiler_makes_count_in_unsigned_numbers():
+    assert hlo.estimated_cycles(TEXT.replace("%limit = s32[]", "%limit = u32[]")) == 5 * 100 + 11
+
+
 def test_bytes_of_all_reductions():
     assert hlo.all_reduced_bytes(TEXT) == 5 * 8 * 4 + (3 * 2 * 2 + 4)
 
