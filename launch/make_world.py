@@ -3,6 +3,8 @@
     python launch/make_world.py --task=clevrer --videos=600 --size=96x64
 
 Videos that are there already, of the same seed and size, are kept; so it can be stopped and run again.
+With --without_videos it writes all but the videos, which studies on the oracle's latents do not need; run again without
+it, it adds them.
 """
 
 from pathlib import Path
@@ -21,12 +23,14 @@ def main() -> None:
     parser.add_argument("--size", default="480x320", help="WIDTHxHEIGHT of the pictures, in pixels")
     parser.add_argument("--workers", type=int, help="processes; else one for each core")
     parser.add_argument("--gpu", action="store_true", help="draw the pictures on this machine's GPU")
+    parser.add_argument("--without_videos", action="store_true", help="write annotations and questions, draw nothing")
     given = parser.parse()
     world = tasks.part(given.task, "world")
     width, height = _size(given.size)
     out = given.out or Path("data") / given.task
     size = {"width": width, "height": height}
-    print(world.write(out, given.videos, seed=given.seed, **size, workers=given.workers, gpu=given.gpu))
+    how = {"workers": given.workers, "gpu": given.gpu, "draw": not given.without_videos}
+    print(world.write(out, given.videos, seed=given.seed, **size, **how))
 
 
 def _size(text: str) -> tuple[int, int]:

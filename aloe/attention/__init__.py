@@ -1,12 +1,20 @@
 """Attention with relative positions: one function, whatever path computes it.
 
-`definition` says what it is, in brute force; `relative` computes it in plain XLA.
+`definition` says what it is, in brute force. `relative` computes it in plain XLA, `fused` by kernels for NVIDIA GPUs,
+both with the algebra of `positions`.
 """
 
-import jax
+import functools
+import logging
 
-from aloe.attention import relative
+import jax
+import jax.numpy as jnp
+
+from aloe.attention import fused, relative
 from aloe.attention.definition import FORMS
+
+CAPABILITIES = ("8.0", "9.0", "10.0")  # A100, H100 and H200, B200: the GPUs with 160 KB of shared memory or more
+PATHS = ("xla", "kernels", "interpreted")  # interpreted: the kernels' programs in plain XLA, for tests
 
 
 def relative_attention(
@@ -20,6 +28,7 @@ def relative_attention(
     form: str = "bidirectional",
     dropout: tuple[float, jax.Array] | None = None,
     return_weights: bool = False,
+    path: str | None = None,
 ) -> tuple[jax.Array, jax.Array | None]:
     """Self-attention over T tokens, as `aloe.attention.definition` defines it.
 
@@ -30,14 +39,17 @@ def relative_attention(
         weights and not the keys, because a path need not ever form the keys of all distances.
       content_bias_HxK, position_bias_HxK: added to the scaled queries before they meet keys and relative keys.
       form: "bidirectional" or "released".
-      dropout: rate, and one typed PRNG key per example, for dropout of the attention weights; None for none.
+      dropout: rate, and one typed PRNG key per example, for dropout of the attention weights; None for none. The mask
+        is the same on every path.
       return_weights: whether to return the attention weights too, for analysis.
+      path: one of PATHS, for tests and benchmarks; by default what `chosen_path` says.
 
     Returns:
       Outputs [B, T, H, K], and with return_weights the attention weights [B, H, T, T] (float32, before dropout).
 
     Raises:
-      ValueError: on an unknown form, or on shapes that do not fit together.
+      ValueError: on an unknown form or path, on a path that cannot do what is asked, or on shapes that do not fit
+        together.
     """
     if form not in FORMS:
         raise ValueError(f"form is {form!r}; it must be one of {', '.join(FORMS)}")
@@ -51,14 +63,49 @@ def relative_attention(
     ):
         if not fits:
             raise ValueError(f"{name} of shape {array.shape} does not fit queries [B, T, H, K] of {q_BxTxHxK.shape}")
-    out_BxTxHxK, weights_BxHxTxT = relative.relative_attention(
-        q_BxTxHxK,
-        k_BxTxHxK,
-        v_BxTxHxK,
-        relative_ExHxK,
-        content_bias_HxK,
-        position_bias_HxK,
-        form=form,
-        dropout=dropout,
-    )
+    asked = (form, heads_and_size[1], q_BxTxHxK.dtype, return_weights)
+    if path is None:
+        path = chosen_path(*asked)
+        _log_once(path, q_BxTxHxK.shape, str(q_BxTxHxK.dtype), form)
+    elif path not in PATHS:
+        raise ValueError(f"path is {path!r}; it must be one of {', '.join(PATHS)}")
+    elif path != "xla" and (reason := _not_by_kernels(*asked)):
+        raise ValueError(f"the path {path!r} cannot be taken: {reason}")
+
+    arguments = (q_BxTxHxK, k_BxTxHxK, v_BxTxHxK, relative_ExHxK, content_bias_HxK, position_bias_HxK)
+    if path != "xla":
+        return fused.relative_attention(*arguments, dropout=dropout, interpret=path == "interpreted"), None
+    out_BxTxHxK, weights_BxHxTxT = relative.relative_attention(*arguments, form=form, dropout=dropout)
     return out_BxTxHxK, weights_BxHxTxT if return_weights else None
+
+
+def chosen_path(form: str, size: int, dtype: jnp.dtype, return_weights: bool = False) -> str:
+    """The path that is taken on this machine's devices, for heads of a size (K) and numbers of a type."""
+    return "kernels" if _has_gpu() and not _not_by_kernels(form, size, dtype, return_weights) else "xla"
+
+
+def _not_by_kernels(form: str, size: int, dtype: jnp.dtype, return_weights: bool) -> str | None:
+    """Why the kernels cannot do it, or None if they can."""
+    if form != "bidirectional":
+        return f"the form {form!r} is not the kernels'"
+    if return_weights:
+        return "kernels never have the attention weights as an array"
+    if size > fused.LARGEST_SIZE:
+        return f"heads of {size} are larger than {fused.LARGEST_SIZE}"
+    if dtype not in (jnp.bfloat16, jnp.float32):
+        return f"numbers are of type {jnp.dtype(dtype).name}, not bfloat16 or float32"
+    return None
+
+
+def _has_gpu() -> bool:
+    """Whether the devices are GPUs that the tiles of the kernels fit."""
+    device = jax.devices()[0]
+    return device.platform == "gpu" and getattr(device, "compute_capability", None) in CAPABILITIES
+
+
+@functools.lru_cache
+def _log_once(path: str, shape: tuple[int, ...], dtype: str, form: str) -> None:
+    batch, tokens, heads, size = shape
+    logging.getLogger(__name__).info(
+        "attention by %s: %s form, %d × %d tokens, %d heads of %d, %s", path, form, batch, tokens, heads, size, dtype
+    )

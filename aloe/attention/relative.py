@@ -1,70 +1,20 @@
-"""Relative attention in plain XLA: differentiable, on any device, with neither a shift nor a gather of the logits.
-
-The position logit (q_i + b) · r(i − j) is, in j, a sum of sinusoids of E/2 frequencies between 1 and 1/10000. Over T
-tokens such sums fill far fewer dimensions than T or E (56 for T = 233, E = 180; 105 for T = 641, E = 304), so the
-logits at R well-chosen *nodes* j determine those at all others by linear interpolation with fixed weights:
-
-    position logit [i, j] = sum over nodes n of  ((q_i + b) · r(i − n)) · interpolation [j, n]
-
-which is exact to about 1e-9, and two matrix products where a shift would pass [B, H, T, T] through memory again.
-"""
-
-import functools
+"""Relative attention in plain XLA: differentiable, on any device, both forms."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 
-from aloe.attention.definition import sinusoids
-from aloe.attention.dropout import kept_mask, kept_share
-
-_TOLERANCE = 1e-9  # of the interpolation, relative: far below the rounding of float32
-
-
-@functools.lru_cache(maxsize=16)
-def interpolation(tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [R] among the tokens, and weights [T, R] that interpolate sums of sinusoids from them (float64).
-
-    A pivoted QR factorisation picks as nodes tokens whose sinusoids span those of all others: the interpolative
-    decomposition of Cheng et al., 2005 ("On the compression of low rank matrices"). Then nodes are swapped for others
-    until no weight exceeds 1, as in Goreinov et al., 2010 ("How to find a good submatrix"), because larger weights
-    would blow up what bfloat16 rounds: at T = 233 its error is 1.5 times that of the plain sum without the swaps, and
-    1.2 times with them.
-    """
-    waves_TxE = sinusoids(np.arange(tokens) - (tokens - 1) / 2, width)
-    triangle, order = scipy.linalg.qr(waves_TxE.T, mode="r", pivoting=True)
-    pivots = np.abs(np.diag(triangle))
-    rank = int(np.sum(pivots > _TOLERANCE * pivots[0]))
-    weights_TxR = np.empty((tokens, rank))
-    weights_TxR[order[:rank]] = np.eye(rank)
-    weights_TxR[order[rank:]] = scipy.linalg.solve_triangular(triangle[:rank, :rank], triangle[:rank, rank:]).T
-    nodes_R = order[:rank].copy()
-    while True:
-        token, node = np.unravel_index(np.abs(weights_TxR).argmax(), weights_TxR.shape)
-        largest = weights_TxR[token, node]
-        if abs(largest) < 1.01:
-            return nodes_R, weights_TxR
-        change_R = weights_TxR[token] - np.eye(rank)[node]
-        weights_TxR -= np.outer(weights_TxR[:, node], change_R / largest)
-        nodes_R[node] = token
+from aloe.attention.dropout import kept_mask
+from aloe.attention.positions import features, position_keys
 
 
 def position_logits(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:
     """q_i · r(i − j + offset) for all i, j: [B, H, T, T], float32."""
-    tokens, width = q_BxTxHxK.shape[1], relative_ExHxK.shape[0]
-    nodes_R, weights_TxR = interpolation(tokens, width)
-    distances_P = np.arange(1 - tokens, tokens) + offset
-    keys_PxHxK = jnp.einsum("pe,ehk->phk", jnp.asarray(sinusoids(distances_P, width)), relative_ExHxK)
-    seen_from = jax.vmap(lambda node: jax.lax.dynamic_slice_in_dim(keys_PxHxK, tokens - 1 - node, tokens))
-    keys_RxTxHxK = seen_from(jnp.asarray(nodes_R)).astype(q_BxTxHxK.dtype)
-    at_nodes_BxHxTxR = jnp.einsum("bihk,rihk->bhir", q_BxTxHxK, keys_RxTxHxK)
-    return jnp.einsum(
-        "bhir,jr->bhij",
-        at_nodes_BxHxTxR,
-        jnp.asarray(weights_TxR, q_BxTxHxK.dtype),
-        preferred_element_type=_wide(q_BxTxHxK),
-    )
+    tokens, dtype = q_BxTxHxK.shape[1], q_BxTxHxK.dtype
+    keys_TxRxHxK = position_keys(relative_ExHxK, tokens, offset).astype(dtype)
+    features_TxR = jnp.asarray(features(tokens, len(relative_ExHxK))[0], dtype)
+    coefficients_BxHxTxR = jnp.einsum("bthk,trhk->bhtr", q_BxTxHxK, keys_TxRxHxK)
+    return jnp.einsum("bhir,jr->bhij", coefficients_BxHxTxR, features_TxR, preferred_element_type=_wide(q_BxTxHxK))
 
 
 def relative_attention(
@@ -96,7 +46,7 @@ def relative_attention(
     if dropout is not None:
         rate, keys_B = dropout
         used = jnp.where(kept_mask(keys_B, rate, used.shape[1:]), used, 0)
-        v_BxHxTxK = v_BxHxTxK / kept_share(rate)
+        v_BxHxTxK = v_BxHxTxK / (1 - rate)
     return jnp.swapaxes(jnp.einsum("bhij,bhjk->bhik", used, v_BxHxTxK), 1, 2), weights_BxHxTxT
 
 

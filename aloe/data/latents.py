@@ -21,6 +21,7 @@ from aloe.errors import InputError
 
 SHARD_BYTES = 8 << 20
 CACHE_BYTES = 1 << 30  # more than CLEVRER's training split, 0.66 GB
+INDEX_BYTES = 16 << 20  # of tensorstore's own cache, for the indices of the files
 
 _MEND = "Write it with: python launch/encode.py --task=… --data=… --splits=…"
 
@@ -32,15 +33,17 @@ class LatentsStore:
 
     Attributes:
       path: its folder.
-      cache_bytes: how much of what was read is kept in memory; 0 keeps nothing.
+      cache_bytes: how much of what was read is kept in memory; 0 keeps nothing. The videos themselves are kept, not
+        tensorstore's chunks, from which every read would make a copy: ten times slower.
     """
 
     def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
         self.path = Path(path)
         self.cache_bytes = cache_bytes
+        self._kept: dict[int, np.ndarray] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "cache_bytes": self.cache_bytes}
+        return {"path": self.path, "cache_bytes": self.cache_bytes, "_kept": {}}
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -64,11 +67,13 @@ class LatentsStore:
         return self._metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
 
     def read(self, scene_index: int) -> np.ndarray:
-        """The latents of one video, latents_FxNxD in float32.
+        """The latents of one video, latents_FxNxD in float32, not to be written to.
 
         Raises:
           InputError: the store has no such video, it has not been written, or its data is damaged.
         """
+        if scene_index in self._kept:
+            return self._kept[scene_index]
         row = self._row(scene_index)
         try:
             latents_FxNxD = self._array[row].read().result()
@@ -79,6 +84,9 @@ class LatentsStore:
             ) from error
         if np.isnan(latents_FxNxD).any():
             raise InputError(f"{self.path}: video {scene_index} has no latents yet. {_MEND}")
+        latents_FxNxD.setflags(write=False)
+        if (len(self._kept) + 1) * latents_FxNxD.nbytes <= self.cache_bytes:
+            self._kept[scene_index] = latents_FxNxD
         return latents_FxNxD
 
     def write(self, scene_indices: Sequence[int], latents_VxFxNxD: np.ndarray) -> None:
@@ -99,6 +107,8 @@ class LatentsStore:
             broken = scene_indices[int(np.argmin(finite_V))]
             raise InputError(f"{self.path}: the latents of video {broken} are not finite; the encoder is at fault")
         rows = [self._row(scene_index) for scene_index in scene_indices]
+        for scene_index in scene_indices:
+            self._kept.pop(scene_index, None)
         with tensorstore.Transaction() as transaction:  # so that each file is written once
             self._array.with_transaction(transaction)[rows] = latents_VxFxNxD
 
@@ -129,7 +139,7 @@ class LatentsStore:
 
     @functools.cached_property
     def _array(self) -> tensorstore.TensorStore:
-        context = tensorstore.Context({"cache_pool": {"total_bytes_limit": self.cache_bytes}})
+        context = tensorstore.Context({"cache_pool": {"total_bytes_limit": min(INDEX_BYTES, self.cache_bytes)}})
         try:
             array = tensorstore.open(_spec(self.path), open=True, context=context).result()
         except ValueError as error:

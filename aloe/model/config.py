@@ -34,7 +34,7 @@ class ModelConfig:
       relative_form: of the position logits, see `aloe.attention`.
       mask_token: what stands for a hidden object: its latent times 0 (paper, section 2.1), or a learned token.
       infill: whether there is a linear map f from outputs to latents, for the auxiliary loss (paper, section 2.1).
-      dropout: rate when training, rounded to whole 256ths (`aloe.attention.dropout`).
+      dropout: rate when training.
       dtype: of the computation; parameters, LayerNorm statistics, softmax and logits are float32 always.
       scan: whether a transformer's layers run as a loop of the compiler (compiles faster), or unrolled (runs faster on
         a GPU).

@@ -53,6 +53,14 @@ class Camera:
             pixels = self.center_2 + self.focal_2 * right_down_depth[..., :2] / depth[..., None]
         return pixels, depth
 
+    def sides(self) -> np.ndarray:
+        """Outward unit normals [4, 3] of the planes through the pinhole that bound what is in the picture."""
+        (u, v), (right, down) = self.focal_2, self.center_2
+        outward_4x3 = np.array(
+            [(-u, 0, -right), (u, 0, right - self.width), (0, -v, -down), (0, v, down - self.height)]
+        )
+        return outward_4x3 / np.linalg.norm(outward_4x3, axis=-1, keepdims=True) @ self.axes_3x3
+
     def ray(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels (u, v) [..., 2] → ray directions [..., 3] of depth 1: a hit's depth is its distance along the ray."""
         right_down = (pixels - self.center_2) / self.focal_2

@@ -118,23 +118,24 @@ def simulate(
 
     space.on_collision(begin=begin)
     # One call a frame for all bodies, the table among them: reading discs one by one takes longer than moving them.
+    # The buffer grows by a frame with each call.
     fields = pymunk.batch.BodyFields
     wanted = fields.POSITION | fields.VELOCITY | fields.ANGLE | fields.ANGULAR_VELOCITY
     buffer = pymunk.batch.Buffer()
     pymunk.batch.get_space_bodies(space, fields.BODY_ID, buffer)
     row_of = {number: row for row, number in enumerate(memoryview(buffer.int_buf()).cast("P"))}
     row_O = [row_of[body.id] for body in bodies]
-    states = []
+    first_push = start_O[velocity_Ox2.any(1)].min(initial=frames)
     for frame in range(frames):
         for body, velocity_2 in pushes.get(frame, ()):
             body.velocity = velocity_2
-        buffer.clear()
         pymunk.batch.get_space_bodies(space, wanted, buffer)
-        states.append(bytes(buffer.float_buf()))
-        if frame < frames - 1:
+        # Until the first push nothing moves, unless the first frame shows that discs overlap.
+        still = 0 < frame < first_push and not collisions
+        if frame < frames - 1 and not still:
             for _ in range(physics.steps):
                 space.step(step)
-    state_FxOx6 = np.frombuffer(b"".join(states)).reshape(frames, -1, 6)[:, row_O]
+    state_FxOx6 = np.frombuffer(buffer.float_buf()).reshape(frames, -1, 6)[:, row_O]
     return Motion(
         location_FxOx2=state_FxOx6[..., 0:2],
         angle_FxO=state_FxOx6[..., 2],

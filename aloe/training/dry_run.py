@@ -14,7 +14,7 @@ from aloe.config import to_json
 from aloe.training.checkpoints import byte_count
 from aloe.training.loop import check_batches
 from aloe.training.optimizer import make_optimizer
-from aloe.training.state import initial_state, parameter_count
+from aloe.training.state import abstract_state, parameter_count
 from aloe.training.step import DATA, train_step
 from aloe.training.task import Task
 
@@ -40,7 +40,7 @@ def describe(config: ConfigDict, *, hosts: int, devices_per_host: int, memory_pe
     streams, devices = task.streams(), hosts * devices_per_host
     check_batches(streams, config.batch.accumulation, devices)
     optimizer = make_optimizer(config.optimizer)
-    state = jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer))
+    state = abstract_state(task, optimizer)
     temporary = temporary_bytes(task, config, devices)
     resident = byte_count(state) + byte_count(state.params)
 
@@ -72,7 +72,7 @@ def temporary_bytes(task: Task, config: ConfigDict, devices: int) -> int:
     mesh = jax.make_mesh((1,), (DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:1])
     optimizer = make_optimizer(config.optimizer)
     graphdef = nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
-    state = jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer))
+    state = abstract_state(task, optimizer)
     step = train_step(task, graphdef, optimizer, mesh, seed=0, accumulation=config.batch.accumulation)
 
     batch = {

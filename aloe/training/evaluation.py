@@ -20,7 +20,7 @@ from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
 from aloe.training.optimizer import make_optimizer
-from aloe.training.state import initial_state
+from aloe.training.state import abstract_state
 from aloe.training.step import DATA, data_mesh, predict_step
 from aloe.training.task import Task
 
@@ -89,8 +89,7 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     step = checkpoints.latest()
     if step is None:
         raise InputError(f"{folder}: no checkpoint yet; train first, with python launch/train.py --workdir={folder}.")
-    optimizer = make_optimizer(resolved.optimizer)
-    state = checkpoints.restore(jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer)))
+    state = checkpoints.restore(abstract_state(task, make_optimizer(resolved.optimizer)))
     checkpoints.close()
 
     evaluator = Evaluator(task, graphdef, mesh, resolved.batch.evaluation)

@@ -23,7 +23,7 @@ from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.log import VALIDATION, RunLog
 from aloe.training.optimizer import learning_rate, make_optimizer
 from aloe.training.progress import Progress
-from aloe.training.state import TrainState, initial_state
+from aloe.training.state import TrainState, abstract_state, initial_state
 from aloe.training.step import data_mesh, train_step
 from aloe.training.task import Parts, Task
 
@@ -72,7 +72,13 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
 
     step_fn = train_step(task, graphdef, optimizer, mesh, seed=config.seed, accumulation=config.batch.accumulation)
     evaluator = Evaluator(task, graphdef, mesh, config.batch.evaluation)
-    batches = host_batches(streams, first_step=first, host=jax.process_index(), hosts=jax.process_count())
+    batches = host_batches(
+        streams,
+        first_step=first,
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+        workers=config.data.workers,
+    )
     log = RunLog(folder, first, write=main)
     progress = Progress(
         task.loss_weights,
@@ -110,7 +116,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
             if done in profile and not tracing:
                 profiler.start(str(folder / workdir.TENSORBOARD))
                 tracing = True
-            batch = global_batch(next(batches), mesh)
+            batch = global_batch(progress.wait(batches), mesh)
             started = time.monotonic()
             state, parts = step_fn(state, batch)
             if done == first:
@@ -142,13 +148,16 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     finally:
         if tracing:
             profiler.stop()
+        batches.close()
         checkpoints.close()
         log.close()
     return {"step": done, "stopped": stopped, "scores": scores}
 
 
 def check_settings(config: ConfigDict) -> None:
-    """Raises InputError unless batches and intervals are at least 1."""
+    """Raises InputError unless batches and intervals are at least 1, and workers at least 0."""
+    if config.data.workers < 0:
+        raise InputError(f"config.data.workers = {config.data.workers}: give a number of processes, or 0 for none.")
     for group in ("batch", "training"):
         for name, value in config[group].items():
             if isinstance(value, int) and value < 1:
@@ -171,12 +180,12 @@ def restored_or_initial(
     task: Task, optimizer: Any, checkpoints: Checkpoints, mesh: jax.sharding.Mesh, seed: int
 ) -> TrainState:
     """The latest checkpoint's state, or a fresh one; replicated over the mesh."""
+    if checkpoints.latest() is not None:
+        return checkpoints.restore(abstract_state(task, optimizer))
 
     def fresh() -> TrainState:
         return initial_state(task.model(nnx.Rngs(seed)), optimizer)
 
-    if checkpoints.latest() is not None:
-        return checkpoints.restore(jax.eval_shape(fresh))
     return jax.jit(fresh, out_shardings=NamedSharding(mesh, PartitionSpec()))()
 
 

@@ -2,7 +2,8 @@
 
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from aloe.training.task import Parts
 
@@ -26,11 +27,19 @@ class Progress:
         self.show = show
         self.reported_step = first_step
         self.reported_time = time.monotonic()
+        self.waited = 0.0
         self.parts: Parts = {}
 
     def add(self, parts: Parts) -> None:
         """Takes the parts of one more step, already on the host."""
         self.parts = {name: self.parts[name].merge(part) if self.parts else part for name, part in parts.items()}
+
+    def wait(self, batches: Iterator[Any]) -> Any:
+        """The next batch; the time that it takes to come is reported as `input_share`, of all time that passes."""
+        started = time.monotonic()
+        batch = next(batches)
+        self.waited += time.monotonic() - started
+        return batch
 
     def report(self, step: int) -> dict[str, float]:
         """Means since the last report, with steps and examples per second; prints them as one line."""
@@ -42,11 +51,12 @@ class Progress:
         speed = {
             "steps_per_second": steps_per_second,
             "examples_per_second": steps_per_second * self.examples_per_step,
+            "input_share": self.waited / (now - self.reported_time),
         }
         left = datetime.timedelta(seconds=round((self.last_step - step) / steps_per_second))
         losses = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         self.say(f"step {step}/{self.last_step}  {losses}  {speed['examples_per_second']:.0f} examples/s  {left} left")
-        self.parts, self.reported_step, self.reported_time = {}, step, now
+        self.parts, self.reported_step, self.reported_time, self.waited = {}, step, now, 0.0
         return values | speed
 
     def show_start(self, hosts: int, devices: int) -> None:

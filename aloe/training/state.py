@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from aloe.training.task import Task
+
 
 @flax.struct.dataclass
 class TrainState:
@@ -21,6 +23,11 @@ class TrainState:
 def initial_state(model: nnx.Module, optimizer: optax.GradientTransformation) -> TrainState:
     params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
     return TrainState(params=params, opt_state=optimizer.init(params), step=jnp.zeros((), jnp.int32))
+
+
+def abstract_state(task: Task, optimizer: optax.GradientTransformation) -> TrainState:
+    """Shapes and dtypes of the state of a task, with nothing computed: what `Checkpoints.restore` is to fill."""
+    return jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer))
 
 
 def parameter_count(params: Any) -> int:

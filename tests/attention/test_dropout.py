@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from aloe.attention.dropout import DropoutKeys, dropout, kept_mask, kept_share
+from aloe.attention.dropout import DropoutKeys, dropout, kept_mask
 
 KEYS = jax.random.split(jax.random.key(3), 6)
 
@@ -17,27 +17,74 @@ def test_masks_follow_examples_whatever_the_batch(shape):
     assert len(np.unique(whole.reshape(6, -1), axis=0)) == 6
 
 
+def correlations(rows):
+    """Of all pairs of rows, each over the square root of how many columns there are: variance 1 if independent."""
+    products = rows @ rows.T / np.sqrt(rows.shape[1])
+    return products[np.triu_indices(len(rows), 1)]
+
+
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_shares_and_independence(rate):
-    mask = np.asarray(kept_mask(KEYS, rate, (4, 100, 640)), np.float64)
-    deviation = np.sqrt(kept_share(rate) * (1 - kept_share(rate)))
-    assert abs(kept_share(rate) - (1 - rate)) <= 1 / 512
-    assert abs(mask.mean() - kept_share(rate)) < 4 * deviation / np.sqrt(mask.size)
-    # Bytes of one word, other words, other examples: no two are correlated.
-    centred = (mask - kept_share(rate)) / deviation
-    rows = centred.transpose(2, 0, 1, 3).reshape(100, -1)
-    correlations = rows @ rows.T / rows.shape[1] - np.eye(100)
-    assert np.abs(correlations[~np.eye(100, dtype=bool)]).max() < 5.5 / np.sqrt(rows.shape[1])
-    examples = centred.reshape(6, -1)
-    correlations = examples @ examples.T / examples.shape[1]
-    assert np.abs(correlations[~np.eye(6, dtype=bool)]).max() < 4.5 / np.sqrt(examples.shape[1])
+    """Of rows, columns, heads, examples: the largest of n correlations of independent masks is about sqrt(2 log n)."""
+    share, deviation = 1 - rate, np.sqrt(rate * (1 - rate))
+    mask = np.asarray(kept_mask(KEYS, rate, (4, 150, 640)), np.float64)
+    assert abs(mask.mean() - share) < 4 * deviation / np.sqrt(mask.size)
+    for axes in [(3,), (2,), (2, 3)]:  # the share of every row, column and head, too
+        shares = (mask.mean(axes) - share) / deviation * np.sqrt(np.prod([mask.shape[axis] for axis in axes]))
+        assert abs(np.mean(shares**2) - 1) < 6 * np.sqrt(2 / shares.size)
+    centred = (mask - share) / deviation
+    for rows in (
+        centred.transpose(2, 0, 1, 3).reshape(150, -1),
+        centred.transpose(3, 0, 1, 2).reshape(640, -1),
+        centred.transpose(1, 0, 2, 3).reshape(4, -1),
+        centred.reshape(6, -1),
+    ):
+        found = correlations(rows)
+        assert np.abs(found).max() < np.sqrt(2 * np.log(found.size)) + 2
+        assert abs(np.mean(found**2) - 1) < 6 * np.sqrt(2 / found.size)
 
 
-def test_dropout_zeroes_or_scales():
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_no_pattern_at_the_corners_of_rectangles(rate):
+    """A mask that adds or xors a number of the row and one of the column shows here: three corners give the fourth."""
+    mask = np.asarray(kept_mask(KEYS, rate, (128, 256)), np.float64)
+    centred = (mask - (1 - rate)) / np.sqrt(rate * (1 - rate))
+    for down, right in [(1, 1), (1, 2), (3, 1), (64, 128)]:
+        corners = centred[:, :-down, :-right] * centred[:, down:, :-right] * centred[:, :-down, right:]
+        corners *= centred[:, down:, right:]
+        assert abs(corners.sum()) < 4.5 * np.sqrt(corners.size)
+    # All rectangles at once: the fourth powers of the singular values sum to what they do for a random matrix, and the
+    # largest of them is no larger than there.
+    singular_values = np.linalg.svd(centred, compute_uv=False)
+    rows, columns = mask.shape[1:]
+    expected = rows * columns * (rows + columns - 2 + np.mean(centred**4))
+    assert abs(np.mean(np.sum(singular_values**4, axis=-1)) / expected - 1) < 0.04
+    assert singular_values.max() < 1.1 * (np.sqrt(rows) + np.sqrt(columns))
+
+
+def test_neighbours_are_as_often_kept_together_as_chance_has_it():
+    """Chi-square of the 16 patterns of four elements: neighbours in a row, a column, a square and a diagonal."""
+    mask = np.asarray(kept_mask(KEYS, 0.3, (3, 200, 400)), int)
+    for places in (
+        [(0, 0), (0, 1), (0, 2), (0, 3)],
+        [(0, 0), (1, 0), (2, 0), (3, 0)],
+        [(0, 0), (0, 1), (1, 0), (1, 1)],
+        [(0, 0), (1, 1), (2, 2), (3, 3)],
+    ):
+        blocks = [mask[..., i : 196 + i : 4, j : 396 + j : 4] for i, j in places]
+        pattern = sum(block << bit for bit, block in enumerate(blocks))
+        counts = np.bincount(pattern.ravel(), minlength=16)
+        ones = np.array([bin(number).count("1") for number in range(16)])
+        expected = pattern.size * 0.7**ones * 0.3 ** (4 - ones)
+        assert np.sum((counts - expected) ** 2 / expected) < 45  # 15 degrees of freedom: once in 13,000
+
+
+def test_dropout_zeroes_or_scales_and_so_does_its_gradient():
     x = jax.random.normal(jax.random.key(0), (6, 5, 7)) + 3
-    dropped = np.asarray(dropout(x, 0.25, KEYS))
+    dropped, gradient = jax.vjp(lambda x: dropout(x, 0.25, KEYS), x)
     mask = np.asarray(kept_mask(KEYS, 0.25, (5, 7)))
     np.testing.assert_allclose(dropped, np.where(mask, np.asarray(x) / 0.75, 0), rtol=1e-6)
+    np.testing.assert_allclose(gradient(x)[0], np.where(mask, np.asarray(x) / 0.75, 0), rtol=1e-6)
 
 
 def test_split_keys_differ_and_follow_examples():

@@ -1,5 +1,6 @@
 """The batch is a pure function of (seed, step), whoever reads it and wherever reading begins."""
 
+import contextlib
 import itertools
 
 import numpy as np
@@ -66,3 +67,12 @@ def test_streams_and_seeds_draw_independently():
 def test_the_same_record_draws_anew_every_time_it_comes_up():
     dataset = endless(["only"], lambda record, rng: {"draw": rng.random()}, seed=0, name="x")
     assert len({float(dataset[i]["draw"]) for i in range(50)}) == 50
+
+
+def test_processes_make_the_batches_that_a_thread_makes():
+    options = {"first_step": 3, "host": 1, "hosts": 2}
+    with contextlib.closing(host_batches(streams(), workers=2, **options)) as made:
+        for one, other in itertools.islice(zip(made, host_batches(streams(), **options), strict=True), 5):
+            assert one.keys() == other.keys()
+            for name in one:
+                assert_same([one[name]], [other[name]])

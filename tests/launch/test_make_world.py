@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from aloe.data import latents
+from launch import check_data, encode
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -44,3 +47,17 @@ def test_the_default_folder_and_the_table(tmp_path):
     for word in ("train", "counterfactual", "query_color", "simulate", "data/clevrer"):
         assert word in done.stdout
     assert "3/3" in done.stderr  # the progress bar
+
+
+def test_the_oracle_needs_no_videos(tmp_path, capsys):
+    done = make_world("--task=clevrer", "--videos=3", "--size=32x32", "--without_videos", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    data = tmp_path / "data" / "clevrer"
+    assert not list(data.rglob("*.mp4"))
+    encode.main(["--task=clevrer", f"--data={data}"])
+    check_data.main([str(data)])
+    printed = capsys.readouterr().out
+    assert "no videos of the train split were found" in printed
+    assert "fine" in printed
+    for split in ("train", "validation"):
+        assert not latents.open(data / "latents" / "oracle" / split).missing().size

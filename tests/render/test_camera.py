@@ -33,6 +33,18 @@ def test_a_ray_leads_back_to_the_point(points):
     np.testing.assert_allclose(view.position_3 + depth[:, None] * view.ray(pixels), points, atol=1e-12)
 
 
+@pytest.mark.parametrize(("width", "height"), [(480, 320), (64, 64)])
+def test_the_sides_bound_what_is_in_the_picture(points, width, height):
+    view = camera.clevrer(width, height)
+    pixels, depth = view.project(points)
+    assert (depth > 0).all()
+    in_picture = ((pixels > 0) & (pixels < (width, height))).all(-1)
+    outside = (points - view.position_3) @ view.sides().T
+    np.testing.assert_array_equal((outside < 0).all(-1), in_picture)
+    assert 0.2 < in_picture.mean() < 0.8
+    np.testing.assert_allclose(np.linalg.norm(view.sides(), axis=-1), 1, rtol=1e-12)
+
+
 def test_the_axes_are_a_right_angled_frame():
     axes_3x3 = camera.clevrer().axes_3x3
     np.testing.assert_allclose(axes_3x3 @ axes_3x3.T, np.eye(3), atol=1e-15)

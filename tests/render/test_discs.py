@@ -90,6 +90,23 @@ def test_a_disc_rests_until_its_start():
     np.testing.assert_allclose(motion.location_FxOx2[20, 0], (0.8, 0), atol=1e-9)
 
 
+@pytest.mark.parametrize("overlapping", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_happens_before_the_first_push(seed, overlapping):
+    """Bit for bit as beside a disc, far away, that moves from the first frame on: nothing, unless discs overlap."""
+    rng = np.random.default_rng(seed)
+    location, velocity = [(0, 0), (1, 0.1), (2, -0.1), (1.2 if overlapping else 3, 0.1)], np.zeros((4, 2))
+    velocity[:2] = rng.uniform(0.5, 2, (2, 2)) * (1, 0.1)
+    alone = run(location, velocity, start=[23, 20, 0, 0], physics=TABLE)
+    beside = run([*location, (90, 0)], [*velocity, (3, 0)], start=[23, 20, 0, 0, 0], physics=TABLE)
+    for name in ("location_FxOx2", "velocity_FxOx2", "angle_FxO", "spin_FxO"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(beside, name)[:, :4])
+    assert alone.collisions == beside.collisions
+    assert any(collision.frame > 20 for collision in alone.collisions)
+    assert any(collision.frame <= 20 for collision in alone.collisions) == overlapping
+    assert (alone.location_FxOx2[20] != location).any() == overlapping
+
+
 def test_the_same_input_gives_the_same_bits():
     first, second = crowd(0), crowd(0)
     assert first.collisions == second.collisions

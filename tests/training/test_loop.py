@@ -160,6 +160,11 @@ def test_settings_below_one_are_refused(tmp_path, field):
         check_settings(resolved)
 
 
+def test_workers_below_zero_are_refused():
+    with pytest.raises(InputError, match=r"config.data.workers = -1: give a number of processes"):
+        check_settings(config.resolve("clevrer", "paper", {"data.workers": "-1"}))
+
+
 def test_a_run_that_does_not_fit_its_devices_leaves_no_workdir(tmp_path, monkeypatch):
     """Or the mended command would be refused as another configuration."""
     resolved = config.resolve("clevrer", "quickstart", {})

@@ -51,3 +51,22 @@ def test_speed_and_time_left_leave_evaluations_out(report, clock, capsys):
     printed = capsys.readouterr().out
     assert "score 50.0 %" in printed
     assert "16 examples/s  0:02:40 left" in printed
+
+
+def test_waiting_for_input_is_a_share_of_the_time_that_passes(report, clock):
+    def batches():
+        clock.now += 2
+        yield "first"
+        clock.now += 1
+        yield "second"
+
+    reader = batches()
+    assert report.wait(reader) == "first"
+    clock.now += 3
+    assert report.wait(reader) == "second"
+    clock.now += 6
+    report.add(parts((1, 1), (1, 1)))
+    assert report.report(12)["input_share"] == pytest.approx(3 / 12)
+    clock.now += 1
+    report.add(parts((1, 1), (1, 1)))
+    assert report.report(13)["input_share"] == 0

@@ -44,7 +44,7 @@ class Annotation:
     scene_index: int
     objects: tuple[ObjectProperty, ...]
     location_FxOx3: np.ndarray  # float32
-    velocity_FxOx3: np.ndarray  # float32
+    velocity_FxOx3: np.ndarray  # float64, as in the file: the last bit may decide whether something moves
     visible_FxO: np.ndarray  # bool
     collisions: tuple[Collision, ...]
 
@@ -83,7 +83,7 @@ def parse_annotation(record: Any, frames: int = FRAMES) -> Annotation:
         scene_index,
         objects,
         np.array(location, np.float32),
-        np.array(velocity, np.float32),
+        np.array(velocity, np.float64),
         np.array(visible, bool),
         collisions,
     )

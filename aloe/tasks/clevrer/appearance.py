@@ -8,11 +8,13 @@ import numpy as np
 from aloe.render import camera, raycast
 
 VIEW = camera.clevrer()
+_SIDES_4x3 = VIEW.sides()
 RADIUS = 0.2  # of the disc that stands for an object where objects meet
 FARTHEST = -3.0  # x beyond which objects look too small; the picture's top is at −5.6
 
 # A cube's side is a compromise: the disc that moves it lies between the circles in and around its square.
 HALF_SIZE = {"cube": (0.16, 0.16, 0.16), "sphere": (0.2, 0.2, 0.2), "cylinder": (0.2, 0.2, 0.2)}
+REACH = 0.3  # no part of an object's hull is as far from its centre
 SOLID = {"cube": raycast.BOX, "sphere": raycast.SPHERE, "cylinder": raycast.CYLINDER}
 RGB = {
     "gray": (0.34, 0.34, 0.34),
@@ -43,8 +45,11 @@ def in_view(location_FxOx2: np.ndarray, attributes: tuple[tuple[str, str, str], 
     pixels, depth = VIEW.project(location_FxOx3)
     size_2 = (VIEW.width, VIEW.height)
     visible_FxO = ((pixels > 0) & (pixels < size_2)).all(-1) & (depth > 0)
+    # Few of the others need a look at their hulls: most are too far away from the picture.
+    near_FxO = ((location_FxOx3 - VIEW.position_3) @ _SIDES_4x3.T < REACH).all(-1)
+    unsure_FxO = ~visible_FxO & (depth > 0.5) & near_FxO
     for index, (_, _, shape) in enumerate(attributes):
-        unsure_F = ~visible_FxO[:, index] & (depth[:, index] > 0.5)
+        unsure_F = unsure_FxO[:, index]
         hull_pixels, _ = VIEW.project(location_FxOx3[unsure_F, index, None] + _hull(shape))
         inside_F = (hull_pixels.max(1) > 0) & (hull_pixels.min(1) < size_2)
         visible_FxO[unsure_F, index] = inside_F.all(-1)

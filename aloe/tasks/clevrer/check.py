@@ -15,6 +15,8 @@ from aloe.tasks.clevrer import files
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.questions import SUBTYPES, TYPES, VideoQuestions
 
+_MEND = "unpack its archive anew, or run launch/make_world.py again if the world is our own"
+
 
 def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Findings:
     """Counts everything in a data folder and finds what is missing or broken, with progress bars.
@@ -81,12 +83,15 @@ def _check_files(
     present = [index for index in indices if index in paths]
     findings.counts[split][kind] = len(present)
     if not present:
-        findings.notes.append(f"no {kind} of the {split} split were found; training on a latents store needs none")
+        note = f"no {kind} of the {split} split were found; training on a latents store needs none"
+        if kind == "videos":
+            note += " (launch/make_world.py, run again without --without_videos, adds them to a world of our own)"
+        findings.notes.append(note)
         return
     skipped = Skipped(f"{kind} of the {split} split", len(indices), limit)
     for index in indices:
         if index not in paths:
-            skipped.add(index, f"no {kind[:-1]} of scene_index {index} was found; unpack its archive anew")
+            skipped.add(index, f"no {kind[:-1]} of scene_index {index} was found; {_MEND}")
     problems = ordered_map(problem_of, [paths[index] for index in present])
     for index, problem in zip(present, progress_bar(problems, skipped.what, len(present), unit="file"), strict=True):
         if problem:

@@ -7,6 +7,7 @@ mlp           table 1: four fully connected layers in place of self-attention.
 no_auxiliary  table 1: no self-supervised loss, and so no unsupervised batch.
 lstm          footnote 1: a bidirectional LSTM, here with as many parameters as the transformer.
 adam          appendix A.3: Adam in place of LAMB.
+study         8 layers, to see on one or two GPUs and a world of our own that each type of question is learned.
 quickstart    what `make train` runs: the same program, small enough for two CPU cores and some hundred videos.
 
 What the paper does not say of a variant is as in `paper`.
@@ -29,6 +30,23 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         # Here Adam moves a weight matrix of the initial scale, 0.05, as far as LAMB does at 2e-3. The paper is silent.
         "optimizer.learning_rate": 1e-4,
         "optimizer.final_learning_rate": 1e-8,
+    },
+    "study": {
+        "data.workers": 8,
+        "model.layers": 8,
+        "model.dropout": 0.0,
+        "model.scan": False,
+        "batch.descriptive": 128,
+        "batch.choice": 64,
+        "batch.unsupervised": 32,
+        "batch.evaluation": 512,
+        "optimizer.learning_rate": 1e-2,
+        "optimizer.warmup_steps": 1_000,
+        "optimizer.decay_steps": 40_000,
+        "training.steps": 40_000,
+        "training.evaluate_every": 2_000,
+        "training.checkpoint_every_steps": 4_000,
+        "training.keep_checkpoints": 1,
     },
     "quickstart": {
         "model.layers": 4,
@@ -68,6 +86,8 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.data.root = ""
     config.data.latents = ""  # a latents store; empty: latents/oracle in the root
     config.data.labelled_fraction = 1.0  # of the training videos; smaller fractions are subsets of larger ones
+
+    config.data.workers = 0  # processes a host that make batches; 0 for a thread, enough for 10,000 examples a second
 
     config.model = ConfigDict()
     config.model.architecture = "transformer"  # or hierarchical, mlp, lstm

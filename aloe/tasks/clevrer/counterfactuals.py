@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-from aloe.data.fields import read_json
 from aloe.data.parallel import ordered_map
 from aloe.data.skipped import Skipped
 from aloe.errors import InputError
@@ -132,8 +131,7 @@ def _read_video(work: tuple[Path | None, Sequence[AskedQuestion]]) -> list[FromV
     if path is None:
         return InputError(f"no annotation of scene_index {records[0].scene_index} was found; unpack its archive anew")
     try:
-        files.read_annotation(path)
-        scene = executor.read(read_json(path))
+        scene = executor.read(files.read_annotation(path))
         return [_answered(record, scene) for record in records]
     except InputError as error:
         return error

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aloe.tasks.clevrer.annotations import COLORS, MATERIALS, SHAPES
+from aloe.tasks.clevrer.annotations import COLORS, MATERIALS, SHAPES, Annotation
 
 ORDERS = ("first", "second", "last")
 MOVING_SPEED = 0.02  # Moving above it, in annotation units a second (DCL's threshold on the annotations).
@@ -81,38 +81,32 @@ class Scene:
         return [Event("start", (), 0), *events, Event("end", (), len(self.visible_FxO) - 1)]
 
 
-def read(annotation: Mapping[str, Any], truth: Mapping[str, Any] | None = None) -> Scene:
-    """The scene of an annotation in the official format, and of what our own worlds know besides (scenes.py)."""
-    index_of = {entry["object_id"]: index for index, entry in enumerate(annotation["object_property"])}
-    objects = len(index_of)
-    frames = annotation["motion_trajectory"]
-    visible_FxO = np.zeros((len(frames), objects), bool)
-    speed_FxO = np.zeros((len(frames), objects))
-    for frame, entry in enumerate(frames):
-        for state in entry["objects"]:
-            index = index_of[state["object_id"]]
-            visible_FxO[frame, index] = state["inside_camera_view"]
-            speed_FxO[frame, index] = np.hypot(*state["velocity"][:2])
+def read(annotation: Annotation, truth: Mapping[str, Any] | None = None) -> Scene:
+    """The scene of an annotation, and of what our own worlds know besides (`truth.describe`)."""
+    index_of = {entry.object_id: index for index, entry in enumerate(annotation.objects)}
 
-    def collisions(entries: Sequence[Mapping[str, Any]]) -> tuple[Event, ...]:
+    def known(entries: Sequence[Mapping[str, Any]]) -> tuple[Event, ...]:
         pairs = (tuple(sorted(index_of[object_id] for object_id in entry["object_ids"])) for entry in entries)
         return tuple(Event("collision", pair, entry["frame_id"]) for pair, entry in zip(pairs, entries, strict=True))
 
     counterfactual: dict[int, frozenset[tuple[int, ...]]] | None = None
     if truth:
         counterfactual = {
-            index_of[entry["removed"]]: frozenset(event.objects for event in collisions(entry["collision"]))
+            index_of[entry["removed"]]: frozenset(event.objects for event in known(entry["collision"]))
             for entry in truth["counterfactual"]
         }
+    collisions = [
+        Event("collision", tuple(sorted((each.first, each.second))), each.frame)
+        for each in sorted(annotation.collisions, key=lambda collision: collision.frame)
+    ]
     return Scene(
         objects=tuple(
-            Object(index, entry["color"], entry["material"], entry["shape"])
-            for index, entry in enumerate(annotation["object_property"])
+            Object(index, entry.color, entry.material, entry.shape) for index, entry in enumerate(annotation.objects)
         ),
-        visible_FxO=visible_FxO,
-        speed_FxO=speed_FxO,
-        collisions=tuple(sorted(collisions(annotation["collision"]), key=lambda event: event.frame or 0)),
-        unseen=collisions(truth["unseen"]["collision"]) if truth else None,
+        visible_FxO=annotation.visible_FxO,
+        speed_FxO=np.hypot(annotation.velocity_FxOx3[..., 0], annotation.velocity_FxOx3[..., 1]),
+        collisions=tuple(collisions),
+        unseen=known(truth["unseen"]["collision"]) if truth else None,
         counterfactual=counterfactual,
     )
 

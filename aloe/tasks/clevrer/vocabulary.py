@@ -6,6 +6,7 @@ and `cube's` are words of their own.
 """
 
 import difflib
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,7 +40,7 @@ def tokenize(text: str) -> list[str]:
 
 
 def question_ids(text: str, length: int = QUESTION_LENGTH) -> np.ndarray:
-    """Ids of the words of a question, int32 of shape [length], padded with 0 at the end.
+    """Ids of the words of a question, int32 of shape [length], padded with 0 at the end; not to be written to.
 
     Raises:
       InputError: no words, a word outside the vocabulary, or more than `length` words. The message names the text, the
@@ -64,6 +65,7 @@ def answer_id(answer: str) -> int:
     return ANSWER_IDS[answer]
 
 
+@functools.lru_cache(maxsize=1 << 17)  # more than the questions and choices of all splits, whose texts recur
 def _padded_ids(text: str, length: int, kind: str) -> np.ndarray:
     words = tokenize(text)
     if not words:
@@ -77,6 +79,7 @@ def _padded_ids(text: str, length: int, kind: str) -> np.ndarray:
         raise InputError(f"{kind} {text!r}: {len(words)} words, and at most {length} fit; shorten it")
     ids_W = np.zeros(length, np.int32)
     ids_W[: len(words)] = [WORD_IDS[word] for word in words]
+    ids_W.setflags(write=False)
     return ids_W
 
 

@@ -29,7 +29,6 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import av
 import jax
 import numpy as np
 from tabulate import tabulate
@@ -37,14 +36,14 @@ from tabulate import tabulate
 from aloe.data.whole import write_whole
 from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
-from aloe.render import camera, raycast
-from aloe.tasks.clevrer import appearance, balance, executor, question_writer, scenes, truth
+from aloe.render import raycast
+from aloe.tasks.clevrer import appearance, balance, executor, pictures, question_writer, scenes, truth
+from aloe.tasks.clevrer.annotations import parse_annotation
 
 START = {"train": 0, "validation": 10_000, "test": 15_000}
 LARGEST = {"train": 10_000, "validation": 5_000, "test": 5_000}
 FOLDER = 1_000
 VERSION = 2  # to be raised when a seed comes to mean other videos or questions
-SMOOTHED = 240  # pictures narrower than this are drawn with four rays a pixel, as if made smaller from larger ones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +58,7 @@ class Report:
       answers: how often each answer occurs, per subtype; per type of choices, how often each label.
       seconds: of processor time per stage, all processes together.
       elapsed: seconds that passed in all.
+      drawn: whether the videos were written too, or only what is known of them.
     """
 
     out: Path
@@ -68,6 +68,7 @@ class Report:
     answers: dict[str, Counter[str]]
     seconds: dict[str, float]
     elapsed: float
+    drawn: bool
 
     def __str__(self) -> str:
         types = ("descriptive", "explanatory", "predictive", "counterfactual")
@@ -84,7 +85,7 @@ class Report:
                 tabulate(shares, ("answers of", "number", "shares")),
                 tabulate(self.seconds.items(), ("stage", "processor seconds"), floatfmt=".1f"),
                 f"{sum(self.videos.values())} videos, {self.kept} of which were there already, in {self.out}: "
-                f"{self.elapsed:.1f} s",
+                f"{self.elapsed:.1f} s" + ("" if self.drawn else "; no video file was written"),
             ]
         )
 
@@ -95,6 +96,8 @@ class _Settings:
     seed: int
     width: int
     height: int
+    draw: bool
+    gpu: bool
 
     def file(self, kind: str, suffix: str, index: int) -> Path:
         """Of video `index`; everything that is private to the world lies in truth/."""
@@ -110,6 +113,7 @@ class _Made:
     candidates: list[question_writer.Candidate]
     seconds: dict[str, float]
     kept: bool
+    undrawn: tuple[raycast.Solids, Path] | None  # what the parent is to draw, and where to
 
 
 def write(
@@ -121,6 +125,7 @@ def write(
     height: int = 320,
     workers: int | None = None,
     gpu: bool = False,
+    draw: bool = True,
 ) -> Report:
     """Writes a world, or what is missing of it.
 
@@ -130,15 +135,17 @@ def write(
       seed: of everything.
       width, height: of the pictures in pixels, both even.
       workers: processes; by default one for each core.
-      gpu: whether they draw the pictures on this machine's GPU, which rounds them a little otherwise than a CPU.
+      gpu: whether this process draws the pictures, on its GPU, which rounds them a little otherwise than a CPU.
+      draw: whether to write the videos too. A later call that does writes those that are missing, and leaves the rest.
 
     Raises:
       InputError: an argument that makes no sense, or a folder that holds something else.
     """
     began = time.perf_counter()
-    _check(videos, seed, width, height, workers, gpu)
+    _check(videos, seed, width, height, workers, gpu, draw)
     splits = _splits(videos)
-    settings = _Settings(out, seed, width, height)
+    settings = _Settings(out, seed, width, height, draw, gpu)
+    workers = workers or os.cpu_count() or 1
     _claim(settings, videos)
 
     indices = {split: [START[split] + place for place in range(size)] for split, size in splits.items()}
@@ -151,6 +158,8 @@ def write(
         for video in made:
             bar.update()
             kept += video.kept
+            if video.undrawn:
+                drawer.add(*video.undrawn)
             for stage, spent in video.seconds.items():
                 seconds[stage] += spent
             yield video.candidates
@@ -158,7 +167,8 @@ def write(
     # Not forked: JAX's threads would not survive it.
     spawn = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(workers or os.cpu_count(), spawn, initializer=_start_worker, initargs=(gpu,)) as pool,
+        ProcessPoolExecutor(workers, spawn, initializer=_start_worker) as pool,
+        pictures.Drawer(width, height, threads=workers) as drawer,
         progress_bar(total=videos, unit="video", desc=f"CLEVRER world in {out}") as bar,
     ):
         try:
@@ -173,6 +183,8 @@ def write(
             pool.shutdown(cancel_futures=True)
             raise
 
+    if gpu:
+        seconds["write"] += drawer.seconds
     _write_json(out / "truth" / "hidden_test.json", records["test"])
     for split in splits:
         _write_json(out / f"{split}.json", _without_answers(records[split]) if split == "test" else records[split])
@@ -185,10 +197,11 @@ def write(
         answers=_answers(itertools.chain(*asked.values())),
         seconds=dict(seconds),
         elapsed=time.perf_counter() - began,
+        drawn=draw,
     )
 
 
-def _check(videos: int, seed: int, width: int, height: int, workers: int | None, gpu: bool) -> None:
+def _check(videos: int, seed: int, width: int, height: int, workers: int | None, gpu: bool, draw: bool) -> None:
     largest = sum(LARGEST.values())
     if not 3 <= videos <= largest:
         raise InputError(f"videos={videos}: there must be at least 3, one for each split, and at most {largest}.")
@@ -198,10 +211,10 @@ def _check(videos: int, seed: int, width: int, height: int, workers: int | None,
         raise InputError(f"size={width}x{height}: both must be even (the video format needs that), and at least 16.")
     if workers is not None and workers < 1:
         raise InputError(f"workers={workers}: at least one process has to do the work.")
-    if gpu:
-        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the workers, which inherit it, share the GPU
-        if jax.default_backend() != "gpu":
-            raise InputError("gpu=True: JAX finds no GPU here; leave it out, or install jax with its CUDA plugin.")
+    if gpu and not draw:
+        raise InputError("gpu=True: without videos there is nothing to draw; leave one of the two out.")
+    if gpu and jax.default_backend() != "gpu":
+        raise InputError("gpu=True: JAX finds no GPU here; leave it out, or install jax with its CUDA plugin.")
 
 
 def _splits(videos: int) -> dict[str, int]:
@@ -236,17 +249,17 @@ def _claim(settings: _Settings, videos: int) -> None:
     _write_json(mark, {**wanted, "videos": videos})
 
 
-def _start_worker(gpu: bool) -> None:
+def _start_worker() -> None:
     """One thread a process, as the processes keep all cores busy; and Ctrl-C is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not gpu:
-        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        jax.config.update("jax_platforms", "cpu")
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    jax.config.update("jax_platforms", "cpu")
 
 
 def _make(settings: _Settings, index: int) -> _Made:
-    """Writes a video and all about it, unless it is there, and thinks of questions."""
+    """Writes a video (but for its pictures, if the parent draws) and all about it, unless it is there; and asks."""
     seconds = {}
+    undrawn = None
     clock = time.process_time()
 
     def lap(stage: str) -> None:
@@ -256,39 +269,29 @@ def _make(settings: _Settings, index: int) -> _Made:
 
     video = settings.file("video", ".mp4", index)
     annotation_file, truth_file = (settings.file(kind, ".json", index) for kind in ("annotation", "truth"))
-    kept = video.exists() and annotation_file.exists() and truth_file.exists()
+    kept = annotation_file.exists() and truth_file.exists() and (video.exists() or not settings.draw)
     if kept:
         annotation, private = (json.loads(file.read_text()) for file in (annotation_file, truth_file))
     else:
         scene, motion = scenes.sample(settings.seed, index)
         annotation, private = truth.describe(scene, motion, index)
         lap("simulate")
-        view = camera.clevrer(settings.width, settings.height)
-        samples = 2 if settings.width < SMOOTHED else 1
-        seen = slice(scenes.SEEN)
-        solids = appearance.solids(scene.attributes, motion.location_FxOx2[seen], motion.angle_FxO[seen])
-        image_FxYxXx3 = np.asarray(raycast.render(solids, view, samples=samples))
-        lap("render")
+        if settings.draw:
+            seen = slice(scenes.SEEN)
+            solids = appearance.solids(scene.attributes, motion.location_FxOx2[seen], motion.angle_FxO[seen])
+            if settings.gpu:
+                undrawn = solids, video
+            else:
+                image_FxYxXx3 = pictures.draw(solids, settings.width, settings.height).block_until_ready()
+                lap("render")
+                pictures.write(image_FxYxXx3, video)
         _write_json(annotation_file, annotation)
         _write_json(truth_file, private)
-        write_whole(video, lambda file: _encode(image_FxYxXx3, file))
         lap("write")
     rng = np.random.default_rng((settings.seed, index, 1))
-    candidates = question_writer.candidates(executor.read(annotation, private), private, rng)
+    candidates = question_writer.candidates(executor.read(parse_annotation(annotation), private), private, rng)
     lap("ask")
-    return _Made(candidates, seconds, kept)
-
-
-def _encode(image_FxYxXx3: np.ndarray, file: Path) -> None:
-    with av.open(str(file), "w", format="mp4") as container:
-        # Fast settings that are hardly lossy: nobody keeps these for long, and a tenth of the time goes here.
-        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "16"})
-        stream.height, stream.width = image_FxYxXx3.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1
-        for image_YxXx3 in image_FxYxXx3:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image_YxXx3, format="rgb24")))
-        container.mux(stream.encode())
+    return _Made(candidates, seconds, kept, undrawn)
 
 
 def _write_json(file: Path, content: Any) -> None:

@@ -9,6 +9,7 @@ from flax import nnx
 
 from aloe.tasks.clevrer import balance, executor, question_writer, scenes, truth
 from aloe.tasks.clevrer import task as clevrer
+from aloe.tasks.clevrer.annotations import parse_annotation
 from tests.tasks.clevrer.encoded import settings, write_encoded
 from tests.tasks.clevrer.simulated import Simulated
 
@@ -22,7 +23,7 @@ class Drawn:
         self.index = index
         self.scene, self.motion = scenes.sample(0, index)
         self.annotation, self.truth = json.loads(json.dumps(truth.describe(self.scene, self.motion, index)))
-        self.read = executor.read(self.annotation, self.truth)
+        self.read = executor.read(parse_annotation(self.annotation), self.truth)
         self.rounds = [
             question_writer.candidates(self.read, self.truth, np.random.default_rng((0, index, number)))
             for number in range(1, ROUNDS + 1)

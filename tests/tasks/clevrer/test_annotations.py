@@ -17,7 +17,7 @@ def test_arrays_hold_the_file():
     for frame in (0, 77, 127):
         for number, state in enumerate(record["motion_trajectory"][frame]["objects"]):
             np.testing.assert_array_equal(parsed.location_FxOx3[frame, number], np.array(state["location"], np.float32))
-            np.testing.assert_array_equal(parsed.velocity_FxOx3[frame, number], np.array(state["velocity"], np.float32))
+            np.testing.assert_array_equal(parsed.velocity_FxOx3[frame, number], state["velocity"])
             assert parsed.visible_FxO[frame, number] == state["inside_camera_view"]
     for entry, named in zip(parsed.objects, record["object_property"], strict=True):
         assert vars_of(entry) == named

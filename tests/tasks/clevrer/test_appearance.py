@@ -31,3 +31,19 @@ def test_in_view_begins_where_the_first_pixel_shows(shape):
     drawn_F = (np.asarray(raycast.visible(solids, view)) == 0).any((1, 2))
     inside_F = appearance.in_view(location_Fx1x2, attributes)[:, 0]
     assert 0 <= drawn_F.argmax() - inside_F.argmax() <= 4  # hundredths of a unit; an object is 40 wide
+
+
+@pytest.mark.parametrize("shape", ["cube", "sphere", "cylinder"])
+def test_in_view_is_judged_by_the_hull_wherever_the_object_is(shape):
+    """Those too far away for a look at their hulls are those whose hulls are out of the picture."""
+    hull = appearance._hull(shape)
+    assert np.linalg.norm(hull, axis=-1).max() < appearance.REACH
+    location_Fx1x2 = np.random.default_rng(0).uniform((-5, -5), (4, 5), (5000, 1, 2))
+    center_Fx1x3 = np.append(location_Fx1x2, np.full((5000, 1, 1), appearance.HALF_SIZE[shape][2]), -1)
+    pixels, _ = appearance.VIEW.project(center_Fx1x3 + hull)
+    inside_F = ((pixels.max(1) > 0) & (pixels.min(1) < (480, 320))).all(-1)
+    _, depth_Fx1 = appearance.VIEW.project(center_Fx1x3)
+    np.testing.assert_array_equal(
+        appearance.in_view(location_Fx1x2, (("red", "metal", shape),))[:, 0], inside_F & (depth_Fx1[:, 0] > 0.5)
+    )
+    assert 0.1 < inside_F.mean() < 0.9

@@ -7,6 +7,7 @@ import pytest
 
 from aloe.errors import InputError
 from aloe.tasks.clevrer import counterfactuals, executor
+from aloe.tasks.clevrer.annotations import parse_annotation
 from aloe.tasks.clevrer.counterfactuals import AS_IF_DESCRIPTIVE, HARD, HITS_NOTHING, from_video
 from aloe.tasks.clevrer.examples import AskedQuestion
 from aloe.tasks.clevrer.executor import Event, ExecutionError, Object, Scene
@@ -72,7 +73,7 @@ def test_taking_away_what_hits_nothing_changes_nothing(drawn):
 def test_what_the_video_does_not_tell_is_not_used(drawn):
     """Neither what happens later nor what the counterfactual simulations say."""
     for each in drawn[:6]:
-        seen = executor.read(each.annotation)
+        seen = executor.read(parse_annotation(each.annotation))
         assert seen.counterfactual is seen.unseen is None
         for record in asked_of(each):
             assert from_video(record.question, seen) == from_video(record.question, each.read)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from aloe.tasks.clevrer import executor
+from aloe.tasks.clevrer.annotations import parse_annotation
 from aloe.tasks.clevrer.executor import Event, ExecutionError, Object, Scene
 from tests.tasks.clevrer.writer import annotation
 
@@ -179,7 +180,7 @@ def random_scene(seed):
         {"object_ids": random.permutation(4)[:2].tolist(), "frame_id": int(frame), "location": [0, 0, 0.2]}
         for frame in random.permutation(39)[:4] + 1
     ]
-    return record, executor.read(record)
+    return record, executor.read(parse_annotation(record, frames=40))
 
 
 def states(record, index):
@@ -255,16 +256,23 @@ def test_a_list_is_no_answer(scene):
         executor.judge([], ["objects", "count"], scene)
 
 
+def one_object(velocity_3):
+    record = annotation(0, objects=1, frames=1) | {"collision": []}
+    record["motion_trajectory"][0]["objects"][0] |= {"velocity": velocity_3, "inside_camera_view": True}
+    return record
+
+
+@pytest.mark.parametrize(("speed", "moving"), [(0.02, "0"), (0.02 + 1e-12, "1"), (0.02 - 1e-12, "0")])
+def test_no_digit_of_a_speed_at_the_threshold_is_lost(speed, moving):
+    scene = executor.read(parse_annotation(one_object([0, -speed, 0]), frames=1))
+    assert executor.answer(["objects", "start", "get_frame", "filter_moving", "count"], scene) == moving
+
+
 def test_what_an_official_annotation_does_not_tell():
-    states = [{"object_id": 7, "velocity": [0.3, 0.4, 9.0], "inside_camera_view": True}]
-    annotation = {
-        "object_property": [{"object_id": 7, "color": "red", "material": "metal", "shape": "cube"}],
-        "motion_trajectory": [{"frame_id": 0, "objects": states}],
-        "collision": [],
-    }
-    scene = executor.read(annotation)
+    record = one_object([0.3, 0.4, 9.0])
+    scene = executor.read(parse_annotation(record, frames=1))
     assert scene.speed_FxO.tolist() == [[0.5]]  # planar
-    assert executor.answer(["objects", "unique", "query_color"], scene) == "red"
+    assert executor.answer(["objects", "unique", "query_color"], scene) == record["object_property"][0]["color"]
     for program in ("unseen_events", "all_events objects unique get_counterfact"):
         with pytest.raises(ExecutionError, match="not known"):
             executor.run(program.split(), scene)

@@ -116,7 +116,7 @@ def test_answers_follow_from_the_files(written):
             index = record["scene_index"]
             folder = f"{index // 1000 * 1000:05d}-{index // 1000 * 1000 + 1000:05d}"
             scene = executor.read(
-                load(source / f"{prefix}annotation_{folder}" / f"{prefix}annotation_{index:05d}.json"),
+                files.read_annotation(source / f"{prefix}annotation_{folder}" / f"{prefix}annotation_{index:05d}.json"),
                 load(out / "truth" / f"truth_{folder}" / f"truth_{index:05d}.json"),
             )
             for question in record["questions"]:
@@ -135,10 +135,14 @@ def test_the_readers_of_the_official_files_take_the_world_as_it_is(written):
     assert all(question.answer is None for video in files.read_questions(out, "test") for question in video.questions)
 
 
-def test_a_video_shows_the_scene(written):
-    with av.open(str(written[0] / "1" / "video_10000-11000" / "video_10000.mp4")) as container:
+def read_video(file):
+    with av.open(str(file)) as container:
         assert container.streams.video[0].average_rate == 25
-        image_FxYxXx3 = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_a_video_shows_the_scene(written):
+    image_FxYxXx3 = read_video(written[0] / "1" / "video_10000-11000" / "video_10000.mp4")
     assert image_FxYxXx3.shape == (128, 32, 48, 3)
     scene, motion = scenes.sample(0, 10_000)
     view = camera.clevrer(**SIZE)
@@ -168,6 +172,55 @@ def test_a_second_run_keeps_what_is_there_and_makes_what_is_not(written, tmp_pat
     assert changed == {"train.json", "world.json"}
     assert json.loads(after["train.json"])[:1] == json.loads(before["train.json"])
     assert after == texts(written[0] / "1")
+
+
+def videos(out):
+    return {str(file.relative_to(out)): file.read_bytes() for file in sorted(out.rglob("*.mp4"))}
+
+
+def test_without_videos_all_else_is_there_and_a_later_run_draws_them(written, tmp_path):
+    out = tmp_path / "world"
+    undrawn = world.write(out, 4, workers=1, draw=False, **SIZE)
+    assert texts(out) == texts(written[0] / "1")
+    assert not videos(out)
+    assert "no video file was written" in str(undrawn)
+    assert "render" not in undrawn.seconds
+    findings = check.check(out, decode=True)
+    assert not findings.problems
+    assert [findings.counts[split]["videos"] for split in files.SPLITS] == [0, 0, 0]
+    assert sum("no videos of the" in note and "without --without_videos" in note for note in findings.notes) == 3
+    assert world.write(out, 4, workers=1, draw=False, **SIZE).kept == 4
+
+    drawn = world.write(out, 4, workers=1, **SIZE)
+    assert drawn.kept == 0
+    assert "no video file" not in str(drawn)
+    assert texts(out) == texts(written[0] / "1")
+    assert videos(out) == videos(written[0] / "1")
+    assert world.write(out, 4, workers=1, draw=False, **SIZE).kept == 4
+    assert len(videos(out)) == 4
+
+
+def test_this_process_draws_what_its_workers_would(written, tmp_path, monkeypatch):
+    """Here on the CPU, which then draws frames together as a GPU does."""
+    out = tmp_path / "world"
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    report = world.write(out, 4, workers=2, gpu=True, **SIZE)
+    assert report.seconds["write"] > 0
+    assert "render" not in report.seconds
+    assert texts(out) == texts(written[0] / "1")
+    for one, other in zip(sorted(out.rglob("*.mp4")), sorted((written[0] / "1").rglob("*.mp4")), strict=True):
+        pictures = [read_video(file) for file in (one, other)]
+        assert abs(pictures[0].astype(int) - pictures[1]).mean() < 0.1
+    assert world.write(out, 4, workers=1, **SIZE).kept == 4
+
+
+def test_a_video_that_cannot_be_written_stops_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    (tmp_path / "world").mkdir()
+    monkeypatch.setattr("aloe.tasks.clevrer.pictures.write", lambda image, file: (file / "in a file").read_bytes())
+    with pytest.raises(OSError, match="in a file"):
+        world.write(tmp_path / "world", 3, workers=1, gpu=True, **SIZE)
+    assert not (tmp_path / "world" / "train.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -201,6 +254,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         ({"videos": 4, "height": 0}, "size=480x0"),
         ({"videos": 4, "workers": 0}, "workers=0"),
         ({"videos": 4, "seed": -1}, "seed=-1"),
+        ({"videos": 4, "gpu": True, "draw": False}, "nothing to draw"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_written(tmp_path, arguments, names):

@@ -1,0 +1,44 @@
+"""What the tests of all paths share: arguments, gradients, distances."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aloe.attention import relative_attention
+
+ARGUMENTS = range(6)
+
+
+def draw(tokens, heads, size, batch=2, seed=0):
+    """Arguments of attention, and a cotangent of its output, in float64."""
+    rng = np.random.default_rng(seed)
+    q, k, v, cotangent = rng.standard_normal((4, batch, tokens, heads, size))
+    width = heads * size
+    relative = rng.standard_normal((width, heads, size)) / np.sqrt(width / 2)
+    return (q, k, v, relative, *0.2 * rng.standard_normal((2, heads, size))), cotangent
+
+
+def value_and_gradients(arguments, cotangent, dtype, *, attention=relative_attention, **options):
+    """The output, and gradients of its product with the cotangent, in float64; computed in `dtype`."""
+
+    def product(*arguments):
+        out, _ = attention(*arguments, **options)
+        return jnp.sum(out * cotangent.astype(dtype), dtype=jnp.promote_types(dtype, jnp.float32)), out
+
+    arguments = [jnp.asarray(argument, dtype) for argument in arguments]
+    (_, out), gradients = jax.jit(jax.value_and_grad(product, ARGUMENTS, has_aux=True))(*arguments)
+    return np.asarray(out, np.float64), [np.asarray(gradient, np.float64) for gradient in gradients]
+
+
+def exact_value_and_gradients(arguments, cotangent, **options):
+    """The same by plain XLA in float64, which test_relative.py holds to the definition."""
+    with jax.enable_x64(True):
+        return value_and_gradients(arguments, cotangent, jnp.float64, path="xla", **options)
+
+
+def distance(actual, expected):
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+
+
+def worst(actual, expected):
+    return np.abs(actual - expected).max() / np.abs(expected).max()

@@ -1,0 +1,153 @@
+"""The kernels against the definition, at lengths and widths that fit no tile, as programs in plain XLA on the CPU."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AbstractMesh, AxisType
+from jax.sharding import PartitionSpec as P
+
+from aloe.attention import definition, fused, relative_attention
+from aloe.attention.attend import LARGEST_TILE, Tiles
+from aloe.attention.dropout import kept_mask
+from aloe.attention.kernels import Tile
+from tests.attention.cases import distance, draw, exact_value_and_gradients, value_and_gradients, worst
+
+RATE = 0.3
+
+
+def dropout_for(batch, rate):
+    return (rate, jax.random.split(jax.random.key(0), batch)) if rate else None
+
+
+@pytest.mark.parametrize(
+    ("tokens", "heads", "size", "rate"),
+    [(57, 2, 18, 0), (65, 2, 7, RATE), (130, 1, 38, RATE), (64, 1, 32, 0), (1, 2, 2, RATE)],
+)
+def test_is_the_definition(tokens, heads, size, rate):
+    """Output and gradients in float32; the gradients along a random direction, by central differences."""
+    arguments, cotangent = draw(tokens, heads, size)
+    dropout = dropout_for(2, rate)
+    kept = np.asarray(kept_mask(dropout[1], rate, (heads, tokens, tokens))) if rate else None
+    defined = functools.partial(definition.relative_attention, kept_BxHxTxT=kept, kept_share=1 - rate)
+    out, gradients = value_and_gradients(arguments, cotangent, jnp.float32, path="interpreted", dropout=dropout)
+    assert worst(out, defined(*arguments)[0]) < 3e-6
+
+    rng = np.random.default_rng(1)
+    directions = [rng.standard_normal(gradient.shape) for gradient in gradients]
+    ends = [[x + step * d for x, d in zip(arguments, directions, strict=True)] for step in (1e-5, -1e-5)]
+    slope = np.sum((defined(*ends[0])[0] - defined(*ends[1])[0]) * cotangent) / 2e-5
+    found = sum(np.sum(gradient * d) for gradient, d in zip(gradients, directions, strict=True))
+    scale = np.sqrt(sum(np.sum(gradient**2) for gradient in gradients))
+    assert abs(found - slope) < 1e-5 * scale
+
+    exact = exact_value_and_gradients(arguments, cotangent, dropout=dropout)[1]
+    for gradient, expected in zip(gradients, exact, strict=True):
+        assert np.abs(gradient - expected).max() < 1e-5 * max(np.abs(expected).max(), 1e-2 * scale)
+
+
+@pytest.mark.parametrize(("tokens", "heads", "size", "rate"), [(57, 2, 18, RATE), (65, 2, 7, 0), (130, 1, 38, RATE)])
+def test_bfloat16_rounds_about_as_plain_xla_does(tokens, heads, size, rate):
+    arguments, cotangent = draw(tokens, heads, size)
+    dropout = dropout_for(2, rate)
+    exact_out, exact_gradients = exact_value_and_gradients(arguments, cotangent, dropout=dropout)
+    errors = {}
+    for path in ("xla", "interpreted"):
+        out, gradients = value_and_gradients(arguments, cotangent, jnp.bfloat16, path=path, dropout=dropout)
+        errors[path] = np.array([distance(out, exact_out), *map(distance, gradients, exact_gradients)])
+    assert errors["interpreted"].max() < 0.02
+    assert np.all(errors["interpreted"] < np.maximum(1.75 * errors["xla"], 0.01))
+
+
+@pytest.mark.parametrize("tile", [Tile(LARGEST_TILE, 16, 4, 1), Tile(16, 32, 4, 2, split=True)])
+def test_tiles_change_nothing(tile):
+    """Nor does it whether a width, 38 and 58 here, is rounded up to a power of two or cut into some."""
+    arguments, cotangent = draw(tokens=90, heads=1, size=38, batch=1)
+    dropout = dropout_for(1, RATE)
+
+    def tiled(*arguments, dropout):
+        return fused.relative_attention(
+            *arguments, dropout=dropout, interpret=True, tiles=Tiles(tile, tile, tile)
+        ), None
+
+    out, gradients = value_and_gradients(arguments, cotangent, jnp.float32, attention=tiled, dropout=dropout)
+    exact_out, exact_gradients = exact_value_and_gradients(arguments, cotangent, dropout=dropout)
+    assert worst(out, exact_out) < 3e-6
+    assert max(map(worst, gradients, exact_gradients)) < 1e-5
+
+
+def gradients_over_devices(path, check_vma):
+    """(weights, q, k, v, cotangent, keys) → gradients of weights and of q, examples shared out over two devices."""
+
+    def loss(weights, q, k, v, cotangent, keys):
+        out, _ = relative_attention(q, k, v, *weights, dropout=(RATE, keys), path=path)
+        return jnp.sum(out * cotangent)
+
+    def gradients(weights, *examples):
+        if check_vma:  # as the training step does
+            weights = jax.tree.map(lambda x: jax.lax.pcast(x, "data", to="varying"), weights)
+        of_weights, of_q = jax.grad(loss, (0, 1))(weights, *examples)
+        return jax.lax.psum(of_weights, "data"), of_q
+
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
+    specs = {"in_specs": (P(), *[P("data")] * 5), "out_specs": (P(), P("data"))}
+    return jax.jit(jax.shard_map(gradients, mesh=mesh, check_vma=check_vma, **specs)), jax.jit(jax.grad(loss, (0, 1)))
+
+
+def test_two_devices_compute_what_one_does():
+    """Without check_vma, because loads of interpreted kernels do not know of axes that vary (JAX 0.10 and 0.11)."""
+    (q, k, v, *weights), cotangent = draw(tokens=33, heads=2, size=6, batch=4)
+    examples = [jnp.asarray(x, jnp.float32) for x in (q, k, v, cotangent)]
+    weights = [jnp.asarray(x, jnp.float32) for x in weights]
+    together, alone = gradients_over_devices("interpreted", check_vma=False)
+    arguments = (weights, *examples, jax.random.split(jax.random.key(0), 4))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), together(*arguments), alone(*arguments)
+    )
+
+
+def lowered_for_a_gpu(function, *arguments):
+    """The program for a GPU that is not here, with the kernels' in Triton's language."""
+    if not hasattr(jax.sharding, "AbstractDevice"):
+        pytest.skip("this JAX knows no abstract devices")
+    device = jax.sharding.AbstractDevice(device_kind="NVIDIA H200", num_cores=132, platform="gpu")
+    with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=device)):
+        return jax.jit(function).trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "heads", "size", "dtype", "rate"),
+    [
+        (233, 10, 18, jnp.bfloat16, RATE),
+        (641, 8, 38, jnp.bfloat16, RATE),
+        (57, 8, 38, jnp.bfloat16, 0),
+        (65, 2, 7, jnp.float32, RATE),
+        (130, 2, 128, jnp.float32, 0),
+        (4096, 4, 38, jnp.bfloat16, 0),
+    ],
+)
+def test_kernels_lower_to_triton(tokens, heads, size, dtype, rate):
+    width = heads * size
+    shapes = [jax.ShapeDtypeStruct((4, tokens, heads, size), dtype)] * 3
+    shapes += [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((width, heads, size), *[(heads, size)] * 2)]
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 4))
+
+    def forward_and_backward(*arguments):
+        *arguments, keys = arguments
+        attention = functools.partial(relative_attention, dropout=(rate, keys) if rate else None, path="kernels")
+        out, pull = jax.vjp(lambda *arguments: attention(*arguments)[0], *arguments)
+        return pull(out)
+
+    lowered = lowered_for_a_gpu(forward_and_backward, *shapes, keys)
+    for kernel in ("forward", "queries_gradient", "keys_gradient"):
+        assert lowered.count(f"attention_{kernel}") >= 1
+
+
+def test_kernels_lower_inside_shard_map_that_checks_what_varies():
+    (q, k, v, *weights), cotangent = draw(tokens=33, heads=2, size=6, batch=4)
+    keys = jax.random.split(jax.random.key(0), 4)
+    arguments = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), (weights, q, k, v, cotangent))
+    sharded, _ = gradients_over_devices("kernels", check_vma=True)
+    assert "attention_keys_gradient" in lowered_for_a_gpu(sharded, *arguments, keys)
