@@ -11,7 +11,7 @@ import numpy as np
 from aloe.attention import FORMS, relative_attention
 from benchmarks import flops, trace
 from benchmarks.options import Options
-from benchmarks.paths import PATHS
+from benchmarks.paths import PATHS, different, taken
 from benchmarks.programs import cost, largest_that_fits, room
 from benchmarks.results import Row, Tables
 from benchmarks.timing import measure
@@ -42,9 +42,15 @@ def run(options: Options) -> Tables:
 def cases(options: Options) -> Iterator[tuple[tuple[int, int, int], str, str, str]]:
     """(T, H, K), form, path and work; dropout in one form alone, as it is the same in any."""
     sizes = [size for size in (QUICK_SIZES if options.quick else SIZES) if size[0] in (options.lengths or [size[0]])]
-    for size, form, path in itertools.product(sizes, FORMS, options.paths or PATHS):
-        for work in (FORWARD, GRADIENT, DROPPED) if form == FORMS[0] else (FORWARD, GRADIENT):
-            yield size, form, path, work
+    for size, form in itertools.product(sizes, FORMS):
+        paths = options.paths or different(form, size[2], number_type())
+        works = (FORWARD, GRADIENT, DROPPED) if form == FORMS[0] else (FORWARD, GRADIENT)
+        yield from ((size, form, path, work) for path, work in itertools.product(paths, works))
+
+
+def number_type() -> jnp.dtype:
+    """bfloat16, or float32 on CPUs, which have no arithmetic of their own for the other."""
+    return jnp.dtype("float32" if jax.devices()[0].platform == "cpu" else "bfloat16")
 
 
 def measured(
@@ -53,7 +59,7 @@ def measured(
     """Times one case at the largest batch that fits; the row, the call that it timed, and its program."""
     tokens, heads, size = shape
     largest = max(1, (QUICK_TOKENS if options.quick else TOKENS[device.platform]) // tokens)
-    dtype = jnp.dtype("float32" if device.platform == "cpu" else "bfloat16")
+    dtype = number_type()
 
     def compiled_for(batch: int) -> jax.stages.Compiled:
         with PATHS[path]():
@@ -73,6 +79,7 @@ def measured(
         timing,
         flops.attention(batch, tokens, heads, size, gradient=work != FORWARD),
         {
+            "taken": taken(path, form, size, dtype),
             "tokens_per_second": batch * tokens / timing.median,
             "accessed_bytes": said.accessed_bytes,
             "temporary_bytes": said.temporary_bytes,

@@ -1,5 +1,6 @@
 """The input: examples a second that Grain delivers from a store of CLEVRER's size, and what a step waits for them."""
 
+import contextlib
 import os
 import tempfile
 import time
@@ -31,39 +32,40 @@ def run(options: Options) -> Tables:
 
 
 def rows(config: ConfigDict, videos: int, options: Options) -> Iterator[Row]:
-    """For 1, 2, 4 … reading threads a stream: as fast as it goes, then at the pace of steps."""
+    """For a thread of this process, then 1, 2, 4 … worker processes: as fast as it goes, then at the pace of steps."""
     made = make_run(config, jax.local_devices()[:1])
-    most = 2 if options.quick else max(1, os.cpu_count() or 1)
+    most = 1 if options.quick else os.cpu_count() or 1
     filled, batches = (1, 3) if options.quick else (FILLED, 30)
-    for threads in (1 << power for power in range(most.bit_length())):
-        yield measured(made, videos, threads, None, filled, batches)
+    for workers in (0, *(1 << power for power in range(most.bit_length()))):
+        yield measured(made, videos, workers, None, filled, batches)
         for step in STEP_SECONDS[:1] if options.quick else STEP_SECONDS:
-            yield measured(made, videos, threads, step, filled, batches)
+            yield measured(made, videos, workers, step, filled, batches)
 
 
-def measured(made: Run, videos: int, threads: int, step: float | None, filled: int, batches: int) -> Row:
+def measured(made: Run, videos: int, workers: int, step: float | None, filled: int, batches: int) -> Row:
     """Times how long each batch takes to come onto the device; with `step`, at the pace of steps of so many seconds.
 
     As in the training loop, the batch of a step is fetched while the step before it runs, and the device waits only
     where that takes longer than the step.
     """
-    supply = host_batches(made.task.streams(), first_step=0, host=0, hosts=1, threads=threads)
+    supply = host_batches(made.task.streams(), first_step=0, host=0, hosts=1, workers=workers)
 
     def one() -> None:
         jax.block_until_ready(global_batch(next(supply), made.mesh))
 
-    first = seconds(one)
-    for _ in range(filled):
-        one()
-    fetches = []
-    idle = 0.0
-    started = done = time.perf_counter()  # when the device has done the step that was dispatched last
-    for _ in range(batches):
-        fetches.append(seconds(one))
-        before, now = done, time.perf_counter()
-        idle += max(0.0, now - before)
-        done = max(now, before) + (step or 0.0)
-        time.sleep(max(0.0, before - now))  # the loop reads the metrics of the step before
+    with contextlib.closing(supply):
+        first = seconds(one)
+        for _ in range(filled):
+            one()
+        fetches = []
+        idle = 0.0
+        started = done = time.perf_counter()  # when the device has done the step that was dispatched last
+        for _ in range(batches):
+            fetches.append(seconds(one))
+            before, now = done, time.perf_counter()
+            idle += max(0.0, now - before)
+            done = max(now, before) + (step or 0.0)
+            time.sleep(max(0.0, before - now))  # the loop reads the metrics of the step before
     examples = sum(stream.batch_size for stream in made.task.streams().values())
     figures = {"first batch_seconds": first}
     if step is None:
@@ -71,5 +73,5 @@ def measured(made: Run, videos: int, threads: int, step: float | None, filled: i
     else:
         figures["waiting_share"] = idle / (done - started)
     pace = "as fast as it goes" if step is None else f"a step of {1e3 * step:.0f} ms"
-    case: dict[str, str | int] = {"videos": videos, "examples": examples, "threads a stream": threads, "pace": pace}
+    case: dict[str, str | int] = {"videos": videos, "examples": examples, "workers": workers, "pace": pace}
     return Row(case, summary(fetches), figures=figures)

@@ -30,13 +30,13 @@ class Row:
       case: what was measured, by name; rows of two files with equal cases are compared.
       timing: of one call.
       flops: useful operations of one call (`benchmarks.flops`).
-      figures: other numbers by name, which ends with the unit: `_bytes`, `_seconds`, `_share` (of 1), or as it is.
+      figures: other numbers by name, which ends with the unit (`_bytes`, `_seconds`, `_share` of 1), and words.
     """
 
     case: Mapping[str, str | int]
     timing: Timing | None = None
     flops: float | None = None
-    figures: Mapping[str, float | int | None] = dataclasses.field(default_factory=dict)
+    figures: Mapping[str, float | int | str | None] = dataclasses.field(default_factory=dict)
 
     def to_json(self, best: Peak | None) -> dict[str, Any]:
         row: dict[str, Any] = {"case": dict(self.case)}
@@ -139,6 +139,9 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
         cells["TFLOP/s"] = f"{row['flops_per_second'] / 1e12:.3g}"
         cells["% of peak"] = f"{100 * row['share_of_peak']:.1f}" if row["share_of_peak"] else "–"
     for name, value in row["figures"].items():
+        if isinstance(value, str):
+            cells[name] = value
+            continue
         words, _, unit = name.rpartition("_")
         scale, symbol = UNITS.get(unit, (1.0, unit))
         cells[f"{words.replace('_', ' ')} {symbol}".strip()] = "–" if value is None else f"{value / scale:,.4g}"

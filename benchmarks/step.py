@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from aloe.tasks.clevrer.task import model_config
 from benchmarks import clevrer, peer, trace
 from benchmarks.compile_time import fresh_compilation_cache
 from benchmarks.devices import peak_memory
 from benchmarks.options import Options
-from benchmarks.paths import CHOSEN, PATHS
+from benchmarks.paths import CHOSEN, PATHS, taken
 from benchmarks.programs import cost, largest_that_fits, room
 from benchmarks.results import Row, Tables
 from benchmarks.timing import Timing, measure, seconds
@@ -76,6 +77,7 @@ def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = Fal
 
 def row(path: str, step: Step, timing: Timing, repeats: int) -> Row:
     config, said = step.run.config, cost(step.compiled)
+    model = model_config(config)
     update = optimizer_time(step.run, repeats)
     with PATHS[path]():
         jax.clear_caches()
@@ -86,6 +88,7 @@ def row(path: str, step: Step, timing: Timing, repeats: int) -> Row:
         timing,
         clevrer.step_flops(config),
         {
+            "taken": taken(path, config.model.relative_form, model.token, model.compute_dtype),
             "tokens_per_second": int(case["sequences"]) * int(case["T"]) / timing.median,
             "optimizer_ms": 1e3 * update.median,
             "optimizer_share": update.median / timing.median,

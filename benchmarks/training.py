@@ -16,7 +16,7 @@ from aloe import tasks
 from aloe.data.streams import host_batches
 from aloe.training.evaluation import global_batch
 from aloe.training.optimizer import make_optimizer
-from aloe.training.state import TrainState, initial_state
+from aloe.training.state import TrainState, abstract_state, initial_state
 from aloe.training.step import DATA, train_step
 from aloe.training.task import Task
 from benchmarks import clevrer
@@ -35,10 +35,14 @@ class Run:
 
     def fresh_state(self) -> TrainState:
         """The initial state, replicated over the mesh."""
-        return jax.jit(self._initial, out_shardings=NamedSharding(self.mesh, PartitionSpec()))()
+
+        def fresh() -> TrainState:
+            return initial_state(self.task.model(nnx.Rngs(0)), self.optimizer)
+
+        return jax.jit(fresh, out_shardings=NamedSharding(self.mesh, PartitionSpec()))()
 
     def state_shapes(self) -> TrainState:
-        return with_sharding(jax.eval_shape(self._initial), NamedSharding(self.mesh, PartitionSpec()))
+        return with_sharding(abstract_state(self.task, self.optimizer), NamedSharding(self.mesh, PartitionSpec()))
 
     def batch(self) -> Any:
         """The first global batch, on the devices."""
@@ -60,9 +64,6 @@ class Run:
         accumulation = self.config.batch.accumulation
         step = train_step(self.task, graphdef, self.optimizer, self.mesh, seed=0, accumulation=accumulation)
         return step.lower(self.state_shapes(), self.batch_shapes())
-
-    def _initial(self) -> TrainState:
-        return initial_state(self.task.model(nnx.Rngs(0)), self.optimizer)
 
 
 def with_data(config: ConfigDict, folder: Path, videos: int = 8) -> ConfigDict:

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aloe import attention
 from aloe.attention import definition, relative_attention
 from aloe.attention.definition import FORMS
+from benchmarks import paths
 from benchmarks.paths import PATHS
 
 SIZES = [(1, 2, 2), (2, 1, 4), (13, 3, 6)]
@@ -41,6 +43,16 @@ def test_is_the_definition(path, tokens, heads, size, form):
     _, *in_use = outputs_and_gradients("chosen", arguments, cotangent, form)
     for gradient, other in zip(gradients, in_use, strict=True):
         np.testing.assert_allclose(gradient, other, atol=1e-7 * np.abs(other).max() + 1e-12)
+
+
+def test_what_is_taken_is_told_and_plain_paths_are_plain_wherever_kernels_are_chosen(monkeypatch):
+    monkeypatch.setattr(attention, "chosen_path", lambda *_: "kernels")
+    assert paths.taken("chosen", "bidirectional", 18, jnp.bfloat16) == "kernels"
+    assert paths.different("bidirectional", 18, jnp.bfloat16) == list(PATHS)
+    for path in ("rank", "shift", "angle addition"):
+        assert paths.taken(path, "bidirectional", 18, jnp.bfloat16) == "xla"
+    monkeypatch.undo()
+    assert "rank" not in paths.different("bidirectional", 18, jnp.bfloat16)  # on a CPU the chosen path is that
 
 
 def test_a_path_is_taken_inside_its_context_alone():

@@ -51,7 +51,7 @@ def test_step(run, monkeypatch):
 
 def test_input(run):
     results, _, _ = run("input")
-    assert {case["threads a stream"] for case in cases(results, "input")} == {1, 2}
+    assert {case["workers"] for case in cases(results, "input")} == {0, 1}
     for row in results["tables"]["input"]:
         if row["case"]["pace"] == "as fast as it goes":
             assert row["figures"]["examples_per_second"] > 0
