@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FORBIDDEN = {
     "aloe": {"cluster", "launch", "benchmarks", "ray", "tests"},
     "cluster": {"aloe", "launch", "benchmarks", "tests"},
+    "benchmarks": {"launch", "ray", "tests"},
 }
 
 
@@ -29,6 +30,19 @@ def test_imports_go_one_way(package):
     assert files
     wrong = {str(path.relative_to(ROOT)): imported_packages(path) & FORBIDDEN[package] for path in files}
     assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_benchmarks_take_of_cluster_only_its_table_of_slices():
+    imports = [
+        node
+        for path in (ROOT / "benchmarks").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    modules = {
+        node.module if isinstance(node, ast.ImportFrom) else alias.name for node in imports for alias in node.names
+    }
+    assert {name for name in modules if name and name.startswith("cluster")} == {"cluster.slices"}
 
 
 def test_imports_are_found_wherever_they_stand(tmp_path):

@@ -1,0 +1,121 @@
+"""Attention by itself: throughput over the length of the sequence, every path, both forms, forward and gradient."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aloe.attention import FORMS, relative_attention
+from benchmarks import flops, trace
+from benchmarks.options import Options
+from benchmarks.paths import PATHS, different, taken
+from benchmarks.programs import cost, largest_that_fits, room
+from benchmarks.results import Row, Tables
+from benchmarks.timing import measure
+
+TABLE, CLASSES = "attention", "attention: time by class of operations"
+# (T, H, K): ACRE, CLEVRER and CATER as they are, then CLEVRER's heads on longer videos.
+SIZES = ((57, 10, 18), (233, 10, 18), (641, 8, 38), (641, 10, 18), (1024, 10, 18), (2048, 10, 18), (4096, 10, 18))
+QUICK_SIZES = ((17, 2, 6),)
+TOKENS = {"gpu": 1 << 17, "tpu": 1 << 15, "cpu": 1 << 12}  # in a batch, as far as they fit
+QUICK_TOKENS = 128
+DROPOUT = 0.1
+
+FORWARD, GRADIENT, DROPPED = "forward", "forward + gradient", "forward + gradient, dropout"
+
+
+def run(options: Options) -> Tables:
+    device = jax.devices()[0]
+    rows: list[Row] = []
+    classes: list[Row] = []
+    for shape, form, path, work in cases(options):
+        row, call, compiled = measured(shape, form, path, work, options, device)
+        rows.append(row)
+        if options.trace and form == FORMS[0] and work == DROPPED:
+            classes += trace.rows(row.case, call, compiled)
+    return {TABLE: rows} | ({CLASSES: classes} if options.trace else {})
+
+
+def cases(options: Options) -> Iterator[tuple[tuple[int, int, int], str, str, str]]:
+    """(T, H, K), form, path and work; dropout in one form alone, as it is the same in any."""
+    sizes = [size for size in (QUICK_SIZES if options.quick else SIZES) if size[0] in (options.lengths or [size[0]])]
+    for size, form in itertools.product(sizes, FORMS):
+        paths = options.paths or different(form, size[2], number_type())
+        works = (FORWARD, GRADIENT, DROPPED) if form == FORMS[0] else (FORWARD, GRADIENT)
+        yield from ((size, form, path, work) for path, work in itertools.product(paths, works))
+
+
+def number_type() -> jnp.dtype:
+    """bfloat16, or float32 on CPUs, which have no arithmetic of their own for the other."""
+    return jnp.dtype("float32" if jax.devices()[0].platform == "cpu" else "bfloat16")
+
+
+def measured(
+    shape: tuple[int, int, int], form: str, path: str, work: str, options: Options, device: jax.Device
+) -> tuple[Row, Callable[[], Any], jax.stages.Compiled]:
+    """Times one case at the largest batch that fits; the row, the call that it timed, and its program."""
+    tokens, heads, size = shape
+    largest = max(1, (QUICK_TOKENS if options.quick else TOKENS[device.platform]) // tokens)
+    dtype = number_type()
+
+    def compiled_for(batch: int) -> jax.stages.Compiled:
+        with PATHS[path]():
+            return jax.jit(function(form, work)).lower(*arguments(batch, *shape, dtype, abstract=True)).compile()
+
+    batch, compiled = largest_that_fits(compiled_for, largest, room(device))
+    given = arguments(batch, *shape, dtype)
+
+    def call() -> Any:
+        return compiled(*given)
+
+    timing = measure(call, repeats=options.repeats)
+    said = cost(compiled)
+    case: dict[str, str | int] = {"T": tokens, "H×K": f"{heads}×{size}", "form": form, "path": path, "work": work}
+    row = Row(
+        case | {"batch": batch, "dtype": dtype.name},
+        timing,
+        flops.attention(batch, tokens, heads, size, gradient=work != FORWARD),
+        {
+            "taken": taken(path, form, size, dtype),
+            "tokens_per_second": batch * tokens / timing.median,
+            "accessed_bytes": said.accessed_bytes,
+            "temporary_bytes": said.temporary_bytes,
+        },
+    )
+    return row, call, compiled
+
+
+def function(form: str, work: str) -> Callable[..., Any]:
+    """Of the arguments: the output, or also the gradient of a product with it by all that has one."""
+
+    def forward(keys_B: jax.Array, *arrays: jax.Array) -> jax.Array:
+        dropout = (DROPOUT, keys_B) if work == DROPPED else None
+        return relative_attention(*arrays, form=form, dropout=dropout)[0]
+
+    def gradient(keys_B: jax.Array, cotangent: jax.Array, *arrays: jax.Array) -> Any:
+        out, pull_back = jax.vjp(lambda *arrays: forward(keys_B, *arrays), *arrays)
+        return out, pull_back(cotangent)
+
+    return (lambda keys, _, *arrays: forward(keys, *arrays)) if work == FORWARD else gradient
+
+
+def arguments(
+    batch: int, tokens: int, heads: int, size: int, dtype: jnp.dtype, *, abstract: bool = False
+) -> tuple[jax.Array, ...]:
+    """Keys of dropout, a cotangent, then those of `relative_attention`; or what tells their shapes and types.
+
+    The weights of positions and the biases are float32, as a model's parameters are.
+    """
+    width = heads * size
+
+    def drawn() -> tuple[jax.Array, ...]:
+        keys = jax.random.split(jax.random.key(0), 7)
+        activations = [jax.random.normal(key, (batch, tokens, heads, size), dtype) for key in keys[:4]]
+        relative = jax.random.normal(keys[4], (width, heads, size)) * np.sqrt(2 / width)
+        biases = [0.2 * jax.random.normal(key, (heads, size)) for key in keys[5:]]
+        return (jax.random.split(jax.random.key(1), batch), *activations, relative, *biases)
+
+    return jax.eval_shape(drawn) if abstract else jax.block_until_ready(jax.jit(drawn)())

@@ -1,0 +1,55 @@
+"""Other ways to the position logits in plain XLA, beside that of `aloe.attention.relative`, to be measured against it.
+
+All take (q_BxTxHxK, relative_ExHxK, offset) and give q_i · r(i − j + offset) for all i, j: [B, H, T, T] in float32.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aloe.attention.definition import frequencies, sinusoids
+
+PositionLogits = Callable[..., jax.Array]
+
+
+def shift(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:
+    """Logits of all 2T − 1 distances for every query, then row i shifted (Dai et al., 2019, appendix B).
+
+    The shift is a pad and a reshape: one column more, and then rows that are one shorter begin one column earlier each.
+    """
+    batch, tokens, heads, _ = q_BxTxHxK.shape
+    distances_P = np.arange(tokens - 1, -tokens, -1) + offset
+    keys_PxHxK = jnp.einsum("pe,ehk->phk", jnp.asarray(sinusoids(distances_P, len(relative_ExHxK))), relative_ExHxK)
+    logits_BxHxTxP = jnp.einsum(
+        "bihk,phk->bhip", q_BxTxHxK, keys_PxHxK.astype(q_BxTxHxK.dtype), preferred_element_type=_wide(q_BxTxHxK)
+    )
+    padded = jnp.pad(logits_BxHxTxP, ((0, 0), (0, 0), (0, 0), (1, 0)))
+    shifted = padded.reshape(batch, heads, 2 * tokens**2)[..., tokens:]
+    return shifted.reshape(batch, heads, tokens, 2 * tokens - 1)[..., :tokens]
+
+
+def angle_addition(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:
+    """One product of width E for each pair: the sinusoids of i − j are products of those of i and of j.
+
+    With a query's weights s and c for the sine and the cosine of a frequency w,
+
+        s·sin w(i − j) + c·cos w(i − j) = (s·sin wi + c·cos wi)·cos wj + (c·sin wi − s·cos wi)·sin wj.
+
+    Positions are counted from the middle of the sequence, where the rotation of s and c is smallest.
+    """
+    tokens, width = q_BxTxHxK.shape[1], len(relative_ExHxK)
+    middle = (tokens - 1) / 2
+    weights = jnp.einsum("bihk,ehk->bihe", q_BxTxHxK, relative_ExHxK.astype(q_BxTxHxK.dtype))
+    sine, cosine = jnp.split(weights, 2, axis=-1)
+    angles_TxM = (np.arange(tokens) - middle + offset)[:, None] * frequencies(width)
+    sin, cos = (jnp.asarray(f(angles_TxM)[:, None], q_BxTxHxK.dtype) for f in (np.sin, np.cos))
+    turned_BxTxHxE = jnp.concatenate([cosine * sin - sine * cos, sine * sin + cosine * cos], axis=-1)
+    waves_TxE = jnp.asarray(sinusoids(np.arange(tokens) - middle, width), q_BxTxHxK.dtype)
+    return jnp.einsum("bihe,je->bhij", turned_BxTxHxE, waves_TxE, preferred_element_type=_wide(q_BxTxHxK))
+
+
+def _wide(x: jax.Array) -> jnp.dtype:
+    """The type of logits: float32, or float64 for float64."""
+    return jnp.promote_types(x.dtype, jnp.float32)

@@ -1,0 +1,87 @@
+"""CLEVRER at any size, without its files: a data folder of random latents and made-up questions, and its work counted.
+
+The folder is in the official format and read by the task itself, so that everything between files and devices is the
+real thing; only what the numbers and words say is nonsense.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from aloe.data import latents
+from aloe.data.whole import write_whole
+from aloe.tasks.clevrer import vocabulary
+from aloe.tasks.clevrer.annotations import FRAMES
+from aloe.tasks.clevrer.questions import MAX_CHOICES
+from aloe.tasks.clevrer.task import CHOICE, DESCRIPTIVE, UNSUPERVISED, model_config
+from benchmarks import flops
+
+VIDEOS = 10_000  # in CLEVRER's training split
+DESCRIPTIVE_QUESTIONS, CHOICE_QUESTIONS = 11, 4  # of a video, as in the training split: 109,952 and 42,620 in all
+WRITTEN_AT_ONCE = 128
+
+
+def write_data(root: Path, videos: int, config: ConfigDict) -> None:
+    """Writes a training split of so many videos, and a validation split of one."""
+    rng = np.random.default_rng(0)
+    for split, first, count in (("train", 0, videos), ("validation", videos, 1)):
+        indices = range(first, first + count)
+        entries = [{"scene_index": index, "questions": _questions(rng)} for index in indices]
+        write_whole(root / f"{split}.json", json.dumps(entries))
+        shape = (FRAMES, config.model.slots, config.model.latent)
+        store = latents.create(root / "latents" / "oracle" / split, indices, *shape, {"name": "noise"})
+        for start in range(0, count, store.videos_per_shard):
+            some = indices[start : start + store.videos_per_shard]
+            store.write(some, rng.standard_normal((len(some), *shape), np.float32))
+
+
+def _questions(rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Eleven descriptive questions, and four of four choices, of words at random and as long as may be."""
+
+    def words(count: int) -> str:
+        return " ".join(rng.choice(vocabulary.WORDS, count))
+
+    descriptive = [
+        {"question_type": "descriptive", "answer": str(rng.choice(vocabulary.ANSWERS))}
+        for _ in range(DESCRIPTIVE_QUESTIONS)
+    ]
+    choice: list[dict[str, Any]] = [
+        {
+            "question_type": "explanatory",
+            "choices": [
+                {"choice_id": number, "choice": words(vocabulary.CHOICE_LENGTH), "answer": "correct"}
+                for number in range(MAX_CHOICES)
+            ],
+        }
+        for _ in range(CHOICE_QUESTIONS)
+    ]
+    return [
+        {"question_id": number, "question": words(vocabulary.QUESTION_LENGTH)} | question
+        for number, question in enumerate(descriptive + choice)
+    ]
+
+
+def sequences(config: ConfigDict) -> dict[str, int]:
+    """Sequences of a global batch by stream: every choice is one of its own."""
+    counts = {DESCRIPTIVE: config.batch.descriptive, CHOICE: MAX_CHOICES * config.batch.choice}
+    return counts | ({UNSUPERVISED: config.batch.unsupervised} if config.objective.weight else {})
+
+
+def tokens(config: ConfigDict) -> int:
+    """T, of every sequence."""
+    return model_config(config).tokens
+
+
+def step_flops(config: ConfigDict) -> int | None:
+    """Useful operations of a training step; None for a tower whose work is not written down."""
+    if config.model.architecture != "transformer":
+        return None
+    model, batch = model_config(config), sequences(config)
+    work = flops.transformer(sum(batch.values()), tokens(config), model, gradient=True)
+    work += sum(flops.head(batch[name], model, answers, gradient=True) for name, answers in model.outputs.items())
+    if UNSUPERVISED in batch:
+        work += flops.infill(batch[UNSUPERVISED], model, gradient=True)
+    return work

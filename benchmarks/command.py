@@ -1,0 +1,96 @@
+"""The command line of `python -m benchmarks`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import jax
+
+from aloe.errors import InputError, nearest
+from benchmarks import attention, chart, checkpoint, compare, input, results, scaling, step
+from benchmarks.options import Options
+from benchmarks.paths import PATHS
+from benchmarks.results import Row, Tables
+
+PARTS: Mapping[str, Callable[[Options], Tables]] = {
+    "attention": attention.run,
+    "step": step.run,
+    "input": input.run,
+    "checkpoint": checkpoint.run,
+    "scaling": scaling.run,
+}
+ALL, COMPARE, SHOW = "all", "compare", "show"
+FILES = {COMPARE: 2, SHOW: 1}
+OVERRIDE = "--config."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    flags = parse(argv)
+    try:
+        if flags.part == COMPARE:
+            print(compare.compared(*map(compare.read, flags.files)))
+        elif flags.part == SHOW:
+            print(results.text(compare.read(flags.files[0]), "github"))
+        else:
+            measure(flags.part, options(flags), flags.out)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", allow_abbrev=False)
+    parser.add_argument("part", nargs="?", default=ALL, choices=(*PARTS, ALL, *FILES))
+    parser.add_argument("files", nargs="*", type=Path, help="of compare: two results; of show: one")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
+    parser.add_argument("--trace", action="store_true", help="add tables of time by class of operations")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"), help="folder for the results")
+    parser.add_argument("--paths", default="", help=f"of attention, with commas between: {', '.join(PATHS)}")
+    parser.add_argument("--lengths", default="", help="tokens of the attention part, with commas between")
+    parser.add_argument("--variant", default=Options.variant, help="of CLEVRER's configurations")
+    parser.epilog = "--config.path.to.field=value overrides a field of the configuration."
+    flags, unknown = parser.parse_known_args(argv)
+    flags.overrides = {}
+    for argument in unknown:
+        path, equals, value = argument.removeprefix(OVERRIDE).partition("=")
+        if not argument.startswith(OVERRIDE) or not equals:
+            known = [option for action in parser._actions for option in action.option_strings]
+            parser.error(f"unknown flag {argument}{nearest(argument.partition('=')[0], known)}")
+        flags.overrides[path] = value
+    if len(flags.files) != FILES.get(flags.part, 0):
+        parser.error(f"{flags.part} takes {FILES.get(flags.part, 0)} files, not {len(flags.files)}")
+    return flags
+
+
+def options(flags: argparse.Namespace) -> Options:
+    """Raises InputError on a path or a length that is none."""
+    paths = [name for name in flags.paths.split(",") if name]
+    for name in paths:
+        if name not in PATHS:
+            raise InputError(f"--paths={name}: no such path{nearest(name, PATHS)}")
+    lengths = [int(text) for text in flags.lengths.split(",") if text.isdigit()]
+    known = {str(size[0]): None for size in (attention.QUICK_SIZES if flags.quick else attention.SIZES)}
+    for text in filter(None, flags.lengths.split(",")):
+        if text not in known:
+            raise InputError(f"--lengths={text}: not measured; there are: {', '.join(known)}.")
+    return Options(flags.quick, flags.trace, paths, lengths, flags.variant, flags.overrides)
+
+
+def measure(part: str, options: Options, folder: Path) -> None:
+    """Runs one part or all, prints the tables, and writes the results and the picture of attention."""
+    tables: dict[str, Sequence[Row]] = {}
+    for name in PARTS if part == ALL else (part,):
+        print(f"Measuring {name} …", file=sys.stderr, flush=True)
+        tables.update(PARTS[name](options))
+    document = results.document(tables, quick=options.quick)
+    print(results.text(document))
+    device = jax.devices()[0].device_kind.replace(" ", "-").lower()
+    path = folder / f"{part}-{device}{'-quick' if options.quick else ''}.json"
+    results.save(path, document)
+    print(f"\n{path}")
+    if attention.TABLE in tables:
+        picture = path.with_suffix(".png")
+        chart.draw_attention(document, document["tables"][attention.TABLE], picture)
+        print(picture)

@@ -1,0 +1,30 @@
+"""How long a program takes until it can run: with nothing at hand, and from JAX's compilation cache."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+SETTINGS = (
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
+
+
+@contextlib.contextmanager
+def fresh_compilation_cache() -> Iterator[None]:
+    """A context in which JAX keeps all that it compiles on disk, in a cache that is empty at first and gone after."""
+    before = {name: getattr(jax.config, name) for name in SETTINGS}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, value in zip(SETTINGS, (folder, 0.0, -1), strict=True):
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                jax.config.update(name, value)
+            compilation_cache.reset_cache()

@@ -1,0 +1,56 @@
+"""What a device could do at best, so that a measured rate has something to be a share of."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import psutil
+
+from cluster.slices import V2, V3, Generation
+
+
+@dataclasses.dataclass(frozen=True)
+class Peak:
+    """Dense bfloat16 operations per second of one JAX device, and who says so."""
+
+    flops: float
+    source: str
+
+
+def _of_generation(generation: Generation) -> Peak:
+    """JAX takes each core of these chips as a device."""
+    return Peak(generation.peak_flops_per_chip / generation.cores_per_chip, "cluster/slices.py")
+
+
+_HOPPER = "datasheet of the H100 and H200 (SXM), half of the figure with sparsity"
+_TPU = "cloud.google.com/tpu/docs, system architecture"
+
+# By `jax.Device.device_kind`. A device that is not here has no known peak, and its rates are shares of nothing.
+PEAKS: Mapping[str, Peak] = {
+    "NVIDIA H100 80GB HBM3": Peak(989.4e12, _HOPPER),
+    "NVIDIA H200": Peak(989.4e12, _HOPPER),
+    "NVIDIA A100-SXM4-40GB": Peak(312e12, "datasheet of the A100"),
+    "NVIDIA A100-SXM4-80GB": Peak(312e12, "datasheet of the A100"),
+    "NVIDIA L4": Peak(121e12, "datasheet of the L4, half of the figure with sparsity"),
+    "TPU v2": _of_generation(V2),
+    "TPU v3": _of_generation(V3),
+    "TPU v4": Peak(275e12, _TPU),
+    "TPU v5 lite": Peak(197e12, _TPU),
+    "TPU v5": Peak(459e12, _TPU),
+    "TPU v6 lite": Peak(918e12, _TPU),
+}
+
+
+def peak(device: jax.Device) -> Peak | None:
+    return PEAKS.get(device.device_kind)
+
+
+def memory_limit(device: jax.Device) -> int:
+    """Bytes that programs may use: of the device, or what the machine has left where the device is its CPU."""
+    stats = device.memory_stats() or {}
+    return stats.get("bytes_limit") or psutil.virtual_memory().available
+
+
+def peak_memory(device: jax.Device) -> int | None:
+    """The most bytes in use at once since the process began, where the device tells."""
+    return (device.memory_stats() or {}).get("peak_bytes_in_use")

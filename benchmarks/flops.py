@@ -1,0 +1,42 @@
+"""Useful work, counted: the multiplications and additions of matrix products that no path can do without.
+
+Two per product of numbers. Elementwise work, softmax and LayerNorm are left out, and so is whatever a path does beyond
+the definition (a shift computes logits of twice as many distances, a recomputation repeats a forward pass), so that a
+faster path is a better share of peak. With `gradient` the backward pass is counted too: one product for each factor
+that is not constant.
+"""
+
+from aloe.model.config import ModelConfig
+
+
+def attention(batch: int, tokens: int, heads: int, size: int, *, gradient: bool = False) -> int:
+    """Relative attention: for each pair of tokens and each head three products over K numbers.
+
+    2·B·H·T²·K each for the content logits, the position logits and the sum over values, and the relative keys of all
+    2T − 1 distances, 2·(2T − 1)·E², which the batch shares and whose sinusoids have no gradient. E = H·K.
+    """
+    pairs = 3 * 2 * batch * heads * tokens**2 * size
+    relative_keys = 2 * (2 * tokens - 1) * (heads * size) ** 2
+    return _passes(gradient) * pairs + (2 if gradient else 1) * relative_keys
+
+
+def transformer(batch: int, tokens: int, config: ModelConfig, *, gradient: bool = False) -> int:
+    """The input projection, and L blocks: four projections of 2·B·T·E², two layers of 2·B·T·E·M, and attention."""
+    projection = 2 * batch * tokens * config.token * config.width
+    dense = 2 * batch * tokens * config.width * (4 * config.width + 2 * config.hidden)
+    attended = attention(batch, tokens, config.heads, config.token, gradient=gradient)
+    return _passes(gradient) * (projection + config.layers * dense) + config.layers * attended
+
+
+def head(batch: int, config: ModelConfig, answers: int, *, gradient: bool = False) -> int:
+    """A head: a hidden layer and the logits, of CLS alone."""
+    return _passes(gradient) * 2 * batch * config.head_hidden * (config.width + answers)
+
+
+def infill(batch: int, config: ModelConfig, *, gradient: bool = False) -> int:
+    """The map f from the outputs of objects to latents."""
+    return _passes(gradient) * 2 * batch * config.frames * config.slots * config.width * config.latent
+
+
+def _passes(gradient: bool) -> int:
+    return 3 if gradient else 1

@@ -1,0 +1,77 @@
+"""The input: examples a second that Grain delivers from a store of CLEVRER's size, and what a step waits for them."""
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+
+from aloe.data.streams import host_batches
+from aloe.training.evaluation import global_batch
+from benchmarks import clevrer
+from benchmarks.options import Options
+from benchmarks.results import Row, Tables
+from benchmarks.timing import seconds, summary
+from benchmarks.training import Run, make_run, with_data
+
+TABLE = "input"
+QUICK_VIDEOS = 16
+FILLED = 20  # batches read before the clock starts: 20 of the paper's read most videos once
+STEP_SECONDS = (0.06, 0.12, 0.3)  # that the device is taken to be busy with a batch
+
+
+def run(options: Options) -> Tables:
+    with tempfile.TemporaryDirectory() as folder:
+        videos = QUICK_VIDEOS if options.quick else clevrer.VIDEOS
+        config = with_data(options.config(), Path(folder), videos)
+        return {TABLE: list(rows(config, videos, options))}
+
+
+def rows(config: ConfigDict, videos: int, options: Options) -> Iterator[Row]:
+    """For a thread of this process, then 1, 2, 4 … worker processes: as fast as it goes, then at the pace of steps."""
+    made = make_run(config, jax.local_devices()[:1])
+    most = 1 if options.quick else os.cpu_count() or 1
+    filled, batches = (1, 3) if options.quick else (FILLED, 30)
+    for workers in (0, *(1 << power for power in range(most.bit_length()))):
+        yield measured(made, videos, workers, None, filled, batches)
+        for step in STEP_SECONDS[:1] if options.quick else STEP_SECONDS:
+            yield measured(made, videos, workers, step, filled, batches)
+
+
+def measured(made: Run, videos: int, workers: int, step: float | None, filled: int, batches: int) -> Row:
+    """Times how long each batch takes to come onto the device; with `step`, at the pace of steps of so many seconds.
+
+    As in the training loop, the batch of a step is fetched while the step before it runs, and the device waits only
+    where that takes longer than the step.
+    """
+    supply = host_batches(made.task.streams(), first_step=0, host=0, hosts=1, workers=workers)
+
+    def one() -> None:
+        jax.block_until_ready(global_batch(next(supply), made.mesh))
+
+    with contextlib.closing(supply):
+        first = seconds(one)
+        for _ in range(filled):
+            one()
+        fetches = []
+        idle = 0.0
+        started = done = time.perf_counter()  # when the device has done the step that was dispatched last
+        for _ in range(batches):
+            fetches.append(seconds(one))
+            before, now = done, time.perf_counter()
+            idle += max(0.0, now - before)
+            done = max(now, before) + (step or 0.0)
+            time.sleep(max(0.0, before - now))  # the loop reads the metrics of the step before
+    examples = sum(stream.batch_size for stream in made.task.streams().values())
+    figures = {"first batch_seconds": first}
+    if step is None:
+        figures["examples_per_second"] = examples * batches / sum(fetches)
+    else:
+        figures["waiting_share"] = idle / (done - started)
+    pace = "as fast as it goes" if step is None else f"a step of {1e3 * step:.0f} ms"
+    case: dict[str, str | int] = {"videos": videos, "examples": examples, "workers": workers, "pace": pace}
+    return Row(case, summary(fetches), figures=figures)

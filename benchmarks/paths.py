@@ -1,0 +1,52 @@
+"""The paths of attention that are measured, each a context in which the model and `relative_attention` take it.
+
+A path is one line here. What runs in its context must be traced there: a function that was jitted before keeps the
+path that it was traced with.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from unittest import mock
+
+import jax.numpy as jnp
+
+from aloe import attention
+from aloe.attention import relative
+from benchmarks import candidates
+
+Path = Callable[[], contextlib.AbstractContextManager]
+
+
+def _plain(position_logits: candidates.PositionLogits) -> Path:
+    """Plain XLA on any device, with a way to the position logits."""
+
+    @contextlib.contextmanager
+    def taken() -> Iterator[None]:
+        with (
+            mock.patch.object(attention, "chosen_path", return_value="xla"),
+            mock.patch.object(relative, "position_logits", position_logits),
+        ):
+            yield
+
+    return taken
+
+
+CHOSEN, RANK = "chosen", "rank"
+PATHS: Mapping[str, Path] = {
+    CHOSEN: contextlib.nullcontext,  # what `aloe.attention.chosen_path` says
+    RANK: _plain(relative.position_logits),
+    "shift": _plain(candidates.shift),
+    "angle addition": _plain(candidates.angle_addition),
+}
+
+
+def taken(path: str, form: str, size: int, dtype: jnp.dtype) -> str:
+    """Of `aloe.attention.PATHS`, the one that attention takes in the context of a path, for heads of a size."""
+    with PATHS[path]():
+        return attention.chosen_path(form, size, dtype)
+
+
+def different(form: str, size: int, dtype: jnp.dtype) -> list[str]:
+    """All paths but "rank" where that is the chosen one."""
+    plain = taken(CHOSEN, form, size, dtype) == "xla"
+    return [path for path in PATHS if not (plain and path == RANK)]

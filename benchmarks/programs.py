@@ -1,0 +1,72 @@
+"""Compiled programs: what the compiler says of them, and how large a batch fits the device."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import jax
+
+from benchmarks.devices import memory_limit
+
+SHARE_OF_MEMORY = 0.85
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What the compiler says of a program on one device, in bytes and operations.
+
+    Attributes:
+      temporary_bytes: for values in between.
+      total_bytes: with arguments and results, each counted once where one takes the other's place.
+      accessed_bytes: reads and writes of memory; None where the compiler does not say.
+      flops: operations, elementwise ones too; the body of a loop is counted once.
+    """
+
+    temporary_bytes: int
+    total_bytes: int
+    accessed_bytes: float | None
+    flops: float | None
+
+
+def cost(compiled: jax.stages.Compiled) -> Cost:
+    memory = compiled.memory_analysis()
+    assert memory is not None, "every backend of JAX tells the memory of its programs"
+    arguments_and_results = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    analysis = compiled.cost_analysis() or {}
+    return Cost(
+        memory.temp_size_in_bytes,
+        memory.temp_size_in_bytes + arguments_and_results,
+        analysis.get("bytes accessed"),
+        analysis.get("flops"),
+    )
+
+
+def halvings(size: int) -> Iterator[int]:
+    """size, size/2, … 1."""
+    while size:
+        yield size
+        size //= 2
+
+
+def largest_that_fits(
+    compile_for: Callable[[int], jax.stages.Compiled], largest: int, limit: int
+) -> tuple[int, jax.stages.Compiled]:
+    """Halves a size until its program fits into `limit` bytes; the size, and the program.
+
+    Raises:
+      MemoryError: even the size 1 does not fit.
+    """
+    for size in halvings(largest):
+        try:
+            compiled = compile_for(size)
+        except jax.errors.JaxRuntimeError as error:
+            if not str(error).startswith("RESOURCE_EXHAUSTED"):  # a TPU's compiler finds it out by itself
+                raise
+            continue
+        if cost(compiled).total_bytes <= limit:
+            return size, compiled
+    raise MemoryError(f"not even the smallest batch fits {limit / 2**30:.1f} GiB")
+
+
+def room(device: jax.Device) -> int:
+    """Bytes that a benchmark's program may take of a device; the rest is for what lies there beside it."""
+    return int(SHARE_OF_MEMORY * memory_limit(device))

@@ -1,0 +1,148 @@
+"""Rows of measurements, their tables, and the JSON that keeps them with device, versions and commit."""
+
+import dataclasses
+import datetime
+import functools
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from tabulate import tabulate
+
+from aloe.data.whole import write_whole
+from benchmarks.devices import Peak, peak
+from benchmarks.timing import Timing
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "libtpu", "torch")
+UNITS = {"bytes": (2.0**20, "MiB"), "seconds": (1.0, "s"), "second": (1.0, "second"), "share": (0.01, "%")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One measurement.
+
+    Attributes:
+      case: what was measured, by name; rows of two files with equal cases are compared.
+      timing: of one call.
+      flops: useful operations of one call (`benchmarks.flops`).
+      figures: other numbers by name, which ends with the unit (`_bytes`, `_seconds`, `_share` of 1), and words.
+    """
+
+    case: Mapping[str, str | int]
+    timing: Timing | None = None
+    flops: float | None = None
+    figures: Mapping[str, float | int | str | None] = dataclasses.field(default_factory=dict)
+
+    def to_json(self, best: Peak | None) -> dict[str, Any]:
+        row: dict[str, Any] = {"case": dict(self.case)}
+        if self.timing:
+            row["seconds"] = dataclasses.asdict(self.timing)
+        if self.timing and self.flops:
+            row["useful_flops"] = self.flops
+            row["flops_per_second"] = self.flops / self.timing.median
+            row["share_of_peak"] = self.flops / self.timing.median / best.flops if best else None
+        return row | {"figures": dict(self.figures)}
+
+
+Tables = Mapping[str, Sequence[Row]]  # by title
+
+
+def document(tables: Tables, *, quick: bool, device: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """All that a results file holds. `device` is by default that of this process."""
+    best = peak(jax.devices()[0])
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "quick": quick,
+        "device": device or this_device(),
+        "versions": {"python": platform.python_version(), **versions()},
+        "tables": {title: [row.to_json(best) for row in rows] for title, rows in tables.items()},
+    }
+
+
+def this_device() -> dict[str, Any]:
+    device = jax.devices()[0]
+    best = peak(device)
+    return {
+        "platform": device.platform,
+        "kind": device.device_kind,
+        "count": jax.device_count(),
+        "host": platform.processor() or platform.machine(),
+        "peak_flops": best.flops if best else None,
+        "peak_source": best.source if best else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that matter to speed, as far as they are installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def commit() -> str | None:
+    """Of the working tree when first asked, with "+" where it has changes; None outside git."""
+    folder = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
+
+
+def save(path: Path, results: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(results, indent=1) + "\n")
+
+
+def text(results: Mapping[str, Any], style: str = "simple") -> str:
+    """The tables for people; `style` is one of tabulate's."""
+    device, best = results["device"], results["device"]["peak_flops"]
+    against = f"peak {best / 1e12:.1f} TFLOP/s bfloat16 ({device['peak_source']})" if best else "peak not known"
+    head = (
+        f"{device['kind']} × {device['count']}, {against}; commit {results['commit']}, jax {results['versions']['jax']}"
+    )
+    tables = [f"{title}\n\n{table(rows, style)}" for title, rows in results["tables"].items()]
+    return "\n\n".join([head, *tables])
+
+
+def table(rows: Sequence[Mapping[str, Any]], style: str = "simple") -> str:
+    """One table, of the rows as JSON: cases, time, useful rate, then the other figures."""
+    lines = [_cells(row) for row in rows]
+    columns = list(dict.fromkeys(name for line in lines for name in line))
+    cells = [[line.get(name, "–") for name in columns] for line in lines]
+    return tabulate(cells, columns, tablefmt=style, disable_numparse=True, colalign=["right"] * len(columns))
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    cells = {name: str(value) for name, value in row["case"].items()}
+    if "seconds" in row:
+        times = {name: 1e3 * row["seconds"][name] for name in ("median", "min", "max")}
+        cells["ms"] = f"{times['median']:.4g}"
+        cells["min–max"] = f"{times['min']:.4g}–{times['max']:.4g}"
+    if "flops_per_second" in row:
+        cells["TFLOP/s"] = f"{row['flops_per_second'] / 1e12:.3g}"
+        cells["% of peak"] = f"{100 * row['share_of_peak']:.1f}" if row["share_of_peak"] else "–"
+    for name, value in row["figures"].items():
+        if isinstance(value, str):
+            cells[name] = value
+            continue
+        words, _, unit = name.rpartition("_")
+        scale, symbol = UNITS.get(unit, (1.0, unit))
+        cells[f"{words.replace('_', ' ')} {symbol}".strip()] = "–" if value is None else f"{value / scale:,.4g}"
+    return cells

@@ -1,0 +1,70 @@
+"""Weak scaling: the step on 1, 2, 4 … local devices with the same batch on each."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+from ml_collections import ConfigDict
+
+from aloe.training.state import parameter_count
+from aloe.training.step import DATA, summed_over_devices
+from benchmarks import clevrer
+from benchmarks.options import Options
+from benchmarks.paths import CHOSEN
+from benchmarks.results import Row, Tables
+from benchmarks.step import fitting, sizes
+from benchmarks.timing import LEAST_SECONDS, Timing, measure
+from benchmarks.training import Run, make_run, repeated, with_batch, with_data
+
+TABLE = "scaling"
+
+
+def run(options: Options) -> Tables:
+    with tempfile.TemporaryDirectory() as folder:
+        config = with_data(options.config(), Path(folder))
+        return {TABLE: list(rows(config, options))}
+
+
+def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
+    devices = jax.local_devices()
+    each = fitting(config, devices[0], CHOSEN, options.quick).run.config
+    alone: Timing | None = None
+    most = min(2, len(devices)) if options.quick else len(devices)
+    for count in (1 << power for power in range(most.bit_length())):
+        run = make_run(with_batch(each, count, 1), devices[:count])
+        timing = apart(repeated(run.lowered().compile(), run.fresh_state(), run.batch()), options.repeats)
+        alone = alone or timing
+        reduce = all_reduce_time(run, options.repeats)
+        yield Row(
+            {"devices": count} | sizes(run.config),
+            timing,
+            clevrer.step_flops(each),  # of one device, as is the peak that it is a share of
+            {
+                "efficiency_share": alone.median / timing.median,
+                "all-reduce_ms": 1e3 * reduce.median,
+                "all-reduce_share": reduce.median / timing.median,
+                "all-reduced_bytes": 4 * parameter_count(run.state_shapes().params),
+            },
+        )
+
+
+def all_reduce_time(run: Run, repeats: int) -> Timing:
+    """The sum over devices of as many float32 numbers as there are parameters, as the step makes it, by itself."""
+    count = parameter_count(run.state_shapes().params)
+    flat = jax.device_put(jnp.ones(count), jax.sharding.NamedSharding(run.mesh, PartitionSpec()))
+
+    def summed(x: jax.Array) -> jax.Array:
+        return summed_over_devices(jax.lax.pcast(x, DATA, to="varying"))
+
+    reduce = jax.jit(jax.shard_map(summed, mesh=run.mesh, in_specs=PartitionSpec(), out_specs=PartitionSpec()))
+    return apart(lambda: reduce(flat), repeats)
+
+
+def apart(call: Callable[[], Any], repeats: int) -> Timing:
+    """Times calls; on CPUs one by one, as two reductions over devices at once can wait for each other for ever."""
+    cpu = jax.devices()[0].platform == "cpu"
+    return measure(call, repeats=repeats, least_seconds=0.0 if cpu else LEAST_SECONDS)

@@ -1,0 +1,131 @@
+"""The whole training step on one device: real losses and heads, dropout on, LAMB; beside a PyTorch peer."""
+
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from aloe.tasks.clevrer.task import model_config
+from benchmarks import clevrer, peer, trace
+from benchmarks.compile_time import fresh_compilation_cache
+from benchmarks.devices import peak_memory
+from benchmarks.options import Options
+from benchmarks.paths import CHOSEN, PATHS, taken
+from benchmarks.programs import cost, largest_that_fits, room
+from benchmarks.results import Row, Tables
+from benchmarks.timing import Timing, measure, seconds
+from benchmarks.training import Run, make_run, repeated, with_batch, with_data
+
+TABLE, CLASSES = "step", "step: time by class of operations"
+PATHS_MEASURED = (CHOSEN, "shift")
+CPU_BATCH = 1  # descriptive questions: a CPU needs seconds for each
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A compiled step, and how long it took to trace and to compile it."""
+
+    run: Run
+    compiled: jax.stages.Compiled
+    compile_seconds: float
+
+
+def run(options: Options) -> Tables:
+    with tempfile.TemporaryDirectory() as folder, fresh_compilation_cache():
+        return tables(with_data(options.config(), Path(folder)), options)
+
+
+def tables(config: ConfigDict, options: Options) -> Tables:
+    device = jax.devices()[0]
+    steps = {path: fitting(config, device, path, options.quick) for path in options.paths or PATHS_MEASURED}
+    first = next(iter(steps.values())).run.config
+    # Before JAX takes memory for arrays, as the peer runs on the same device.
+    peers = list(peer.rows(first, sizes(first), options.repeats))
+    rows: list[Row] = []
+    classes: list[Row] = []
+    for path, step in steps.items():
+        call = repeated(step.compiled, step.run.fresh_state(), step.run.batch())
+        rows.append(row(path, step, measure(call, repeats=options.repeats), options.repeats))
+        if options.trace:
+            classes += trace.rows(rows[-1].case, call, step.compiled)
+    return {TABLE: [*rows, *peers]} | ({CLASSES: classes} if options.trace else {})
+
+
+def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = False) -> Step:
+    """The step, by a path of attention, with the largest part of the configured batch that fits the device."""
+    whole = config.batch.descriptive
+    largest = CPU_BATCH if device.platform == "cpu" and not quick else whole
+    steps: dict[int, Step] = {}
+
+    def compile_for(part: int) -> jax.stages.Compiled:
+        run = make_run(with_batch(config, part, whole), [device])
+        started = time.perf_counter()
+        compiled = run.lowered().compile()
+        steps[part] = Step(run, compiled, time.perf_counter() - started)
+        return compiled
+
+    with PATHS[path]():
+        part, _ = largest_that_fits(compile_for, largest, room(device))
+    return steps[part]
+
+
+def row(path: str, step: Step, timing: Timing, repeats: int) -> Row:
+    config, said = step.run.config, cost(step.compiled)
+    model = model_config(config)
+    update = optimizer_time(step.run, repeats)
+    with PATHS[path]():
+        jax.clear_caches()
+        cached = seconds(lambda: step.run.lowered().compile())
+    case = sizes(config)
+    return Row(
+        {"program": "aloe", "path": path} | case,
+        timing,
+        clevrer.step_flops(config),
+        {
+            "taken": taken(path, config.model.relative_form, model.token, model.compute_dtype),
+            "tokens_per_second": int(case["sequences"]) * int(case["T"]) / timing.median,
+            "optimizer_ms": 1e3 * update.median,
+            "optimizer_share": update.median / timing.median,
+            "compile_seconds": step.compile_seconds,
+            "cached compile_seconds": cached,
+            "temporary_bytes": said.temporary_bytes,
+            "total_bytes": said.total_bytes,
+            "device peak_bytes": peak_memory(jax.devices()[0]),
+        },
+    )
+
+
+def sizes(config: ConfigDict) -> dict[str, str | int]:
+    """What tells one step's work from another's."""
+    return {
+        "sequences": sum(clevrer.sequences(config).values()),
+        "T": clevrer.tokens(config),
+        "layers": config.model.layers,
+        "dropout": str(config.model.dropout),
+        "dtype": config.model.dtype,
+    }
+
+
+def optimizer_time(run: Run, repeats: int) -> Timing:
+    """The optimizer's update and its application, by themselves."""
+    state = run.fresh_state()
+    grads = jax.tree.map(jnp.ones_like, state.params)
+
+    def update(params: Any, opt_state: Any) -> tuple[Any, Any]:
+        updates, opt_state = run.optimizer.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
+
+    update = jax.jit(update, donate_argnums=(0, 1))
+    held = [(state.params, state.opt_state)]
+
+    def call() -> Any:
+        held[0] = update(*held[0])
+        return held[0]
+
+    return measure(call, repeats=repeats)

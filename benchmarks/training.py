@@ -1,0 +1,104 @@
+"""A training run that the benchmarks can time: task, state, batch and compiled step, on chosen devices."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from aloe import tasks
+from aloe.data.streams import host_batches
+from aloe.training.evaluation import global_batch
+from aloe.training.optimizer import make_optimizer
+from aloe.training.state import TrainState, abstract_state, initial_state
+from aloe.training.step import DATA, train_step
+from aloe.training.task import Task
+from benchmarks import clevrer
+
+STREAMS = ("descriptive", "choice", "unsupervised")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a step needs, for a configuration whose data is there."""
+
+    config: ConfigDict
+    task: Task
+    mesh: Mesh
+    optimizer: optax.GradientTransformation
+
+    def fresh_state(self) -> TrainState:
+        """The initial state, replicated over the mesh."""
+
+        def fresh() -> TrainState:
+            return initial_state(self.task.model(nnx.Rngs(0)), self.optimizer)
+
+        return jax.jit(fresh, out_shardings=NamedSharding(self.mesh, PartitionSpec()))()
+
+    def state_shapes(self) -> TrainState:
+        return with_sharding(abstract_state(self.task, self.optimizer), NamedSharding(self.mesh, PartitionSpec()))
+
+    def batch(self) -> Any:
+        """The first global batch, on the devices."""
+        return global_batch(next(host_batches(self.task.streams(), first_step=0, host=0, hosts=1)), self.mesh)
+
+    def batch_shapes(self) -> Any:
+        shapes = {
+            name: {
+                field: jax.ShapeDtypeStruct((stream.batch_size, *value.shape), value.dtype)
+                for field, value in stream.dataset[0].items()
+            }
+            for name, stream in self.task.streams().items()
+        }
+        return with_sharding(shapes, NamedSharding(self.mesh, PartitionSpec(DATA)))
+
+    def lowered(self) -> jax.stages.Lowered:
+        """The step (state, batch) → (state, parts), traced anew."""
+        graphdef = nnx.split(nnx.eval_shape(lambda: self.task.model(nnx.Rngs(0))), nnx.Param)[0]
+        accumulation = self.config.batch.accumulation
+        step = train_step(self.task, graphdef, self.optimizer, self.mesh, seed=0, accumulation=accumulation)
+        return step.lower(self.state_shapes(), self.batch_shapes())
+
+
+def with_data(config: ConfigDict, folder: Path, videos: int = 8) -> ConfigDict:
+    """The configuration, on a data folder that is written for it."""
+    clevrer.write_data(folder, videos, config)
+    config = config.copy_and_resolve_references()
+    config.data.root = str(folder)
+    return config
+
+
+def make_run(config: ConfigDict, devices: Sequence[Any]) -> Run:
+    """A run of the configuration's batch on these devices."""
+    mesh = Mesh(np.array(devices), (DATA,), axis_types=(AxisType.Auto,))
+    return Run(config, tasks.part(config.task, "task").make(config), mesh, make_optimizer(config.optimizer))
+
+
+def with_batch(config: ConfigDict, part: int, whole: int) -> ConfigDict:
+    """The configuration with `part` of `whole` of each stream's batch, at least one example a microbatch."""
+    config = config.copy_and_resolve_references()
+    least = config.batch.accumulation
+    for name in STREAMS:
+        config.batch[name] = max(least, config.batch[name] * part // whole // least * least)
+    return config
+
+
+def repeated(compiled: jax.stages.Compiled, state: TrainState, batch: Any) -> Callable[[], Any]:
+    """A call that takes the next step on the same batch each time it is made."""
+    states = [state]
+
+    def call() -> Any:
+        states[0], parts = compiled(states[0], batch)
+        return parts
+
+    return call
+
+
+def with_sharding(shapes: Any, sharding: NamedSharding) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes)

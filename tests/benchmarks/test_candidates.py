@@ -1,0 +1,68 @@
+"""Candidates that are measured are held to the definition, and their gradients to those of the path that is in use."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aloe import attention
+from aloe.attention import definition, relative_attention
+from aloe.attention.definition import FORMS
+from benchmarks import paths
+from benchmarks.paths import PATHS
+
+SIZES = [(1, 2, 2), (2, 1, 4), (13, 3, 6)]
+
+
+def draw(tokens, heads, size, batch=2):
+    rng = np.random.default_rng(0)
+    q, k, v, cotangent = rng.standard_normal((4, batch, tokens, heads, size))
+    relative = rng.standard_normal((heads * size, heads, size)) / np.sqrt(heads * size / 2)
+    return (q, k, v, relative, *0.2 * rng.standard_normal((2, heads, size))), cotangent
+
+
+def outputs_and_gradients(path, arguments, cotangent, form):
+    with PATHS[path](), jax.enable_x64(True):
+
+        def product(*arguments):
+            out, _ = relative_attention(*arguments, form=form)
+            return jnp.sum(out * cotangent), out
+
+        (_, out), gradients = jax.jit(jax.value_and_grad(product, range(6), has_aux=True))(*map(jnp.asarray, arguments))
+    return [np.asarray(array) for array in (out, *gradients)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("tokens", "heads", "size"), SIZES)
+@pytest.mark.parametrize("path", ["shift", "angle addition", "rank"])
+def test_is_the_definition(path, tokens, heads, size, form):
+    arguments, cotangent = draw(tokens, heads, size)
+    expected, _ = definition.relative_attention(*arguments, form=form)
+    actual, *gradients = outputs_and_gradients(path, arguments, cotangent, form)
+    np.testing.assert_allclose(actual, expected, atol=1e-8 * np.abs(expected).max())
+    _, *in_use = outputs_and_gradients("chosen", arguments, cotangent, form)
+    for gradient, other in zip(gradients, in_use, strict=True):
+        np.testing.assert_allclose(gradient, other, atol=1e-7 * np.abs(other).max() + 1e-12)
+
+
+def test_what_is_taken_is_told_and_plain_paths_are_plain_wherever_kernels_are_chosen(monkeypatch):
+    monkeypatch.setattr(attention, "chosen_path", lambda *_: "kernels")
+    assert paths.taken("chosen", "bidirectional", 18, jnp.bfloat16) == "kernels"
+    assert paths.different("bidirectional", 18, jnp.bfloat16) == list(PATHS)
+    for path in ("rank", "shift", "angle addition"):
+        assert paths.taken(path, "bidirectional", 18, jnp.bfloat16) == "xla"
+    monkeypatch.undo()
+    assert "rank" not in paths.different("bidirectional", 18, jnp.bfloat16)  # on a CPU the chosen path is that
+
+
+def test_a_path_is_taken_inside_its_context_alone():
+    arguments, _ = draw(4, 1, 2)
+
+    def program():
+        return str(jax.make_jaxpr(lambda *arguments: relative_attention(*arguments)[0])(*arguments))
+
+    before = program()
+    with PATHS["shift"]():
+        assert "pad" in program()
+    assert program() == before
+    assert "pad" not in before

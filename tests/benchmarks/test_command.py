@@ -1,0 +1,120 @@
+"""Quick runs of every part through the command line, and what becomes of their results."""
+
+import json
+
+import pytest
+
+from benchmarks import peer
+from benchmarks.command import PARTS, main
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Runs a part quickly: the results as JSON, what was printed, and the folder."""
+
+    def run(part, *flags):
+        assert main([part, "--quick", f"--out={tmp_path}", *flags]) == 0
+        return json.loads((tmp_path / f"{part}-cpu-quick.json").read_text()), capsys.readouterr(), tmp_path
+
+    return run
+
+
+def cases(results, table):
+    return [row["case"] for row in results["tables"][table]]
+
+
+def test_attention(run):
+    results, printed, folder = run("attention", "--paths=rank", "--trace")
+    rows = results["tables"]["attention"]
+    assert {row["case"]["form"] for row in rows} == {"bidirectional", "released"}
+    assert len({row["case"]["work"] for row in rows}) == 3
+    assert all(0 < row["seconds"]["min"] <= row["seconds"]["median"] <= row["seconds"]["max"] for row in rows)
+    shares = [row["figures"]["time_share"] for row in results["tables"]["attention: time by class of operations"]]
+    assert sum(shares) == pytest.approx(1)
+    assert "tokens per second" in printed.out
+    assert (folder / "attention-cpu-quick.png").read_bytes().startswith(b"\x89PNG")
+    assert {"jax", "python"} <= set(results["versions"])
+    assert results["device"]["platform"] == "cpu"
+
+
+@pytest.mark.slow
+def test_step(run, monkeypatch):
+    monkeypatch.setattr(peer.importlib.util, "find_spec", lambda name: None)
+    results, printed, _ = run("step", "--paths=shift", "--config.model.layers=1")
+    (row,) = results["tables"]["step"]
+    assert (row["case"]["path"], row["case"]["layers"]) == ("shift", 1)
+    assert 0 < row["figures"]["optimizer_share"] < 1
+    assert row["figures"]["cached compile_seconds"] < row["figures"]["compile_seconds"]
+    assert row["flops_per_second"] == pytest.approx(row["useful_flops"] / row["seconds"]["median"])
+    assert peer.MISSING in printed.err
+
+
+def test_input(run):
+    results, _, _ = run("input")
+    assert {case["workers"] for case in cases(results, "input")} == {0, 1}
+    for row in results["tables"]["input"]:
+        if row["case"]["pace"] == "as fast as it goes":
+            assert row["figures"]["examples_per_second"] > 0
+        else:
+            assert 0 < row["figures"]["waiting_share"] < 1
+
+
+def test_checkpoint(run):
+    results, _, _ = run("checkpoint", "--config.model.layers=1")
+    blocked, whole, restored = results["tables"]["checkpoint"]
+    assert [row["case"]["what"] for row in (blocked, whole, restored)] == [
+        "save, blocks",
+        "save, until whole",
+        "restore",
+    ]
+    assert blocked["seconds"]["median"] < whole["seconds"]["median"]
+    assert blocked["figures"]["state_bytes"] == restored["figures"]["state_bytes"] > 0
+
+
+@pytest.mark.slow
+def test_scaling(run):
+    results, _, _ = run("scaling", "--config.model.layers=1")
+    one, two = results["tables"]["scaling"]
+    assert (one["case"]["devices"], two["case"]["devices"]) == (1, 2)
+    assert two["case"]["sequences"] == 2 * one["case"]["sequences"]
+    assert one["figures"]["efficiency_share"] == 1
+    assert one["useful_flops"] == two["useful_flops"]  # of one device
+
+
+def test_results_are_compared_and_shown(run, capsys):
+    _, _, folder = run("checkpoint", "--config.model.layers=1")
+    path = str(folder / "checkpoint-cpu-quick.json")
+    assert main(["compare", path, path]) == 0
+    assert "1.00" in capsys.readouterr().out
+    assert main(["show", path]) == 0
+    assert "|" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["attention", "--paths=shft"], "--paths=shft: no such path; did you mean shift?"),
+        (["attention", "--lengths=5"], "--lengths=5: not measured"),
+        (["step", "--quick", "--config.model.layer=1"], "no such field; did you mean model.layers?"),
+        (["show", "/nowhere.json"], "/nowhere.json"),
+    ],
+)
+def test_bad_input_is_named(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["compare", "one.json"], ["step", "--quik"], ["attention", "results.json"]])
+def test_bad_flags_leave_with_status_2(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+
+
+def test_all_has_every_part():
+    assert list(PARTS) == ["attention", "step", "input", "checkpoint", "scaling"]
+
+
+def test_peer_trains():
+    pytest.importorskip("torch")
+    sizes = peer.Sizes(4, 9, 6, 2, 2, 12, 16, 0.1, bfloat16=False, compiled=False, repeats=2)
+    assert peer.train(sizes)["timing"]["median"] > 0

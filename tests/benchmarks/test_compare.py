@@ -1,0 +1,66 @@
+"""Rows of equal cases are compared; a change counts only where the ranges do not overlap."""
+
+import json
+
+import pytest
+
+from aloe.errors import InputError
+from benchmarks import compare, results
+from benchmarks.results import Row
+from benchmarks.timing import Timing
+
+
+def document(**medians):
+    rows = [Row({"case": name}, Timing(ms, ms * 0.9, ms * 1.1, 5), flops=1e9) for name, ms in medians.items()]
+    return results.document({"step": [*rows, Row({"case": "untimed"}, figures={"state_bytes": 2**20})]}, quick=True)
+
+
+def test_faster_slower_and_within_noise():
+    text = compare.compared(document(a=0.010, b=0.010, c=0.010, d=1.0), document(a=0.005, b=0.020, c=0.0105, e=1.0))
+    rows = {line.split()[1]: line.split()[2:] for line in text.splitlines() if line.startswith("step")}
+    assert rows == {
+        "a": ["10", "5", "2.00", "faster"],
+        "b": ["10", "20", "0.50", "slower"],
+        "c": ["10", "10.5", "0.95"],
+    }
+
+
+def test_what_tells_the_files_apart_is_said():
+    before, after = document(a=1.0), document(a=1.0)
+    before["versions"]["jax"], before["commit"] = "0.1", "abc"
+    assert compare.compared(before, after).splitlines()[0].startswith("commit: abc → ")
+    assert "jax: 0.1 → " in compare.compared(before, after)
+
+
+def test_files_without_a_common_case():
+    with pytest.raises(InputError, match="no case in common"):
+        compare.compared(document(a=1.0), document(b=1.0))
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
+def test_a_file_that_is_no_results_file(tmp_path, content):
+    path = tmp_path / "results.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=r"results\.json: .*python -m benchmarks"):
+        compare.read(path)
+
+
+def test_a_saved_file_is_read_as_it_was(tmp_path):
+    saved = document(a=0.25)
+    results.save(tmp_path / "results.json", saved)
+    assert compare.read(tmp_path / "results.json") == json.loads(json.dumps(saved))
+
+
+def test_rates_are_those_of_the_median():
+    row = Row({}, Timing(0.5, 0.4, 0.6, 5), flops=1e12).to_json(results.Peak(4e12, "here"))
+    assert (row["flops_per_second"], row["share_of_peak"]) == (2e12, 0.5)
+    assert Row({}, Timing(0.5, 0.4, 0.6, 5), flops=1e12).to_json(None)["share_of_peak"] is None
+
+
+def test_table_gives_units_and_leaves_no_cell_out():
+    rows = [Row({"a": 1}, Timing(0.5, 0.4, 0.6, 5)), Row({"b": "x"}, figures={"temporary_bytes": 3 * 2**20})]
+    lines = results.table([row.to_json(None) for row in rows], "github").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == ["a", "ms", "min–max", "b", "temporary MiB"]
+    assert cells[2:] == [["1", "500", "400–600", "–", "–"], ["–", "–", "–", "x", "3"]]

@@ -1,0 +1,70 @@
+"""The formulas against XLA's own count, of programs that do what the definition says and no more."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aloe.attention import relative, relative_attention
+from aloe.attention.definition import sinusoids
+from aloe.config import resolve
+from benchmarks import clevrer, flops
+from benchmarks.training import make_run, with_data
+
+
+def gathered(q_BxTxHxK, relative_ExHxK, offset=0):
+    """Position logits by a key for each pair of tokens: no product more than the definition has."""
+    tokens = q_BxTxHxK.shape[1]
+    keys_PxHxK = jnp.einsum(
+        "pe,ehk->phk", sinusoids(np.arange(1 - tokens, tokens), len(relative_ExHxK)), relative_ExHxK
+    )
+    distances = np.arange(tokens)[:, None] - np.arange(tokens)
+    return jnp.einsum("bihk,ijhk->bhij", q_BxTxHxK, keys_PxHxK[distances + tokens - 1])
+
+
+@pytest.fixture
+def defined(monkeypatch):
+    monkeypatch.setattr(relative, "position_logits", gathered)
+
+
+def counted(function, *shapes):
+    """XLA's count for a program that is only lowered: nothing is computed, so sizes may be large."""
+    return jax.jit(function).lower(*shapes).cost_analysis()["flops"]
+
+
+# With heads this large the elementwise work, which the formulas leave out, is below a hundredth.
+@pytest.mark.parametrize(("batch", "tokens", "heads", "size"), [(16, 128, 2, 2048), (8, 57, 3, 4096)])
+def test_attention(defined, batch, tokens, heads, size):
+    array = jax.ShapeDtypeStruct((batch, tokens, heads, size), jnp.float32)
+    weights = jax.ShapeDtypeStruct((heads * size, heads, size), jnp.float32)
+    bias = jax.ShapeDtypeStruct((heads, size), jnp.float32)
+
+    def forward(*arrays):
+        return relative_attention(*arrays)[0]
+
+    def with_gradient(cotangent, *arrays):
+        out, pull_back = jax.vjp(forward, *arrays)
+        return out, pull_back(cotangent)
+
+    arguments = (array, array, array, weights, bias, bias)
+    sizes = batch, tokens, heads, size
+    assert 1 <= counted(forward, *arguments) / flops.attention(*sizes) < 1.01
+    assert 1 <= counted(with_gradient, array, *arguments) / flops.attention(*sizes, gradient=True) < 1.01
+
+
+@pytest.mark.parametrize("auxiliary", ["0.01", "0.0"])
+def test_training_step(defined, tmp_path, auxiliary):
+    sizes = {"layers": 2, "heads": 4, "latent": 510, "frames": 9, "hidden": 3000, "dropout": 0.0, "scan": "false"}
+    overrides = {f"model.{name}": str(value) for name, value in sizes.items()} | {"objective.weight": auxiliary}
+    config = with_data(resolve("clevrer", "paper", overrides), tmp_path, videos=1)
+    count = make_run(config, jax.devices()[:1]).lowered().cost_analysis()["flops"]
+    # The input has no gradient, and the biases and the optimizer are elementwise.
+    assert 0.99 < count / clevrer.step_flops(config) < 1.01
+
+
+def test_the_paper_s_step_is_22_tflop():
+    assert clevrer.step_flops(resolve("clevrer", "paper", {})) == pytest.approx(21.9e12, rel=0.005)
+
+
+def test_other_towers_have_no_count():
+    assert clevrer.step_flops(resolve("clevrer", "lstm", {})) is None
