@@ -28,10 +28,11 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def emulated():
     environment = {"MEGASCALE_NUM_SLICES": "2"}  # a leftover, which the hosts must clear
+    before = set(psutil.Process().children(recursive=True))
     with EmulatedSlice(V2_32, port=None, environment=environment) as emulated:
         assert gang.connect(emulated.address)
         yield emulated
-        processes = psutil.Process().children(recursive=True)  # orphans too: the nodes adopt them
+        processes = set(psutil.Process().children(recursive=True)) - before  # orphans too: the nodes adopt them
     assert len(processes) > 10
     assert [process for process in processes if process.is_running()] == []
     assert not emulated.folder.exists()
