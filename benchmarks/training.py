@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from aloe import tasks
 from aloe.data.streams import host_batches
 from aloe.training.evaluation import global_batch
 from aloe.training.optimizer import make_optimizer
-from aloe.training.state import TrainState, abstract_state, initial_state
-from aloe.training.step import DATA, train_step
+from aloe.training.state import TrainState, abstract_state, initial_state, model_structure
+from aloe.training.step import DATA, data_mesh, train_step
 from aloe.training.task import Task
 from benchmarks import clevrer
 
@@ -60,8 +59,7 @@ class Run:
 
     def lowered(self) -> jax.stages.Lowered:
         """The step (state, batch) → (state, parts), traced anew."""
-        graphdef = nnx.split(nnx.eval_shape(lambda: self.task.model(nnx.Rngs(0))), nnx.Param)[0]
-        accumulation = self.config.batch.accumulation
+        graphdef, accumulation = model_structure(self.task), self.config.batch.accumulation
         step = train_step(self.task, graphdef, self.optimizer, self.mesh, seed=0, accumulation=accumulation)
         return step.lower(self.state_shapes(), self.batch_shapes())
 
@@ -76,8 +74,8 @@ def with_data(config: ConfigDict, folder: Path, videos: int = 8) -> ConfigDict:
 
 def make_run(config: ConfigDict, devices: Sequence[Any]) -> Run:
     """A run of the configuration's batch on these devices."""
-    mesh = Mesh(np.array(devices), (DATA,), axis_types=(AxisType.Auto,))
-    return Run(config, tasks.part(config.task, "task").make(config), mesh, make_optimizer(config.optimizer))
+    task, optimizer = tasks.part(config.task, "task").make(config), make_optimizer(config.optimizer)
+    return Run(config, task, data_mesh(devices), optimizer)
 
 
 def with_batch(config: ConfigDict, part: int, whole: int) -> ConfigDict:

@@ -10,13 +10,12 @@ import jax
 import numpy as np
 import psutil
 import pytest
-from flax import nnx
 
 from aloe import tasks
 from aloe.training import loop, workdir
 from aloe.training.checkpoints import Checkpoints
 from aloe.training.optimizer import lamb
-from aloe.training.state import initial_state
+from aloe.training.state import abstract_state
 from aloe.training.step import data_mesh
 from cluster import gang
 from cluster.emulated import EmulatedSlice
@@ -70,7 +69,7 @@ def final_state(resolved):
     """The last state, restored by one process from what four wrote."""
     checkpoints = Checkpoints(Path(resolved.workdir) / workdir.CHECKPOINTS, data_mesh(), resolved.training)
     task = tasks.part("clevrer", "task").make(resolved)
-    abstract = jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), lamb(resolved.optimizer)))
+    abstract = abstract_state(task, lamb(resolved.optimizer))
     assert checkpoints.latest() == STEPS
     state = jax.device_get(checkpoints.restore(abstract))
     checkpoints.close()

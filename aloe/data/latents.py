@@ -42,8 +42,8 @@ class LatentsStore:
         self.cache_bytes = cache_bytes
         self._kept: dict[int, np.ndarray] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "cache_bytes": self.cache_bytes, "_kept": {}}
+    def __reduce__(self) -> tuple[type, tuple[Path, int]]:
+        return LatentsStore, (self.path, self.cache_bytes)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

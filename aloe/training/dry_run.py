@@ -5,8 +5,6 @@ from typing import Any
 
 import jax
 from clu import parameter_overview
-from flax import nnx
-from jax.sharding import AxisType
 from ml_collections import ConfigDict
 
 from aloe import tasks
@@ -14,8 +12,8 @@ from aloe.config import to_json
 from aloe.training.checkpoints import byte_count
 from aloe.training.loop import check_batches
 from aloe.training.optimizer import make_optimizer
-from aloe.training.state import abstract_state, parameter_count
-from aloe.training.step import DATA, train_step
+from aloe.training.state import abstract_state, model_structure, parameter_count
+from aloe.training.step import data_mesh, train_step
 from aloe.training.task import Task
 
 MIB = 2**20
@@ -69,11 +67,10 @@ def parameters_beside_paper(config: ConfigDict, params: Mapping[str, Any]) -> st
 
 def temporary_bytes(task: Task, config: ConfigDict, devices: int) -> int:
     """Bytes that one device's step needs beside state and batch, by compiling it for one device here."""
-    mesh = jax.make_mesh((1,), (DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:1])
+    mesh = data_mesh(jax.devices()[:1])
     optimizer = make_optimizer(config.optimizer)
-    graphdef = nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
     state = abstract_state(task, optimizer)
-    step = train_step(task, graphdef, optimizer, mesh, seed=0, accumulation=config.batch.accumulation)
+    step = train_step(task, model_structure(task), optimizer, mesh, seed=0, accumulation=config.batch.accumulation)
 
     batch = {
         name: {

@@ -20,7 +20,7 @@ from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
 from aloe.training.optimizer import make_optimizer
-from aloe.training.state import abstract_state
+from aloe.training.state import abstract_state, model_structure
 from aloe.training.step import DATA, data_mesh, predict_step
 from aloe.training.task import Task
 
@@ -84,7 +84,7 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     splits = dict.fromkeys(("train", split) if labelled else (split,))  # controls are made from the training split
     task: Task = tasks.part(resolved.task, "task").make(resolved, tuple(splits))
     compare = task.comparison(split, hard=resolved.hard) if labelled else None
-    graphdef = nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
+    graphdef = model_structure(task)
     checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, resolved.training, read_only=True)
     step = checkpoints.latest()
     if step is None:

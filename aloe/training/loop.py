@@ -23,7 +23,7 @@ from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.log import VALIDATION, RunLog
 from aloe.training.optimizer import learning_rate, make_optimizer
 from aloe.training.progress import Progress
-from aloe.training.state import TrainState, abstract_state, initial_state
+from aloe.training.state import TrainState, abstract_state, initial_state, model_structure
 from aloe.training.step import data_mesh, train_step
 from aloe.training.task import Parts, Task
 
@@ -64,8 +64,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     mesh = data_mesh()
     streams = task.streams()
     optimizer = make_optimizer(config.optimizer)
-    model = nnx.eval_shape(lambda: task.model(nnx.Rngs(config.seed)))
-    graphdef = nnx.split(model, nnx.Param)[0]
+    graphdef = model_structure(task)
     checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, config.training)
     state = restored_or_initial(task, optimizer, checkpoints, mesh, config.seed)
     first = int(state.step)

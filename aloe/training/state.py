@@ -30,5 +30,10 @@ def abstract_state(task: Task, optimizer: optax.GradientTransformation) -> Train
     return jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer))
 
 
+def model_structure(task: Task) -> nnx.GraphDef:
+    """A task's model without its parameters, which `nnx.merge` puts back."""
+    return nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
+
+
 def parameter_count(params: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -4,7 +4,7 @@ Randomness follows examples: whatever a step draws for an example is keyed by (s
 batch), so masks, slot orders and dropout do not depend on how many devices, hosts or microbatches share the work.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,13 +23,14 @@ from aloe.training.task import Batch, Keys, Parts, Task
 DATA = "data"
 
 
-def data_mesh() -> Mesh:
-    """All devices of all hosts on the one axis "data", host by host.
+def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The one axis "data" over devices in their order; by default over all devices of all hosts, host by host.
 
     `jax.make_mesh` may order devices for the sake of the network: on a v2-8 in a ring, on a v5e across hosts. But a
     host's rows of a batch must be a block, and checkpoints share the state out over the same order.
     """
-    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    if devices is None:
+        devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     return Mesh(np.array(devices), (DATA,), axis_types=(AxisType.Auto,))
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import jax
 import pytest
-from flax import nnx
 
 from aloe.tasks.clevrer import task as clevrer
 from aloe.training import workdir
 from aloe.training.checkpoints import byte_count
 from aloe.training.optimizer import lamb
-from aloe.training.state import initial_state
+from aloe.training.state import abstract_state
 from launch import evaluate, train
 from tests.tasks.clevrer.encoded import flags as small_flags
 from tests.tasks.clevrer.encoded import settings, write_encoded
@@ -121,7 +120,7 @@ def test_a_dry_run_tells_what_the_run_would_be_and_writes_nothing(call, world, t
     assert printed["data"]["root"] == str(world)
 
     task = clevrer.make(settings(world))
-    state = jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), lamb(task.config.optimizer)))
+    state = abstract_state(task, lamb(task.config.optimizer))
     for path, leaf in jax.tree.flatten_with_path(state.params)[0]:
         row = next(line for line in out.splitlines() if jax.tree_util.keystr(path, simple=True, separator="/") in line)
         assert str(leaf.shape) in row

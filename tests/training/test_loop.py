@@ -7,7 +7,6 @@ import types
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from aloe import config
 from aloe.errors import InputError
@@ -15,7 +14,7 @@ from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
 from aloe.training.loop import NonFiniteError, check_batches, check_settings, profile_steps, run, train
 from aloe.training.optimizer import lamb
-from aloe.training.state import initial_state
+from aloe.training.state import abstract_state
 from aloe.training.step import data_mesh
 from tests.training.toy import Toy
 
@@ -40,7 +39,7 @@ def settings(folder, **training):
 
 def final_state(resolved):
     checkpoints = Checkpoints(resolved_folder(resolved) / workdir.CHECKPOINTS, data_mesh(), resolved.training)
-    abstract = jax.eval_shape(lambda: initial_state(Toy().model(nnx.Rngs(0)), lamb(resolved.optimizer)))
+    abstract = abstract_state(Toy(), lamb(resolved.optimizer))
     state = jax.device_get(checkpoints.restore(abstract))
     checkpoints.close()
     return state

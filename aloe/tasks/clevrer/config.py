@@ -84,7 +84,7 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.data.latents = ""  # a latents store; empty: latents/oracle in the root
     config.data.labelled_fraction = 1.0  # of the training videos; smaller fractions are subsets of larger ones
 
-    config.data.workers = 0  # processes a host that make batches; 0 for a thread, enough for 10,000 examples a second
+    config.data.workers = 0  # processes a host that make batches; 0 for a thread: some thousand examples a second
 
     config.model = ConfigDict()
     config.model.architecture = "transformer"  # or hierarchical, mlp, lstm
