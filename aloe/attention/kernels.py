@@ -47,14 +47,14 @@ class Numbers(NamedTuple):
     ref: Any
     tokens: int
 
-    def load(self, start: jax.Array, size: int) -> jax.Array:
+    def load(self, start: jax.Array | int, size: int) -> jax.Array:
         """[size], with zeros beyond T."""
         return triton.load(self.ref.at[pl.ds(start, size)], mask=self._within(start, size), other=0)
 
-    def store(self, start: jax.Array, numbers: jax.Array) -> None:
+    def store(self, start: jax.Array | int, numbers: jax.Array) -> None:
         triton.store(self.ref.at[pl.ds(start, len(numbers))], numbers, mask=self._within(start, len(numbers)))
 
-    def _within(self, start: jax.Array, size: int) -> jax.Array:
+    def _within(self, start: jax.Array | int, size: int) -> jax.Array:
         return start + jnp.arange(size) < self.tokens
 
 
@@ -66,17 +66,18 @@ class Rows(NamedTuple):
     lanes: int
     pieces: list[int]
 
-    def load(self, start: jax.Array, size: int) -> list[jax.Array]:
+    def load(self, start: jax.Array | int, size: int) -> list[jax.Array]:
         """[size, piece] of every piece, with zeros beyond T and beyond the lanes."""
-        tiles, lane = [], 0
-        for piece in self.pieces:
-            mask = self._within(start, lane, size, piece)
-            part = self.ref.at[pl.ds(start, size), pl.ds(lane, piece)]
-            tiles.append(triton.load(part, mask=mask, other=None if mask is None else 0))
-            lane += piece
-        return tiles
+        return [self.load_piece(start, size, number) for number in range(len(self.pieces))]
 
-    def store(self, start: jax.Array, tiles: list[jax.Array]) -> None:
+    def load_piece(self, start: jax.Array | int, size: int, number: int) -> jax.Array:
+        """[size, piece] of one piece."""
+        lane, piece = sum(self.pieces[:number]), self.pieces[number]
+        mask = self._within(start, lane, size, piece)
+        part = self.ref.at[pl.ds(start, size), pl.ds(lane, piece)]
+        return triton.load(part, mask=mask, other=None if mask is None else 0)
+
+    def store(self, start: jax.Array | int, tiles: list[jax.Array]) -> None:
         lane = 0
         for tile in tiles:
             size, piece = tile.shape
@@ -87,7 +88,7 @@ class Rows(NamedTuple):
     def zeros(self, size: int) -> list[jax.Array]:
         return [jnp.zeros((size, piece), jnp.float32) for piece in self.pieces]
 
-    def _within(self, start: jax.Array, lane: int, size: int, piece: int) -> jax.Array | None:
+    def _within(self, start: jax.Array | int, lane: int, size: int, piece: int) -> jax.Array | None:
         mask = None
         if self.tokens % size:
             mask = jnp.broadcast_to((start + jnp.arange(size) < self.tokens)[:, None], (size, piece))

@@ -9,6 +9,7 @@ from flax import nnx
 from aloe.attention.dropout import DropoutKeys
 from aloe.model.block import Block, Site
 from aloe.model.config import ModelConfig
+from aloe.model.fused_block import chosen_block
 from aloe.model.layers import drop, linear, scaled_init
 
 STACKED = "blocks"  # where a parameter's path has this name, the leading axis of the parameter is the layer
@@ -28,10 +29,12 @@ class Transformer(nnx.Module):
         self.width = config.width
         self.projection = projection or linear(config, config.token, config.width, scaled_init(2.0), rngs=rngs)
 
+        block = chosen_block(config)
+
         @nnx.split_rngs(splits=config.layers)
         @nnx.vmap
         def stack(rngs: nnx.Rngs) -> Block:
-            return Block(config, rngs=rngs)
+            return block(config, rngs=rngs)
 
         self.blocks = stack(rngs)
 
