@@ -6,14 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AbstractMesh, AxisType
+from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from aloe.attention import definition, fused, relative_attention
 from aloe.attention.attend import LARGEST_TILE, Tiles
 from aloe.attention.dropout import kept_mask
 from aloe.attention.kernels import Tile
-from tests.attention.cases import distance, draw, exact_value_and_gradients, value_and_gradients, worst
+from tests.attention.cases import (
+    distance,
+    draw,
+    exact_value_and_gradients,
+    lowered_for_a_gpu,
+    value_and_gradients,
+    worst,
+)
 
 RATE = 0.3
 
@@ -106,15 +113,6 @@ def test_two_devices_compute_what_one_does():
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), together(*arguments), alone(*arguments)
     )
-
-
-def lowered_for_a_gpu(function, *arguments):
-    """The program for a GPU that is not here, with the kernels' in Triton's language."""
-    if not hasattr(jax.sharding, "AbstractDevice"):
-        pytest.skip("this JAX knows no abstract devices")
-    device = jax.sharding.AbstractDevice(device_kind="NVIDIA H200", num_cores=132, platform="gpu")
-    with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=device)):
-        return jax.jit(function).trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()
 
 
 @pytest.mark.parametrize(
