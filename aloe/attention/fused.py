@@ -28,15 +28,17 @@ def relative_attention(
     size = q_BxTxHxK.shape[-1]
     content_BxTxHxK = (q_BxTxHxK.astype(jnp.float32) * size**-0.5 + content_bias_HxK) / LN2
     after = _after(3, lanes(size) - size)
-    qkv = (jnp.pad(content_BxTxHxK, after, constant_values=1), jnp.pad(k_BxTxHxK, after), jnp.pad(v_BxTxHxK, after))
-    qkv_BxTx3xHxP = jnp.stack([x.astype(q_BxTxHxK.dtype) for x in qkv], axis=2)
+    q_BxTxHxP = jnp.pad(content_BxTxHxK, after, constant_values=1).astype(q_BxTxHxK.dtype)
+    kv_BxTx2xHxP = jnp.stack([jnp.pad(x, after) for x in (k_BxTxHxK, v_BxTxHxK)], axis=2)
     bias_HxK = position_bias_HxK - content_bias_HxK
-    out_BxTxHxP = attention(qkv_BxTx3xHxP, relative_ExHxK, bias_HxK, dropout=dropout, interpret=interpret, tiles=tiles)
-    return out_BxTxHxP[..., :size]
+    return attention(
+        q_BxTxHxP, kv_BxTx2xHxP, relative_ExHxK, bias_HxK, dropout=dropout, interpret=interpret, tiles=tiles
+    )[..., :size]
 
 
 def attention(
-    qkv_BxTx3xHxP: jax.Array,
+    q_BxTxHxP: jax.Array,
+    kv_BxTx2xHxP: jax.Array,
     relative_ExHxK: jax.Array,
     bias_HxK: jax.Array,
     *,
@@ -47,8 +49,8 @@ def attention(
     """The same of queries, keys and values as kernels take them, which projections may give them.
 
     Args:
-      qkv_BxTx3xHxP: with P = lanes(K). Queries are scaled, have the content bias, are in units of ln 2, and their lanes
-        after K are 1; those of keys and values are 0.
+      q_BxTxHxP: with P = lanes(K), scaled, with the content bias, and in units of ln 2; lane K is 1.
+      kv_BxTx2xHxP: keys and values; lanes after K are 0.
       relative_ExHxK: as in `aloe.attention.relative_attention`.
       bias_HxK: the position bias less the content bias.
       dropout, interpret, tiles: as in `relative_attention`.
@@ -56,17 +58,15 @@ def attention(
     Returns:
       Outputs [B, T, H, P].
     """
-    _, tokens, _, heads, _ = qkv_BxTx3xHxP.shape
-    size, dtype = relative_ExHxK.shape[-1], qkv_BxTx3xHxP.dtype
+    _, tokens, heads, _ = q_BxTxHxP.shape
+    size, dtype = relative_ExHxK.shape[-1], q_BxTxHxP.dtype
     rate, words = 0.0, None
     if dropout is not None and dropout[0] > 0:
         rate, words = dropout[0], mask_words(dropout[1], (heads, tokens, tokens))
-    q_BxTxHxP, k_BxTxHxP, v_BxTxHxP = (qkv_BxTx3xHxP[:, :, slot] for slot in range(3))
     keys_TxRxHxP = _keys(relative_ExHxK, bias_HxK / LN2, tokens).astype(dtype)
-    coefficients_BxTxHxR = jnp.einsum("bthp,trhp->bthr", q_BxTxHxP, keys_TxRxHxP)
     features_SxR = jnp.asarray(_features(tokens, len(relative_ExHxK)), dtype)
     settings = Settings(size, rate, tiles or default_tiles(size, features_SxR.shape[1], dtype), interpret)
-    return attend(settings, q_BxTxHxP, k_BxTxHxP, v_BxTxHxP, coefficients_BxTxHxR, features_SxR, words)
+    return attend(settings, q_BxTxHxP, kv_BxTx2xHxP, keys_TxRxHxP, features_SxR, words)
 
 
 def lanes(size: int) -> int:

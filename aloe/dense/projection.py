@@ -41,6 +41,34 @@ def _project_backward(saved: tuple[jax.Array, jax.Array], slope_BxTxN: jax.Array
 project.defvjp(lambda x, weights: (project(x, weights), (x, weights)), _project_backward)
 
 
+@jax.custom_vjp
+def project_apart(x_BxTxW: jax.Array, weights_WxSxHxP: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """x · weights, the first of S parts in an array of its own: [B, T, H, P] and [B, T, S − 1, H, P].
+
+    Their gradients are joined again for one product each with the weights and with x. Where they are slices of one
+    array, as those of `aloe.attention.attend` are, the compiler takes that one, and nothing is copied.
+    """
+
+    def product(weights: jax.Array) -> jax.Array:
+        out_BxTxN = project(x_BxTxW, weights.reshape(len(weights), -1))
+        return out_BxTxN.reshape(*x_BxTxW.shape[:2], *weights.shape[1:])
+
+    return product(weights_WxSxHxP[:, 0]), product(weights_WxSxHxP[:, 1:])
+
+
+def _project_apart_backward(
+    saved: tuple[jax.Array, jax.Array], slopes: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    x_BxTxW, weights_WxSxHxP = saved
+    slope_BxTxSxHxP = jnp.concatenate([slopes[0][:, :, None], slopes[1]], axis=2)
+    flat = weights_WxSxHxP.reshape(len(weights_WxSxHxP), -1)
+    dx, dweights = _project_backward((x_BxTxW, flat), slope_BxTxSxHxP.reshape(*x_BxTxW.shape[:2], -1))
+    return dx, dweights.reshape(weights_WxSxHxP.shape)
+
+
+project_apart.defvjp(lambda x, weights: (project_apart(x, weights), (x, weights)), _project_apart_backward)
+
+
 def weight_gradient(x_BxTxW: jax.Array, slope_BxTxN: jax.Array) -> jax.Array:
     """Σ x ⊗ slope over all rows, [W, N] float32; for small ones over groups of examples first, side by side."""
     batch, _, width = x_BxTxW.shape

@@ -12,7 +12,7 @@ from aloe.attention import chosen_path, fused
 from aloe.attention.dropout import DropoutKeys, mask_words
 from aloe.attention.kernels import LN2
 from aloe.dense import feed_forward, residual
-from aloe.dense.projection import padded, project
+from aloe.dense.projection import padded, project, project_apart
 from aloe.model.block import Block, Site
 from aloe.model.config import ModelConfig
 from aloe.model.layers import drop
@@ -73,9 +73,8 @@ class FusedBlock(Block):
         bias_HxP = jnp.pad(attention.content_bias[...], ((0, 0), (0, slots - size)), constant_values=LN2)
         query_WxHxP = (by_head(attention.query) * size**-0.5).at[config.width].add(bias_HxP) / LN2
         weights_Wx3xHxP = jnp.stack([query_WxHxP, by_head(attention.key), by_head(attention.value)], axis=1)
-        qkv_BxTx3HP = project(h_BxTxW, weights_Wx3xHxP.reshape(lanes, -1))
         out_BxTxHxP = fused.attention(
-            qkv_BxTx3HP.reshape(batch, tokens, 3, heads, slots),
+            *project_apart(h_BxTxW, weights_Wx3xHxP),
             attention.relative_weights(keys),
             attention.position_bias[...] - attention.content_bias[...],
             dropout=None if keys is None else (config.dropout, keys.at(Site.WEIGHTS).examples_B),

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AbstractMesh
+from jax.sharding import AbstractMesh, AxisType
 
 from aloe.attention import relative_attention
 
@@ -46,10 +46,16 @@ def worst(actual, expected):
     return np.abs(actual - expected).max() / np.abs(expected).max()
 
 
-def lowered_for_a_gpu(function, *arguments):
-    """The program for a GPU that is not here, with the kernels' in Triton's language."""
+def gpu_mesh(**axes):
+    """A mesh of GPUs that are not here."""
     if not hasattr(jax.sharding, "AbstractDevice"):
         pytest.skip("this JAX knows no abstract devices")
     device = jax.sharding.AbstractDevice(device_kind="NVIDIA H200", num_cores=132, platform="gpu")
-    with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=device)):
+    types = (AxisType.Auto,) * len(axes)
+    return AbstractMesh(tuple(axes.values()), tuple(axes), axis_types=types, abstract_device=device)
+
+
+def lowered_for_a_gpu(function, *arguments):
+    """The program for a GPU that is not here, with the kernels' in Triton's language."""
+    with jax.sharding.use_abstract_mesh(gpu_mesh()):
         return jax.jit(function).trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()

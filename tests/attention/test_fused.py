@@ -17,6 +17,7 @@ from tests.attention.cases import (
     distance,
     draw,
     exact_value_and_gradients,
+    gpu_mesh,
     lowered_for_a_gpu,
     value_and_gradients,
     worst,
@@ -85,8 +86,8 @@ def test_tiles_change_nothing(tile):
     assert max(map(worst, gradients, exact_gradients)) < 1e-5
 
 
-def gradients_over_devices(path, check_vma):
-    """(weights, q, k, v, cotangent, keys) → gradients of weights and of q, examples shared out over two devices."""
+def gradients_over_devices(path, mesh, check_vma):
+    """(weights, q, k, v, cotangent, keys) → gradients of weights and of q, examples shared out over the mesh."""
 
     def loss(weights, q, k, v, cotangent, keys):
         out, _ = relative_attention(q, k, v, *weights, dropout=(RATE, keys), path=path)
@@ -98,7 +99,6 @@ def gradients_over_devices(path, check_vma):
         of_weights, of_q = jax.grad(loss, (0, 1))(weights, *examples)
         return jax.lax.psum(of_weights, "data"), of_q
 
-    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
     specs = {"in_specs": (P(), *[P("data")] * 5), "out_specs": (P(), P("data"))}
     return jax.jit(jax.shard_map(gradients, mesh=mesh, check_vma=check_vma, **specs)), jax.jit(jax.grad(loss, (0, 1)))
 
@@ -108,7 +108,8 @@ def test_two_devices_compute_what_one_does():
     (q, k, v, *weights), cotangent = draw(tokens=33, heads=2, size=6, batch=4)
     examples = [jnp.asarray(x, jnp.float32) for x in (q, k, v, cotangent)]
     weights = [jnp.asarray(x, jnp.float32) for x in weights]
-    together, alone = gradients_over_devices("interpreted", check_vma=False)
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
+    together, alone = gradients_over_devices("interpreted", mesh, check_vma=False)
     arguments = (weights, *examples, jax.random.split(jax.random.key(0), 4))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), together(*arguments), alone(*arguments)
@@ -147,5 +148,5 @@ def test_kernels_lower_inside_shard_map_that_checks_what_varies():
     (q, k, v, *weights), cotangent = draw(tokens=33, heads=2, size=6, batch=4)
     keys = jax.random.split(jax.random.key(0), 4)
     arguments = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), (weights, q, k, v, cotangent))
-    sharded, _ = gradients_over_devices("kernels", check_vma=True)
+    sharded, _ = gradients_over_devices("kernels", gpu_mesh(data=2), check_vma=True)
     assert "attention_keys_gradient" in lowered_for_a_gpu(sharded, *arguments, keys)

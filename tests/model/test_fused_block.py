@@ -22,7 +22,7 @@ from aloe.model.fused_block import FusedBlock, chosen_block
 from aloe.model.transformer import Transformer
 from aloe.training.state import initial_state
 from aloe.training.step import DATA, train_step
-from tests.attention.cases import distance, lowered_for_a_gpu
+from tests.attention.cases import distance, gpu_mesh, lowered_for_a_gpu
 
 CONFIG = ModelConfig(
     layers=2, heads=2, latent=6, slots=3, frames=4, outputs={"answer": 5}, hidden=40, dtype="float32", dropout=0.3
@@ -127,10 +127,6 @@ def test_tower_of_fused_blocks_scanned_unrolled_and_with_remat(changes, monkeypa
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-5 * np.abs(other).max())
 
 
-def mesh_of_two():
-    return jax.make_mesh((2,), (DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
-
-
 def test_two_devices_compute_what_one_does():
     """Without check_vma, because loads of interpreted kernels do not know of axes that vary (JAX 0.10 and 0.11)."""
     _, params = parameters_of(CONFIG)
@@ -146,8 +142,9 @@ def test_two_devices_compute_what_one_does():
         of_params, of_x = gradients(params, x, keys_B)
         return jax.lax.psum(of_params, DATA), of_x
 
+    mesh = jax.make_mesh((2,), (DATA,), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
     specs = {"in_specs": (P(), P(DATA), P(DATA)), "out_specs": (P(), P(DATA))}
-    sharded = jax.jit(jax.shard_map(shard_gradients, mesh=mesh_of_two(), check_vma=False, **specs))
+    sharded = jax.jit(jax.shard_map(shard_gradients, mesh=mesh, check_vma=False, **specs))
     for one, other in zip(
         jax.tree.leaves(sharded(params, x, keys_B)), jax.tree.leaves(jax.jit(gradients)(params, x, keys_B)), strict=True
     ):
@@ -176,7 +173,7 @@ def test_training_step_lowers_for_gpus_inside_shard_map_that_checks_what_varies(
     monkeypatch.setattr(transformer, "chosen_block", lambda config: FusedBlock)
     task = Sequences(dataclasses.replace(config_of(180, "bfloat16"), **changes))
     model, optimizer = task.model(nnx.Rngs(0)), optax.adam(1e-3)
-    step = train_step(task, nnx.split(model, nnx.Param)[0], optimizer, mesh_of_two(), seed=0)
+    step = train_step(task, nnx.split(model, nnx.Param)[0], optimizer, gpu_mesh(data=2), seed=0)
     batch = {"only": {"tokens": jax.ShapeDtypeStruct((4, 33, 18), jnp.float32)}}
     lowered = lowered_for_a_gpu(step, initial_state(model, optimizer), batch)
     for kernel in ("residual_sum", "residual_gradient", "feed_forward_gradient", "attention_keys_gradient"):
