@@ -85,23 +85,22 @@ def _hidden(
     settings: Settings, x_BxTxW: jax.Array, weights_MxW: jax.Array, words: tuple[jax.Array, jax.Array] | None
 ) -> jax.Array:
     """dropout(relu(x · weightsᵀ)), [B, T, M]."""
+    shape = (*x_BxTxW.shape[:2], len(weights_MxW))
     tile = TILES[x_BxTxW.dtype.itemsize]
-    if words is None:
-        x_BxTxW, shape = _joined(x_BxTxW), (*x_BxTxW.shape[:2], -1)
-    else:  # blocks are of one example, for the sake of the mask's columns
-        tokens, shape = x_BxTxW.shape[1], (*x_BxTxW.shape[:2], -1)
-        reach = {rows: -(-tokens // rows) * rows for rows in (tile.rows, tile.rows // 2)}
+    inputs = {"x": _joined(x_BxTxW), "weights": weights_MxW}
+    if words is not None:  # blocks are of one example, for the sake of the mask's columns
+        inputs = {"x": x_BxTxW, "weights": weights_MxW, "row_words": words[0], "column_words": words[1]}
+        reach = {rows: -(-shape[1] // rows) * rows for rows in (tile.rows, tile.rows // 2)}
         tile = tile._replace(rows=min(reach, key=reach.__getitem__))
-        if reach[tile.rows] > _WASTE * tokens:
+        if reach[tile.rows] > _WASTE * shape[1]:
             settings = settings._replace(path="xla")
-    if settings.path == "xla":
-        hidden = jax.nn.relu(_product(x_BxTxW, weights_MxW))
-        if words is not None:
-            mask = kept(words[0][..., :, None], words[1][..., None, :], settings.rate)
-            hidden = jnp.where(mask, hidden / (1 - settings.rate), 0)
-        return hidden.astype(x_BxTxW.dtype).reshape(shape)
-    named = {} if words is None else {"row_words": words[0], "column_words": words[1]}
-    return _run(_hidden_program, settings, tile, {"x": x_BxTxW, "weights": weights_MxW, **named}).reshape(shape)
+    if settings.path != "xla":
+        return _run(_hidden_program, settings, tile, inputs).reshape(shape)
+    hidden_BxTxM = jax.nn.relu(_product(x_BxTxW, weights_MxW))
+    if words is not None:
+        mask_BxTxM = kept(words[0][..., :, None], words[1][..., None, :], settings.rate)
+        hidden_BxTxM = jnp.where(mask_BxTxM, hidden_BxTxM / (1 - settings.rate), 0)
+    return hidden_BxTxM
 
 
 def _hidden_gradient(
@@ -111,7 +110,7 @@ def _hidden_gradient(
     slope, hidden = _joined(slope_BxTxW), _joined(hidden_BxTxM)
     if settings.path == "xla":
         product = _product(slope, weights_MxW) / (1 - settings.rate)
-        return jnp.where(hidden > 0, product, 0).astype(hidden.dtype).reshape(hidden_BxTxM.shape)
+        return jnp.where(hidden > 0, product, 0).reshape(hidden_BxTxM.shape)
     inputs = {"x": slope, "weights": weights_MxW, "hidden": hidden}
     return _run(_gradient_program, settings, TILES[hidden.dtype.itemsize], inputs).reshape(hidden_BxTxM.shape)
 

@@ -4,6 +4,9 @@ What LayerNorms and biases multiply and add is folded into the weights that foll
 projections give queries, keys and values as the kernels of attention take them; the rest is `aloe.dense`.
 """
 
+import functools
+import logging
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -25,7 +28,9 @@ def chosen_block(config: ModelConfig) -> type[Block]:
     numbers take to move, are plain ones.
     """
     path = chosen_path(config.relative_form, config.token, config.compute_dtype)
-    return FusedBlock if path == "kernels" and config.compute_dtype == jnp.bfloat16 else Block
+    block = FusedBlock if path == "kernels" and config.compute_dtype == jnp.bfloat16 else Block
+    _log_once(block.__name__, config.width, config.dtype)
+    return block
 
 
 class FusedBlock(Block):
@@ -105,6 +110,11 @@ def _folded(norm: nnx.LayerNorm, kernel_ExN: jax.Array, bias_N: jax.Array) -> ja
     of_one_N = jnp.dot(_bias(norm), kernel_ExN, precision=jax.lax.Precision.HIGHEST) + bias_N
     weights = jnp.concatenate([scaled_ExN, of_one_N[None]])
     return jnp.pad(weights, ((0, padded(len(kernel_ExN)) - len(weights)), (0, 0)))
+
+
+@functools.lru_cache
+def _log_once(block: str, width: int, dtype: str) -> None:
+    logging.getLogger(__name__).info("%s: width %d, %s", block, width, dtype)
 
 
 def _bias(layer: nnx.Linear | nnx.LayerNorm) -> jax.Array:

@@ -69,16 +69,20 @@ def test_bfloat16_rounds_about_as_plain_xla_does(tokens, heads, size, rate):
     assert np.all(errors["interpreted"] < np.maximum(1.75 * errors["xla"], 0.01))
 
 
-@pytest.mark.parametrize("tile", [Tile(LARGEST_TILE, 16, 4, 1), Tile(16, 32, 4, 2, split=True)])
-def test_tiles_change_nothing(tile):
-    """Nor does it whether a width, 38 and 58 here, is rounded up to a power of two or cut into some."""
-    arguments, cotangent = draw(tokens=90, heads=1, size=38, batch=1)
-    dropout = dropout_for(1, RATE)
+@pytest.mark.parametrize(
+    ("tile", "tokens", "batch"),
+    [(Tile(LARGEST_TILE, 16, 4, 1), 90, 1), (Tile(16, 32, 4, 2, split=True), 90, 1), (Tile(16, 16, 4, 1), 9, 35)],
+)
+def test_tiles_change_nothing(tile, tokens, batch):
+    """Nor does it whether a width, 38 and 58 here, is rounded up to a power of two or cut into some.
+
+    A tile is of tokens, and of examples in the gradient of the coefficients.
+    """
+    arguments, cotangent = draw(tokens, heads=1, size=38, batch=batch)
+    dropout = dropout_for(batch, RATE)
 
     def tiled(*arguments, dropout):
-        return fused.relative_attention(
-            *arguments, dropout=dropout, interpret=True, tiles=Tiles(tile, tile, tile)
-        ), None
+        return fused.relative_attention(*arguments, dropout=dropout, interpret=True, tiles=Tiles(*[tile] * 4)), None
 
     out, gradients = value_and_gradients(arguments, cotangent, jnp.float32, attention=tiled, dropout=dropout)
     exact_out, exact_gradients = exact_value_and_gradients(arguments, cotangent, dropout=dropout)
@@ -140,7 +144,7 @@ def test_kernels_lower_to_triton(tokens, heads, size, dtype, rate):
         return pull(out)
 
     lowered = lowered_for_a_gpu(forward_and_backward, *shapes, keys)
-    for kernel in ("forward", "queries_gradient", "keys_gradient"):
+    for kernel in ("forward", "queries_gradient", "keys_gradient", "coefficients_gradient"):
         assert lowered.count(f"attention_{kernel}") >= 1
 
 

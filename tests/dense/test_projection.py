@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aloe.dense.projection import LANES, padded, project, weight_gradient
+from aloe.dense.projection import LANES, padded, project, project_apart, weight_gradient
 
 
 @pytest.mark.parametrize("width", [52, 63, 64, 180, 191, 192, 304])
@@ -34,3 +34,34 @@ def test_weights_and_their_gradient_are_float32_whatever_the_rows_are():
     assert dweights.dtype == jnp.float32
     np.testing.assert_array_equal(dweights, 4097)
     np.testing.assert_array_equal(weight_gradient(x, slope), 4096)
+
+
+def test_products_apart_are_those_together():
+    rng = np.random.default_rng(0)
+    x, weights = jnp.float32(rng.standard_normal((6, 5, 64))), jnp.float32(rng.standard_normal((64, 3, 2, 24)))
+    slope = jnp.float32(rng.standard_normal((6, 5, 3, 2, 24)))
+    together, pull = jax.vjp(lambda x, weights: jnp.einsum("btw,wshp->btshp", x, weights), x, weights)
+    (first, others), pull_apart = jax.vjp(project_apart, x, weights)
+    for actual, wanted in (
+        (first, together[:, :, 0]),
+        (others, together[:, :, 1:]),
+        *zip(pull_apart((slope[:, :, 0], slope[:, :, 1:])), pull(slope), strict=True),
+    ):
+        np.testing.assert_allclose(actual, wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
+
+
+def test_slopes_that_are_slices_of_one_array_are_not_copied():
+    def gradients(x, weights, first, others):
+        return jax.vjp(project_apart, x, weights)[1]((first, others))
+
+    def gradients_of_slices(x, weights, whole):
+        return gradients(x, weights, whole[:, :, 0], whole[:, :, 1:])
+
+    def program(function, *shapes):
+        arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((4, 7, 64), (64, 3, 2, 24), *shapes)]
+        return jax.jit(function).lower(*arrays).compile().as_text()
+
+    assert "concatenate(" in program(gradients, (4, 7, 2, 24), (4, 7, 2, 2, 24))
+    of_slices = program(gradients_of_slices, (4, 7, 3, 2, 24))
+    assert "concatenate(" not in of_slices
+    assert "slice(" not in of_slices

@@ -27,7 +27,7 @@ from tests.attention.cases import distance, gpu_mesh, lowered_for_a_gpu
 CONFIG = ModelConfig(
     layers=2, heads=2, latent=6, slots=3, frames=4, outputs={"answer": 5}, hidden=40, dtype="float32", dropout=0.3
 )
-WIDTHS = {52: (2, 24), 180: (10, 16), 304: (8, 36)}  # heads, and latent numbers
+WIDTHS = {32: (2, 14), 52: (2, 24), 180: (10, 16), 304: (8, 36)}  # heads, and latent numbers
 BATCH = 4
 
 
@@ -73,7 +73,7 @@ def of_plain_block(width, tokens, train, dtype="float32"):
 
 
 @pytest.mark.parametrize(
-    ("width", "tokens", "train"), [(180, 57, True), (180, 33, False), (304, 21, True), (52, 9, True)]
+    ("width", "tokens", "train"), [(180, 57, True), (32, 33, False), (304, 21, True), (52, 9, True)]
 )
 def test_is_the_plain_block(width, tokens, train):
     found = values_and_gradients(Interpreted, config_of(width), tokens, train)
