@@ -9,8 +9,9 @@ import pytest
 from flax import nnx
 
 from aloe.attention.dropout import DropoutKeys
+from aloe.model.block import _drop_frequencies
 from aloe.model.config import ModelConfig
-from aloe.model.transformer import Transformer, _drop_frequencies
+from aloe.model.transformer import Transformer
 
 CONFIG = ModelConfig(
     layers=2, heads=2, latent=6, slots=3, frames=4, outputs={"answer": 5}, hidden=32, dtype="float32", dropout=0.3
