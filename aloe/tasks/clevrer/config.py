@@ -40,9 +40,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "batch.evaluation": 512,
         "optimizer.learning_rate": 3e-3,
         "optimizer.warmup_steps": 2_000,
-        "optimizer.decay_steps": 40_000,
-        "training.steps": 40_000,
-        "training.evaluate_every": 2_000,
+        "optimizer.decay_steps": 36_000,
+        "training.steps": 36_000,
+        "training.evaluate_every": 4_000,
         "training.keep_checkpoints": 1,
     },
     "quickstart": {
