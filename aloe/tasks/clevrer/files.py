@@ -2,6 +2,7 @@
 
     <root>/{train,validation,test}.json                          questions; or in a folder of <root>, as questions/
     <root>/**/video_00012.mp4, <root>/**/annotation_00012.json   by index, wherever the archives were unpacked
+    <root>/**/proposal_00012.json                                as those (proposals.py)
     <root>/latents/<encoder>/<split>/                            latents stores (aloe/data/latents.py)
 
 Splits are what the question files say; folder names, positions in the lists and split sizes mean nothing.
@@ -21,6 +22,7 @@ UNLABELLED = ("test",)
 
 _VIDEO = re.compile(r"video_(\d{5,})\.mp4")
 _ANNOTATION = re.compile(r"annotation_(\d{5,})\.json")
+_PROPOSAL = re.compile(r"proposal_(\d{5,})\.json")
 
 
 def find_questions(root: Path, split: str) -> Path:
@@ -61,6 +63,16 @@ def find_annotations(root: Path) -> dict[int, Path]:
     """
     require_data(root)
     return find_numbered(root, _ANNOTATION)
+
+
+def find_proposals(root: Path) -> dict[int, Path]:
+    """Scene index → file of proposals, for all splits.
+
+    Raises:
+      InputError: no such folder, or two files of one index.
+    """
+    require_data(root)
+    return find_numbered(root, _PROPOSAL)
 
 
 def read_questions(root: Path, split: str) -> list[VideoQuestions]:
