@@ -7,6 +7,7 @@ mlp           table 1: four fully connected layers in place of self-attention.
 no_auxiliary  table 1: no self-supervised loss, and so no unsupervised batch.
 lstm          footnote 1: a bidirectional LSTM, here with as many parameters as the transformer.
 adam          appendix A.3: Adam in place of LAMB.
+released      the authors' released model and latents, as launch/import_released.py reads them.
 study         8 layers, to see on one or two GPUs and a world of our own that each type of question is learned.
 quickstart    what `make train` runs: the same program, small enough for two CPU cores and some hundred videos.
 
@@ -30,6 +31,13 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         # Here Adam moves a weight matrix of the initial scale, 0.05, as far as LAMB does at 2e-3. The paper is silent.
         "optimizer.learning_rate": 1e-4,
         "optimizer.final_learning_rate": 1e-8,
+    },
+    "released": {
+        "data.encoder": "released",
+        "model.relative_form": "released",
+        "model.mask_token": "learned",
+        "model.dtype": "float32",
+        "objective.weight": 0.0,  # the map f of the auxiliary loss is not among the released weights
     },
     "study": {
         "data.workers": 8,
@@ -81,7 +89,8 @@ def get_config(variant: str = "paper") -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.root = ""
-    config.data.latents = ""  # a latents store; empty: latents/oracle in the root
+    config.data.encoder = "oracle"  # whose latents, of those in the root: latents/oracle
+    config.data.latents = ""  # the folder of latents stores, where it is not that one
     config.data.labelled_fraction = 1.0  # of the training videos; smaller fractions are subsets of larger ones
 
     config.data.workers = 0  # processes a host that make batches; 0 for a thread: some thousand examples a second
