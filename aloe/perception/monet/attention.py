@@ -1,5 +1,7 @@
 """The attention network α: a U-Net that says which share of what is left each pixel gives to the next slot."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -32,11 +34,11 @@ class UNet(nnx.Module):
         bottom = 4 * 4 * channels[-1]
         self.config = config
         self.down = nnx.List(
-            [Block(*pair, config, rngs=rngs) for pair in zip([4, *channels], channels, strict=False)],
+            [Block(*pair, config, rngs=rngs) for pair in itertools.pairwise([4, *channels])],
         )
         sizes = [bottom, config.attention_hidden, config.attention_hidden, bottom]
         self.bottom = nnx.List(
-            [nnx.Linear(*pair, dtype=config.compute_dtype, rngs=rngs) for pair in zip(sizes, sizes[1:], strict=False)]
+            [nnx.Linear(*pair, dtype=config.compute_dtype, rngs=rngs) for pair in itertools.pairwise(sizes)]
         )
         up = channels[::-1]
         below = [channels[-1], *up]  # what comes from below, beside as much as comes from the side

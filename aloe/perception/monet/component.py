@@ -1,5 +1,7 @@
 """The component VAE: what one mask shows of a picture → a latent → a picture and a mask again (appendix B.1)."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,10 +23,7 @@ class Encoder(nnx.Module):
         channels = [4, width, width, 2 * width, 2 * width]
         self.config = config
         self.convolutions = nnx.List(
-            [
-                nnx.Conv(*pair, (3, 3), strides=2, dtype=dtype, rngs=rngs)
-                for pair in zip(channels, channels[1:], strict=False)
-            ]
+            [nnx.Conv(*pair, (3, 3), strides=2, dtype=dtype, rngs=rngs) for pair in itertools.pairwise(channels)]
         )
         side = config.size // 2**LAYERS
         self.hidden = nnx.Linear(side * side * channels[-1], config.component_hidden, dtype=dtype, rngs=rngs)
@@ -53,10 +52,7 @@ class BroadcastDecoder(nnx.Module):
         channels = [config.latent + 2] + [width] * LAYERS
         self.config = config
         self.convolutions = nnx.List(
-            [
-                nnx.Conv(*pair, (3, 3), padding="VALID", dtype=dtype, rngs=rngs)
-                for pair in zip(channels, channels[1:], strict=False)
-            ]
+            [nnx.Conv(*pair, (3, 3), padding="VALID", dtype=dtype, rngs=rngs) for pair in itertools.pairwise(channels)]
         )
         self.output = nnx.Conv(width, 4, (1, 1), dtype=dtype, preferred_element_type=jnp.float32, rngs=rngs)
 
