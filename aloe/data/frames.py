@@ -2,8 +2,8 @@
 
 Decoding one frame of a video means decoding all before it; so it is done once. A store is two files in a folder:
 
-    <split>.npy     frames_VxFxYxXx3, uint8 RGB, read through memory-mapping: a frame is one read of 12 kB
-    <split>.json    the videos (scene indices) of its rows, and the numbers of their frames; written last
+    <split>_frames.npy     frames_VxFxYxXx3, uint8 RGB, read through memory-mapping: a frame is one read of 12 kB
+    <split>_frames.json    the videos (scene indices) of its rows, and the numbers of their frames; written last
 """
 
 import functools
@@ -83,7 +83,7 @@ def open_or_write(
     Raises:
       InputError: the store there is of other videos or frames, is damaged, or too many videos are broken.
     """
-    index = folder / f"{split}.json"
+    index = folder / f"{split}_frames.json"
     if not index.exists():
         write(folder, split, videos, scene_indices, frame_numbers, size, limit)
     record = read_json(index)
@@ -96,7 +96,7 @@ def open_or_write(
             f"{len(found[1])} frames, not {len(scene_indices)} with {len(frame_numbers)}. Delete {folder}, or name "
             "another one with --config.data.frames."
         )
-    store = FrameStore(folder / f"{split}.npy", *found)
+    store = FrameStore(folder / f"{split}_frames.npy", *found)
     wanted = (len(found[0]), len(frame_numbers), size, size, 3)
     try:
         shape = store._frames_VxFxYxXx3.shape
@@ -137,7 +137,7 @@ def write(
             _write_header(file, len(good), frame_numbers, size)
 
     try:
-        write_whole(folder / f"{split}.npy", fill)
+        write_whole(folder / f"{split}_frames.npy", fill)
     except OSError as error:
         gigabytes = len(scene_indices) * len(frame_numbers) * 3 * size**2 / 1e9
         raise InputError(
@@ -145,7 +145,7 @@ def write(
             "elsewhere with --config.data.frames, or fewer frames with --config.data.frames_per_video."
         ) from error
     record = {"scene_indices": good, "broken": list(skipped.problems), "frame_numbers": list(frame_numbers)}
-    write_whole(folder / f"{split}.json", json.dumps(record))
+    write_whole(folder / f"{split}_frames.json", json.dumps(record))
     if skipped:
         print(skipped.summary(), flush=True)
 

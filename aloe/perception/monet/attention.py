@@ -51,7 +51,7 @@ class UNet(nnx.Module):
         """logit_BxYxX, float32."""
         scope_BxYxXx1 = log_scope_BxYxX[..., None].astype(self.config.compute_dtype)
         x = jnp.concatenate([image_BxYxXx3.astype(self.config.compute_dtype), scope_BxYxXx1], axis=-1)
-        sides = []
+        sides: list[jax.Array] = []
         for block in self.down:
             if sides:
                 x = x[:, ::2, ::2]

@@ -72,12 +72,14 @@ class BroadcastDecoder(nnx.Module):
         """
         first, dtype = self.convolutions[0], self.config.compute_dtype
         kernel_3x3xIxO = first.kernel[...]
+        bias_O = first.bias
+        assert bias_O is not None, "the convolutions have one"
         side = np.linspace(-1, 1, self.config.size + 2 * LAYERS, dtype=np.float32)
         grid_1xYxXx2 = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1)[None]
         latent, places = jnp.split(kernel_3x3xIxO, [self.config.latent], axis=2)
         # In float32: the places are done once for all examples, and the sum of the taps is small.
         of_places = jax.lax.conv_general_dilated(
-            grid_1xYxXx2, places, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            jnp.asarray(grid_1xYxXx2), places, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        of_latent_BxO = latent_BxD @ jnp.sum(latent, axis=(0, 1)) + first.bias[...]
+        of_latent_BxO = latent_BxD @ jnp.sum(latent, axis=(0, 1)) + bias_O[...]
         return of_latent_BxO[:, None, None].astype(dtype) + of_places.astype(dtype)

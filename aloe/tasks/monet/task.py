@@ -4,7 +4,6 @@ Frames are drawn from the videos of a split at random, of every video as many. E
 them, are for evaluation alone.
 """
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -123,7 +122,6 @@ class MonetTask:
         number = min(len(self.stores[split]), self.config.data.evaluation_frames)
         return frames.spread(len(self.stores[split]), number)
 
-    @functools.lru_cache(maxsize=4096)  # noqa: B019: a task lives as long as its process
     def objects(self, split: str, place: int) -> np.ndarray:
         """The object that each pixel of a frame shows, object_YxX in int8; −1 for none, −2 where nobody knows."""
         store = self.stores[split]
@@ -166,7 +164,7 @@ class MonetTask:
 
     def variation(self, split: str) -> float:
         """Squared difference of a frame from the mean picture of all, summed over a picture: a camera's background."""
-        image_BxYxXx3 = np.stack([colors(self.stores[split][place]) for place in self.places(split)])
+        image_BxYxXx3 = np.stack([self.stores[split][place] for place in self.places(split)]) / np.float32(255)
         return float(np.sum((image_BxYxXx3 - image_BxYxXx3.mean(axis=0)) ** 2) / len(image_BxYxXx3))
 
     def scores(self, split: str, predictions: Predictions) -> dict[str, float]:
@@ -205,9 +203,9 @@ def frame_example(image_YxXx3: np.ndarray, rng: np.random.Generator) -> Example:
     return {"image": image_YxXx3}
 
 
-def colors(image: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+def colors(image: jax.Array) -> jax.Array:
     """uint8 → float32 in [0, 1]."""
-    return image.astype(np.float32) / 255
+    return image.astype(jnp.float32) / 255
 
 
 def check_settings(config: ConfigDict) -> None:
