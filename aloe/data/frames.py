@@ -119,9 +119,9 @@ def write(
     """Decodes the videos of a split into a store, whole or not at all. Arguments and errors as `open_or_write`."""
     skipped = Skipped(f"videos of the {split} split", len(scene_indices), limit)
     good: list[int] = []
-    decode = functools.partial(_decode, frame_numbers=tuple(frame_numbers), size=size)
+    read = functools.partial(decode, frame_numbers=tuple(frame_numbers), size=size)
     found = [(index, videos.get(index)) for index in scene_indices]
-    decoded = progress_bar(ordered_map(decode, found), f"frames of the {split} split", len(found), unit="video")
+    decoded = progress_bar(ordered_map(read, found), f"frames of the {split} split", len(found), unit="video")
 
     def fill(path: Path) -> None:
         with path.open("wb") as file:
@@ -155,7 +155,8 @@ def spread(total: int, number: int) -> list[int]:
     return [place * total // number for place in range(number)]
 
 
-def _decode(found: tuple[int, Path | None], frame_numbers: Sequence[int], size: int) -> np.ndarray | InputError:
+def decode(found: tuple[int, Path | None], frame_numbers: Sequence[int], size: int) -> np.ndarray | InputError:
+    """Some frames of a video given by scene index and file, frames_FxYxXx3 in uint8, or what is wrong with it."""
     index, path = found
     if path is None:
         return InputError(f"no video of scene_index {index} was found in the data folder")

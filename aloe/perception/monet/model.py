@@ -74,3 +74,8 @@ class Monet(nnx.Module):
             repeated = jnp.repeat(image_BxYxXx3, self.config.slots, axis=0)
             mean, log_sigma = self.encoder(repeated, log_mask_BxNxYxX.reshape(-1, *shape[2:]))
         return log_mask_BxNxYxX, mean.reshape(*shape[:2], -1), log_sigma.reshape(*shape[:2], -1)
+
+
+def colors(image: jax.Array) -> jax.Array:
+    """uint8 → float32 in [0, 1], as MONet takes pictures."""
+    return image.astype(jnp.float32) / 255

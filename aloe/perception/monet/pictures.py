@@ -20,6 +20,6 @@ def strips(image_BxYxXx3: jax.Array, slots: Slots) -> jax.Array:
     palette_Nx3 = np.array([colorsys.hsv_to_rgb(k / number, 0.8 if k else 0.0, 0.9) for k in range(number)], np.float32)
     mask_BxNxYxXx1 = jnp.exp(slots.log_mask_BxNxYxX)[..., None]
     parts_BxNxYxXx3 = mask_BxNxYxXx1 * slots.image_BxNxYxXx3 + (1 - mask_BxNxYxXx1) * 0.5
-    panels = [image_BxYxXx3, slots.mixed_BxYxXx3, jnp.asarray(palette_Nx3)[winner(slots)]]
+    panels = [image_BxYxXx3, slots.mixed_BxYxXx3, jnp.asarray(palette_Nx3)[winner(slots.log_mask_BxNxYxX)]]
     panels += [parts_BxNxYxXx3[:, k] for k in range(number)]
     return jnp.round(255 * jnp.clip(jnp.concatenate(panels, axis=2), 0, 1)).astype(jnp.uint8)

@@ -10,24 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aloe.perception.monet.model import Slots
-
 USED = 0.001  # share of the pixels that a slot must win to be in use: 4 of 64 × 64
 SEEN = 0.002  # share of the pixels of an object in view: 8 of 64 × 64
 MAX_OBJECTS = 16  # of a frame
-SAME_COLOR = 0.12  # distance of mean colours, red, green and blue each in [0, 1]
 
 
-def of_masks(slots: Slots) -> dict[str, jax.Array]:
+def of_masks(log_mask_BxNxYxX: jax.Array) -> dict[str, jax.Array]:
     """What the masks themselves tell, by frame.
 
     `mask_entropy`, of a pixel's masks, as a share of log N; `slots_used`, their number; `largest_slot`, the share of
     the pixels that one slot wins.
     """
-    log_mask_BxNxYxX = slots.log_mask_BxNxYxX
     number = log_mask_BxNxYxX.shape[1]
     entropy_BxYxX = -jnp.sum(jnp.exp(log_mask_BxNxYxX) * log_mask_BxNxYxX, axis=1)
-    won_BxN = jnp.mean(jax.nn.one_hot(winner(slots), number), axis=(1, 2))
+    won_BxN = jnp.mean(jax.nn.one_hot(winner(log_mask_BxNxYxX), number), axis=(1, 2))
     return {
         "mask_entropy": jnp.mean(entropy_BxYxX, axis=(1, 2)) / np.log(number),
         "slots_used": jnp.sum(won_BxN >= USED, axis=1).astype(jnp.float32),
@@ -35,12 +31,12 @@ def of_masks(slots: Slots) -> dict[str, jax.Array]:
     }
 
 
-def winner(slots: Slots) -> jax.Array:
+def winner(log_mask_BxNxYxX: jax.Array) -> jax.Array:
     """The slot whose mask is the largest, slot_BxYxX."""
-    return jnp.argmax(slots.log_mask_BxNxYxX, axis=1)
+    return jnp.argmax(log_mask_BxNxYxX, axis=1)
 
 
-def beside_exact(slots: Slots, image_BxYxXx3: jax.Array, object_BxYxX: jax.Array) -> dict[str, jax.Array]:
+def beside_exact(log_mask_BxNxYxX: jax.Array, object_BxYxX: jax.Array, color_BxO: jax.Array) -> dict[str, jax.Array]:
     """What exact masks tell, by frame.
 
     `foreground_ari`, NaN where fewer than two objects are in view; `in_background`, the share of the objects' pixels
@@ -49,12 +45,12 @@ def beside_exact(slots: Slots, image_BxYxXx3: jax.Array, object_BxYxX: jax.Array
     have most of their pixels in one slot, which is no background.
 
     Args:
-      slots: of the frames.
-      image_BxYxXx3: the frames, in [0, 1].
-      object_BxYxX: the object that each pixel shows, −1 for none, at most MAX_OBJECTS − 1.
+      log_mask_BxNxYxX: of the frames.
+      object_BxYxX: the object that each pixel shows, −1 for none.
+      color_BxO: a number for the colour of each of MAX_OBJECTS objects; of those that there are not it is no matter.
     """
-    number, pixels = slots.log_mask_BxNxYxX.shape[1], object_BxYxX[0].size
-    slot_BxPxN = jax.nn.one_hot(winner(slots).reshape(-1, pixels), number)
+    number, pixels = log_mask_BxNxYxX.shape[1], object_BxYxX[0].size
+    slot_BxPxN = jax.nn.one_hot(winner(log_mask_BxNxYxX).reshape(-1, pixels), number)
     object_BxPxO = jax.nn.one_hot(object_BxYxX.reshape(-1, pixels), MAX_OBJECTS)  # −1 is none of them
     shared_BxOxN = jnp.einsum("bpo,bpn->bon", object_BxPxO, slot_BxPxN, precision="highest")
     won_BxN, foreground_BxN = jnp.sum(slot_BxPxN, axis=1), jnp.sum(shared_BxOxN, axis=1)
@@ -62,12 +58,9 @@ def beside_exact(slots: Slots, image_BxYxXx3: jax.Array, object_BxYxX: jax.Array
     lost_B = jnp.sum(foreground_BxN * is_background_BxN, axis=1)
 
     area_BxO = jnp.sum(object_BxPxO, axis=1)
-    color_BxOx3 = jnp.einsum("bpo,bpc->boc", object_BxPxO, image_BxYxXx3.reshape(-1, pixels, 3), precision="highest")
-    color_BxOx3 /= jnp.maximum(area_BxO, 1)[..., None]
     seen_BxO = area_BxO >= SEEN * pixels
     pair_BxOxO = seen_BxO[:, :, None] & seen_BxO[:, None] & np.triu(np.ones((MAX_OBJECTS, MAX_OBJECTS), bool), 1)
-    distance_BxOxO = jnp.linalg.norm(color_BxOx3[:, :, None] - color_BxOx3[:, None], axis=-1)
-    alike_BxOxO = pair_BxOxO & (distance_BxOxO < SAME_COLOR)
+    alike_BxOxO = pair_BxOxO & (color_BxO[:, :, None] == color_BxO[:, None])
     main_BxO = jnp.argmax(shared_BxOxN, axis=-1)
     in_object_BxO = ~jnp.take_along_axis(is_background_BxN, main_BxO, axis=1)
     merged_BxOxO = (main_BxO[:, :, None] == main_BxO[:, None]) & in_object_BxO[:, :, None]

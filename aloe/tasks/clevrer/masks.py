@@ -3,14 +3,16 @@
 Only worlds of our own have them: of the official videos the shapes in the picture are not known exactly.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from aloe.data.fields import field, read_json, within
 from aloe.render import camera, raycast
 from aloe.tasks.clevrer import appearance
-from aloe.tasks.clevrer.annotations import Annotation, parse_annotation
+from aloe.tasks.clevrer.annotations import COLORS, Annotation, parse_annotation
 
 
 def exist(root: Path) -> bool:
@@ -18,8 +20,20 @@ def exist(root: Path) -> bool:
     return (root / "world.json").is_file()
 
 
-def exact(path: Path, frame_numbers: list[int], size: int) -> np.ndarray:
-    """The objects that some frames of a video show, index_FxYxX: int8, −1 for none.
+class ExactMasks(NamedTuple):
+    """What some frames of a video show.
+
+    Attributes:
+      object_FxYxX: int8, the object that each pixel shows, −1 for none.
+      color_O: int8, a number for the colour of each object; the same numbers for all videos.
+    """
+
+    object_FxYxX: np.ndarray
+    color_O: np.ndarray
+
+
+def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
+    """The exact masks of some frames of a video.
 
     Args:
       path: of the video's annotation.
@@ -34,11 +48,15 @@ def exact(path: Path, frame_numbers: list[int], size: int) -> np.ndarray:
         annotation = parse_annotation(record)
         yaw_FxO = _yaw(record, annotation)
     attributes = tuple((each.color, each.material, each.shape) for each in annotation.objects)
-    solids = appearance.solids(attributes, annotation.location_FxOx3[frame_numbers][..., :2], yaw_FxO[frame_numbers])
-    return np.asarray(raycast.visible(solids, camera.clevrer(size, size)), np.int8)
+    frames_F = np.array(frame_numbers)
+    solids = appearance.solids(attributes, annotation.location_FxOx3[frames_F, :, :2], yaw_FxO[frames_F])
+    return ExactMasks(
+        object_FxYxX=np.asarray(raycast.visible(solids, camera.clevrer(size, size)), np.int8),
+        color_O=np.array([COLORS.index(color) for color, _, _ in attributes], np.int8),
+    )
 
 
-def _yaw(record: dict, annotation: Annotation) -> np.ndarray:
+def _yaw(record: Any, annotation: Annotation) -> np.ndarray:
     """Turns about the vertical, yaw_FxO in radians, which only the drawing of pictures has need of."""
     ids = [each.object_id for each in annotation.objects]
     yaw = []

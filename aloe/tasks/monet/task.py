@@ -23,7 +23,7 @@ from aloe.errors import InputError
 from aloe.perception.monet import losses, quality
 from aloe.perception.monet.alarms import alarms
 from aloe.perception.monet.config import MonetConfig
-from aloe.perception.monet.model import Monet, Slots
+from aloe.perception.monet.model import Monet, Slots, colors
 from aloe.perception.monet.pictures import strips
 from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Diagnosis, Keys, Parts, Predictions
 
@@ -104,7 +104,7 @@ class MonetTask:
             LATENT: losses.latent_divergence(slots),
             MASK: losses.mask_divergence(slots),
             "squared_error": jnp.sum((slots.mixed_BxYxXx3 - image_BxYxXx3) ** 2, axis=(1, 2, 3)),
-        } | quality.of_masks(slots)
+        } | quality.of_masks(slots.log_mask_BxNxYxX)
 
     def evaluation(self, split: str, *, shuffled: bool = False) -> dict[str, grain.MapDataset]:
         """With `shuffled` the exact masks are those of another frame: what an agreement by chance is worth."""
@@ -112,7 +112,7 @@ class MonetTask:
         exact = np.roll(places, 1) if shuffled else places
 
         def example(number: int) -> Example:
-            return {"image": store[places[number]], "object": self.objects(split, int(exact[number]))}
+            return {"image": store[places[number]], **self.exact(split, int(exact[number]))}
 
         evaluated = grain.MapDataset.range(len(places)).map(example)
         return {FRAMES: evaluated, PICTURES: evaluated[:: max(1, len(places) // SHOWN)][:SHOWN]}
@@ -122,16 +122,18 @@ class MonetTask:
         number = min(len(self.stores[split]), self.config.data.evaluation_frames)
         return frames.spread(len(self.stores[split]), number)
 
-    def objects(self, split: str, place: int) -> np.ndarray:
-        """The object that each pixel of a frame shows, object_YxX in int8; −1 for none, −2 where nobody knows."""
-        store = self.stores[split]
+    def exact(self, split: str, place: int) -> Example:
+        """object_YxX, −1 for no object and all −2 where nobody knows, and color_O: see `quality.beside_exact`."""
+        store, color_O = self.stores[split], np.zeros(quality.MAX_OBJECTS, np.int8)
         video, frame = store.place(place)
         path = self.annotations.get(store.scene_indices[video])
         if path is None:
-            return np.full((self.config.model.size,) * 2, -2, np.int8)
+            return {"object": np.full((self.config.model.size,) * 2, -2, np.int8), "color": color_O}
         # On the CPU, which is free: the other devices train.
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            return self.exact_masks.exact(path, [store.frame_numbers[frame]], self.config.model.size)[0]
+            exact = self.exact_masks.exact(path, [store.frame_numbers[frame]], self.config.model.size)
+        color_O[: len(exact.color_O)] = exact.color_O
+        return {"object": exact.object_FxYxX[0], "color": color_O}
 
     def predict(self, model: nnx.Module, group: str, batch: Mapping[str, jax.Array]) -> jax.Array:
         """Frames: the numbers OF_SLOTS and BESIDE_EXACT of each. Pictures: what MONet makes of them, see `strips`.
@@ -146,7 +148,7 @@ class MonetTask:
         slots = model(image_BxYxXx3, jax.random.normal(jax.random.key(0), shape))
         told = self.of_slots(image_BxYxXx3, slots)
         known_B = jnp.min(batch["object"], axis=(1, 2)) > -2
-        exact = quality.beside_exact(slots, image_BxYxXx3, batch["object"])
+        exact = quality.beside_exact(slots.log_mask_BxNxYxX, batch["object"], batch["color"])
         columns = [told[name] for name in OF_SLOTS]
         columns += [jnp.where(known_B, exact[name], jnp.nan) for name in BESIDE_EXACT]
         return jnp.stack(columns, axis=1)
@@ -201,11 +203,6 @@ class MonetTask:
 
 def frame_example(image_YxXx3: np.ndarray, rng: np.random.Generator) -> Example:
     return {"image": image_YxXx3}
-
-
-def colors(image: jax.Array) -> jax.Array:
-    """uint8 → float32 in [0, 1]."""
-    return image.astype(jnp.float32) / 255
 
 
 def check_settings(config: ConfigDict) -> None:
