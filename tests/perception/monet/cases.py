@@ -42,4 +42,4 @@ def random_slots(shape=(2, 3, 4, 5), latent=6, seed=0):
 
 def log_mask_of(slot_BxYxX, number):
     """Masks by which the given slot wins every pixel."""
-    return nnx.log_softmax(9.0 * jax.nn.one_hot(jnp.asarray(slot_BxYxX), number, axis=1), axis=1)
+    return nnx.log_softmax(30.0 * jax.nn.one_hot(jnp.asarray(slot_BxYxX), number, axis=1), axis=1)

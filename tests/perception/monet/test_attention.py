@@ -71,7 +71,7 @@ def test_a_logit_sees_the_whole_picture_and_the_scope():
     def corner(image, scope):
         return network(image, scope)[0, 0, 0]
 
-    of_image, of_scope = jax.grad(corner, argnums=(0, 1))(pictures(1), -jnp.ones((1, 16, 16)))
+    of_image, of_scope = jax.jit(jax.grad(corner, argnums=(0, 1)))(pictures(1), -jnp.ones((1, 16, 16)))
     assert np.all(np.any(of_image[0, -2:, -2:] != 0, axis=-1))
     assert np.count_nonzero(of_scope[0, -2:, -2:])
 
