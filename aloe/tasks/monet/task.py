@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from tabulate import tabulate
 
 from aloe import tasks
+from aloe.config import choose
 from aloe.data import frames
 from aloe.data.streams import Example, Stream, endless
 from aloe.errors import InputError
@@ -57,7 +58,8 @@ class MonetTask:
         check_settings(config)
         self.loss_weights = {RECONSTRUCTION: 1.0, LATENT: config.loss.beta, MASK: config.loss.gamma}
         self.root = Path(config.data.root)
-        source = tasks.part(config.data.source, "files")
+        others = {name: name for name in tasks.names() if name != config.task}
+        source = tasks.part(choose("data.source", config.data.source, others), "files")
         source.require_data(self.root)
         if config.data.frames_per_video > source.FRAMES:
             raise InputError(
@@ -129,9 +131,7 @@ class MonetTask:
         path = self.annotations.get(store.scene_indices[video])
         if path is None:
             return {"object": np.full((self.config.model.size,) * 2, -2, np.int8), "color": color_O}
-        # On the CPU, which is free: the other devices train.
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            exact = self.exact_masks.exact(path, [store.frame_numbers[frame]], self.config.model.size)
+        exact = self.exact_masks.exact(path, [store.frame_numbers[frame]], self.config.model.size)
         color_O[: len(exact.color_O)] = exact.color_O
         return {"object": exact.object_FxYxX[0], "color": color_O}
 
@@ -161,7 +161,7 @@ class MonetTask:
         )
         numbers = quality.summary(by_frame)
         loss = sum(weight * numbers[name] for name, weight in self.loss_weights.items())
-        explained = 1 - numbers["squared_error"] / self.variation(split)
+        explained = 1 - numbers["squared_error"] / max(self.variation(split), 1e-6)
         return {"loss": loss, "explained": explained} | numbers
 
     def variation(self, split: str) -> float:
@@ -213,6 +213,6 @@ def check_settings(config: ConfigDict) -> None:
     for name in ("beta", "gamma"):
         if config.loss[name] < 0:
             raise InputError(f"config.loss.{name} = {config.loss[name]}: give a weight of 0 or more.")
-    for name in ("frames_per_video", "evaluation_frames"):
-        if config.data[name] < 1:
-            raise InputError(f"config.data.{name} = {config.data[name]}: give a number of at least 1.")
+    for name, least in (("frames_per_video", 1), ("evaluation_frames", 2)):
+        if config.data[name] < least:
+            raise InputError(f"config.data.{name} = {config.data[name]}: give a number of at least {least}.")
