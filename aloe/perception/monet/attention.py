@@ -45,7 +45,8 @@ class UNet(nnx.Module):
         self.up = nnx.List(
             [Block(low + own, own, config, rngs=rngs) for low, own in zip(below, up, strict=False)],
         )
-        self.logit = nnx.Conv(width, 1, (1, 1), dtype=config.compute_dtype, rngs=rngs)
+        # A 1 × 1 convolution is a dense layer; a matrix product is what can take bfloat16 and give float32 everywhere.
+        self.logit = nnx.Linear(width, 1, dtype=config.compute_dtype, preferred_element_type=jnp.float32, rngs=rngs)
 
     def __call__(self, image_BxYxXx3: jax.Array, log_scope_BxYxX: jax.Array) -> jax.Array:
         """logit_BxYxX, float32."""

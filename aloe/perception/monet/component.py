@@ -54,7 +54,8 @@ class BroadcastDecoder(nnx.Module):
         self.convolutions = nnx.List(
             [nnx.Conv(*pair, (3, 3), padding="VALID", dtype=dtype, rngs=rngs) for pair in itertools.pairwise(channels)]
         )
-        self.output = nnx.Conv(width, 4, (1, 1), dtype=dtype, preferred_element_type=jnp.float32, rngs=rngs)
+        # Dense, for that is what a 1 × 1 convolution is; see the U-Net's logit.
+        self.output = nnx.Linear(width, 4, dtype=dtype, preferred_element_type=jnp.float32, rngs=rngs)
 
     def __call__(self, latent_BxD: jax.Array) -> tuple[jax.Array, jax.Array]:
         """image_BxYxXx3 in [0, 1] and mask_logit_BxYxX, float32."""
