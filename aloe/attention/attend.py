@@ -3,8 +3,8 @@
 What waits for the gradient is the output and one number a query, beside the arguments, so memory is linear in T.
 
 Arrays are [B, T, H, width], as projections give them, and may be wider than what counts of them. A tile has zeros where
-it leaves an array. Keys beyond T have no weight because the last feature says so: it is 0 for every token and `BEYOND`
-after them, and the last coefficient of every query is 1.
+it leaves an array, and where it ends before an array does, zeros are written. Keys beyond T have no weight because the
+last feature says so: it is 0 for every token and `BEYOND` after them, and the last coefficient of every query is 1.
 """
 
 import functools
@@ -17,18 +17,22 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from aloe.attention import kernels
-from aloe.attention.kernels import Numbers, Rows, Tile
+from aloe.attention.kernels import Numbers, Rows, Tile, reach
 
 BEYOND = -3e4  # 2 to this is 0, and bfloat16 and products of it are finite
 LARGEST_TILE = 128  # tokens
 
 
 class Tiles(NamedTuple):
-    """Of the kernels for the forward pass, the gradient of queries, and that of keys and values."""
+    """Of the kernels for the forward pass, the gradients of queries, of keys and values, and of the coefficients.
+
+    In the last, the rows of a block are those of examples, and `keys` of its tile has no meaning.
+    """
 
     forward: Tile
     queries: Tile
     keys: Tile
+    coefficients: Tile = Tile(128, 128, 4, 2)
 
 
 class Settings(NamedTuple):
@@ -50,7 +54,7 @@ class Settings(NamedTuple):
 def default_tiles(size: int, features: int, dtype: jnp.dtype) -> Tiles:
     """The fastest tiles known for heads of K = `size` and R = `features`; in bfloat16 found on an H200."""
     if jnp.dtype(dtype).itemsize > 2:
-        return Tiles(Tile(32, 32, 4, 2), Tile(32, 32, 4, 2), Tile(32, 32, 4, 2))
+        return Tiles(*[Tile(32, 32, 4, 2)] * 4)
     if size <= 32 and features <= 64:
         return Tiles(Tile(128, 64, 4, 3), Tile(64, 64, 4, 3), Tile(64, 64, 4, 3))
     warps = 4 if features <= 128 else 8  # sums of 64 rows must fit the registers
@@ -61,33 +65,42 @@ def default_tiles(size: int, features: int, dtype: jnp.dtype) -> Tiles:
 def attend(
     settings: Settings,
     q_BxTxHxP: jax.Array,
-    k_BxTxHxP: jax.Array,
-    v_BxTxHxP: jax.Array,
-    coefficients_BxTxHxR: jax.Array,
+    kv_BxTx2xHxP: jax.Array,
+    keys_TxRxHxP: jax.Array,
     features_SxR: jax.Array,
     words: tuple[jax.Array, jax.Array] | None,
 ) -> jax.Array:
-    """softmax(ln 2 · (q · k + coefficients · features)) · v, with dropout: [B, T, H, P] like v.
+    """softmax(ln 2 · (q · k + q · keysᵀ · features)) · v, with dropout: [B, T, H, P] like v.
+
+    The gradients of q and of k and v are parts of one array, so that a product with both may take it as it is.
 
     Args:
       settings: see there.
-      q_BxTxHxP, k_BxTxHxP, v_BxTxHxP: of one type; P is K or more, for each its own; lanes after K of k and v are 0.
-      coefficients_BxTxHxR: of the same type; the last of R is 1.
+      q_BxTxHxP, kv_BxTx2xHxP: queries, keys and values, of one type; P > K. Lanes after K of keys and values are 0.
+      keys_TxRxHxP: position keys of the features, of the same type. They make coefficients [B, T, H, R] with the
+        queries, and the last of R is to be 1.
       features_SxR: of the same type, S a multiple of LARGEST_TILE that is T or more; the last of R is 0 up to T, and
         BEYOND from there. No gradient reaches them.
       words: `dropout.mask_words` of the mask [B, H, T, T]; None where the rate is 0.
     """
-    return _forward(settings, q_BxTxHxP, k_BxTxHxP, v_BxTxHxP, coefficients_BxTxHxR, features_SxR, words)[0]
+    return _forward(settings, q_BxTxHxP, kv_BxTx2xHxP, keys_TxRxHxP, features_SxR, words)[0]
 
 
-def _attend_forward(settings: Settings, *arguments: Any) -> tuple[jax.Array, tuple]:
-    out_BxTxHxP, lse_BxHxT = _forward(settings, *arguments)
-    return out_BxTxHxP, (*arguments, out_BxTxHxP, lse_BxHxT)
+def _forward(
+    settings: Settings, q: jax.Array, kv: jax.Array, keys: jax.Array, features: jax.Array, words: Any
+) -> tuple[jax.Array, tuple]:
+    coefficients_BxTxHxR = jnp.einsum("bthp,trhp->bthr", q, keys)
+    arguments = (q, kv, coefficients_BxTxHxR, features, words)
+    batch, tokens, heads, _ = q.shape
+    log_sums = jax.ShapeDtypeStruct((batch, heads, tokens), jnp.float32)  # log2 of the sum of 2^logits
+    outputs = {"out": q, "lse": log_sums}
+    out, lse = _run(kernels.forward, settings, settings.tiles.forward, arguments, {}, outputs)
+    return out, (arguments, keys, out, lse)
 
 
-def _attend_backward(settings: Settings, saved: tuple, slope_BxTxHxP: jax.Array) -> tuple:
-    *arguments, out, lse = saved
-    q, k, v, coefficients, _, _ = arguments
+def _backward(settings: Settings, saved: tuple, slope_BxTxHxP: jax.Array) -> tuple:
+    arguments, keys, out, lse = saved
+    q, _, coefficients, _, _ = arguments
     arrays = {"do": slope_BxTxHxP, "lse": lse}
     dq, da, delta = _run(
         kernels.queries_gradient,
@@ -97,27 +110,21 @@ def _attend_backward(settings: Settings, saved: tuple, slope_BxTxHxP: jax.Array)
         {**arrays, "out": out},
         {"dq": q, "da": coefficients, "delta": lse},
     )
-    dk, dv = _run(
+    batch, tokens, heads, lanes = q.shape
+    all_three = jax.ShapeDtypeStruct((batch, tokens, 3, heads, lanes), q.dtype)
+    (dqkv,) = _run(
         kernels.keys_gradient,
         settings,
         settings.tiles.keys,
         arguments,
         {**arrays, "delta": delta},
-        {"dk": k, "dv": v},
+        {"dqkv": all_three},
     )
-    return dq, dk, dv, da, None, None
+    dqkv, dkeys = _coefficients_gradient(settings, q, dq, da, keys, dqkv)
+    return dqkv[:, :, 0], dqkv[:, :, 1:], dkeys, None, None
 
 
-attend.defvjp(_attend_forward, _attend_backward)
-
-
-def _forward(settings: Settings, *arguments: Any) -> tuple[jax.Array, jax.Array]:
-    """The output, like v, and log2 of the sum of 2^logits, [B, H, T]."""
-    q, _, v, *_ = arguments
-    batch, tokens, heads, _ = q.shape
-    outputs = {"out": v, "lse": jax.ShapeDtypeStruct((batch, heads, tokens), jnp.float32)}
-    out, lse = _run(kernels.forward, settings, settings.tiles.forward, arguments, {}, outputs)
-    return out, lse
+attend.defvjp(_forward, _backward)
 
 
 def _run(
@@ -133,12 +140,13 @@ def _run(
     Args:
       kernel: one of `kernels`.
       settings, tile: see there.
-      arguments: of `attend`.
+      arguments: of `attend`, with coefficients [B, T, H, R] in place of the position keys.
       others: the kernel's other inputs, by name.
-      outputs: by name, arrays whose shape and type those of the results are.
+      outputs: by name, arrays whose shape and type those of the results are. Of "dqkv", [B, T, 3, H, P], the second and
+        third part are written, as the kernel's "dk" and "dv".
     """
-    q, k, v, coefficients, features, words = arguments
-    inputs = {"q": q, "k": k, "v": v, "a": coefficients, "f": features, **others}
+    q, kv, coefficients, features, words = arguments
+    inputs = {"q": q, "k": kv, "v": kv, "a": coefficients, "f": features, **others}
     if words is not None:
         inputs["row_words"], inputs["column_words"] = words
     batch, tokens, heads, _ = q.shape
@@ -152,40 +160,91 @@ def _run(
             return pl.BlockSpec((slots, sum(pieces(name))), lambda i, h, b: (0, 0))
         if array.ndim == 3:
             return pl.BlockSpec((None, None, slots), lambda i, h, b: (b, h, 0))
-        return pl.BlockSpec((None, slots, None, sum(pieces(name))), lambda i, h, b: (b, 0, h, 0))
+        lanes = reach(pieces(name), array.shape[-1])
+        if array.ndim == 4:
+            return pl.BlockSpec((None, slots, None, lanes), lambda i, h, b: (b, 0, h, 0))
+        if name == "dqkv":
+            return pl.BlockSpec((None, slots, 3, None, lanes), lambda i, h, b: (b, 0, 0, h, 0))
+        slot = ("k", "v").index(name)
+        return pl.BlockSpec((None, slots, None, None, lanes), lambda i, h, b: (b, 0, slot, h, 0))
 
-    def view(name: str, array: Any, ref: Any) -> Rows | Numbers:
+    def views(name: str, array: Any, ref: Any) -> dict[str, Rows | Numbers]:
         if array.ndim == 3:
-            return Numbers(ref, tokens)
-        return Rows(ref, slots if name == "f" else tokens, array.shape[-1], pieces(name))
+            return {name: Numbers(ref, tokens)}
+        rows = Rows(ref, slots if name == "f" else tokens, array.shape[-1], pieces(name))
+        return (
+            {"dk": rows._replace(slot=_index(1)), "dv": rows._replace(slot=_index(2))}
+            if name == "dqkv"
+            else {name: rows}
+        )
 
     arrays = {**inputs, **outputs}
     own, other = (tile.keys, tile.queries) if kernel is kernels.keys_gradient else (tile.queries, tile.keys)
 
     def program(*refs: Any) -> None:
-        views = {name: view(name, array, ref) for (name, array), ref in zip(arrays.items(), refs, strict=True)}
-        kernel(settings.rate, tile, pl.cdiv(tokens, other), **views)
-
-    def written(name: str, array: Any) -> jax.ShapeDtypeStruct:
-        """What of an array the tiles reach."""
-        last = min(array.shape[-1], tokens if array.ndim == 3 else sum(pieces(name)))
-        varying = jax.typeof(q).manual_axis_type  # over which axes of a mesh, inside shard_map
-        return jax.ShapeDtypeStruct((*array.shape[:-1], last), array.dtype, manual_axis_type=varying)
+        named: dict[str, Rows | Numbers] = {}
+        for (name, array), ref in zip(arrays.items(), refs, strict=True):
+            named |= views(name, array, ref)
+        kernel(settings.rate, tile, pl.cdiv(tokens, other), **named)
 
     # The first axis of the grid runs fastest, so that programs that share keys and values follow each other.
-    results = pl.pallas_call(
+    return pl.pallas_call(
         program,
         grid=(pl.cdiv(tokens, own), heads, batch),
         in_specs=[spec(*item) for item in inputs.items()],
         out_specs=[spec(*item) for item in outputs.items()],
-        out_shape=[written(*item) for item in outputs.items()],
+        out_shape=[_varying_as(q, array) for array in outputs.values()],
         compiler_params=triton.CompilerParams(num_warps=tile.warps, num_stages=tile.stages),
         interpret=settings.interpret,
         name=f"attention_{kernel.__name__}",
     )(*inputs.values())
-    return [_widened(result, like.shape[-1]) for result, like in zip(results, outputs.values(), strict=True)]
 
 
-def _widened(array: jax.Array, width: int) -> jax.Array:
-    """With zeros after what there is of its last axis."""
-    return jnp.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, width - array.shape[-1])])
+def _coefficients_gradient(
+    settings: Settings, q: jax.Array, dq: jax.Array, da: jax.Array, keys: jax.Array, dqkv: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Runs that kernel for all tokens and heads: `dqkv` with its first part written, and the gradient of the keys."""
+    batch, tokens, heads, lanes = q.shape
+    width, tile = da.shape[-1], settings.tiles.coefficients
+    of_q, of_a = tile.pieces(settings.size + 1), tile.pieces(width)
+    slots = pl.cdiv(batch, tile.queries) * tile.queries
+    q_lanes = reach(of_q, lanes)
+
+    def examples(lanes: int) -> pl.BlockSpec:
+        return pl.BlockSpec((slots, None, None, lanes), lambda h, t: (0, t, h, 0))
+
+    first_part = pl.BlockSpec((slots, None, None, None, q_lanes), lambda h, t: (0, t, 0, h, 0))
+    of_token = pl.BlockSpec((None, sum(of_a), None, q_lanes), lambda h, t: (t, 0, h, 0))
+
+    def program(q: Any, dq: Any, da: Any, keys: Any, _: Any, total: Any, dkeys: Any) -> None:
+        rows = {"q": q, "dq": dq, "total": total}
+        kernels.coefficients_gradient(
+            batch,
+            tile,
+            **{name: Rows(ref, batch, lanes, of_q) for name, ref in rows.items()},
+            da=Rows(da, batch, width, of_a),
+            keys=Rows(keys, width, lanes, of_q),
+            dkeys=Rows(dkeys, width, lanes, of_q),
+        )
+
+    return pl.pallas_call(
+        program,
+        grid=(heads, tokens),
+        in_specs=[examples(q_lanes), examples(q_lanes), examples(sum(of_a)), of_token, first_part],
+        out_specs=[first_part, of_token],
+        out_shape=[_varying_as(q, dqkv), _varying_as(q, keys)],
+        input_output_aliases={4: 0},
+        compiler_params=triton.CompilerParams(num_warps=tile.warps, num_stages=tile.stages),
+        interpret=settings.interpret,
+        name="attention_coefficients_gradient",
+    )(q, dq, da, keys, dqkv)
+
+
+def _index(number: int) -> jax.Array:
+    """As a traced number, which alone may be an index beside a mask."""
+    return pl.program_id(0) * 0 + number
+
+
+def _varying_as(like: jax.Array, array: Any) -> jax.ShapeDtypeStruct:
+    """The array's shape and type, varying over the axes of a mesh that another does, inside shard_map."""
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, manual_axis_type=jax.typeof(like).manual_axis_type)

@@ -25,22 +25,53 @@ def relative_attention(
     tiles: Tiles | None = None,
 ) -> jax.Array:
     """As `aloe.attention.relative_attention`, in the bidirectional form and without the attention weights."""
-    _, tokens, heads, size = q_BxTxHxK.shape
-    dtype = q_BxTxHxK.dtype
+    size = q_BxTxHxK.shape[-1]
+    content_BxTxHxK = (q_BxTxHxK.astype(jnp.float32) * size**-0.5 + content_bias_HxK) / LN2
+    after = _after(3, lanes(size) - size)
+    q_BxTxHxP = jnp.pad(content_BxTxHxK, after, constant_values=1).astype(q_BxTxHxK.dtype)
+    kv_BxTx2xHxP = jnp.stack([jnp.pad(x, after) for x in (k_BxTxHxK, v_BxTxHxK)], axis=2)
+    bias_HxK = position_bias_HxK - content_bias_HxK
+    return attention(
+        q_BxTxHxP, kv_BxTx2xHxP, relative_ExHxK, bias_HxK, dropout=dropout, interpret=interpret, tiles=tiles
+    )[..., :size]
+
+
+def attention(
+    q_BxTxHxP: jax.Array,
+    kv_BxTx2xHxP: jax.Array,
+    relative_ExHxK: jax.Array,
+    bias_HxK: jax.Array,
+    *,
+    dropout: tuple[float, jax.Array] | None,
+    interpret: bool = False,
+    tiles: Tiles | None = None,
+) -> jax.Array:
+    """The same of queries, keys and values as kernels take them, which projections may give them.
+
+    Args:
+      q_BxTxHxP: with P = lanes(K), scaled, with the content bias, and in units of ln 2; lane K is 1.
+      kv_BxTx2xHxP: keys and values; lanes after K are 0.
+      relative_ExHxK: as in `aloe.attention.relative_attention`.
+      bias_HxK: the position bias less the content bias.
+      dropout, interpret, tiles: as in `relative_attention`.
+
+    Returns:
+      Outputs [B, T, H, P].
+    """
+    _, tokens, heads, _ = q_BxTxHxP.shape
+    size, dtype = relative_ExHxK.shape[-1], q_BxTxHxP.dtype
     rate, words = 0.0, None
     if dropout is not None and dropout[0] > 0:
         rate, words = dropout[0], mask_words(dropout[1], (heads, tokens, tokens))
-
-    content_BxTxHxK = (q_BxTxHxK.astype(jnp.float32) * size**-0.5 + content_bias_HxK) / LN2
-    lanes = _multiple(size + 1, 8)
-    # Lanes of ones take the rows of `keys` with what positions add for every query alike.
-    q_BxTxHxP = jnp.pad(content_BxTxHxK, _after(3, lanes - size), constant_values=1).astype(dtype)
-    k_BxTxHxP, v_BxTxHxP = (jnp.pad(x, _after(3, lanes - size)) for x in (k_BxTxHxK, v_BxTxHxK))
-    keys_TxRxHxP = _keys(relative_ExHxK, (position_bias_HxK - content_bias_HxK) / LN2, tokens, lanes).astype(dtype)
-    coefficients_BxTxHxR = jnp.einsum("bthp,trhp->bthr", q_BxTxHxP, keys_TxRxHxP)
+    keys_TxRxHxP = _keys(relative_ExHxK, bias_HxK / LN2, tokens).astype(dtype)
     features_SxR = jnp.asarray(_features(tokens, len(relative_ExHxK)), dtype)
     settings = Settings(size, rate, tiles or default_tiles(size, features_SxR.shape[1], dtype), interpret)
-    return attend(settings, q_BxTxHxP, k_BxTxHxP, v_BxTxHxP, coefficients_BxTxHxR, features_SxR, words)[..., :size]
+    return attend(settings, q_BxTxHxP, kv_BxTx2xHxP, keys_TxRxHxP, features_SxR, words)
+
+
+def lanes(size: int) -> int:
+    """P: lanes that kernels take for heads of K = `size`; one of ones takes what positions add to all queries alike."""
+    return _multiple(size + 1, 8)
 
 
 def _features(tokens: int, width: int) -> np.ndarray:
@@ -53,17 +84,20 @@ def _features(tokens: int, width: int) -> np.ndarray:
     return features_SxR
 
 
-def _keys(relative_ExHxK: jax.Array, bias_HxK: jax.Array, tokens: int, lanes: int) -> jax.Array:
+def _keys(relative_ExHxK: jax.Array, bias_HxK: jax.Array, tokens: int) -> jax.Array:
     """Position keys of all features, [T, R, H, P]; the lane after K has what the bias adds, and the 1 that masks."""
     size = relative_ExHxK.shape[-1]
-    keys_TxRxHxK = position_keys(relative_ExHxK, tokens)
-    of_bias_TxRxHx1 = jnp.einsum("trhk,hk->trh", keys_TxRxHxK, bias_HxK)[..., None]
-    rank = keys_TxRxHxK.shape[1]
+    of_bias_ExHx1 = jnp.sum(relative_ExHxK * bias_HxK, axis=-1, keepdims=True)
+    relative_ExHxP = jnp.pad(
+        jnp.concatenate([relative_ExHxK, of_bias_ExHx1], axis=-1), _after(2, lanes(size) - size - 1)
+    )
+    keys_TxRxHxP = position_keys(relative_ExHxP, tokens)
+    rank = keys_TxRxHxP.shape[1]
     columns = _multiple(rank + 1, 8)
-    mask = np.zeros((columns, 1, lanes))
+    mask = np.zeros((columns, 1, lanes(size)))
     mask[-1, 0, size] = 1
-    keys = jnp.concatenate([keys_TxRxHxK, of_bias_TxRxHx1], axis=-1)
-    return jnp.pad(keys, ((0, 0), (0, columns - rank), (0, 0), (0, lanes - size - 1))) + jnp.asarray(mask, keys.dtype)
+    padded = jnp.pad(keys_TxRxHxP, ((0, 0), (0, columns - rank), (0, 0), (0, 0)))
+    return padded + jnp.asarray(mask, keys_TxRxHxP.dtype)
 
 
 def _multiple(number: int, of: int) -> int:

@@ -41,53 +41,69 @@ class Tile(NamedTuple):
         return [1 << bit for bit in reversed(range(lanes.bit_length())) if lanes >> bit & 1]
 
 
+def reach(pieces: list[int], lanes: int) -> int:
+    """How many lanes `Rows.store` may touch of as many: tiles, and then zeros."""
+    covered = sum(pieces)
+    return covered + max(0, -(-(lanes - covered) // NARROWEST) * NARROWEST)
+
+
 class Numbers(NamedTuple):
     """A number a token, [T], of one head of one example."""
 
     ref: Any
     tokens: int
 
-    def load(self, start: jax.Array, size: int) -> jax.Array:
+    def load(self, start: jax.Array | int, size: int) -> jax.Array:
         """[size], with zeros beyond T."""
         return triton.load(self.ref.at[pl.ds(start, size)], mask=self._within(start, size), other=0)
 
-    def store(self, start: jax.Array, numbers: jax.Array) -> None:
+    def store(self, start: jax.Array | int, numbers: jax.Array) -> None:
         triton.store(self.ref.at[pl.ds(start, len(numbers))], numbers, mask=self._within(start, len(numbers)))
 
-    def _within(self, start: jax.Array, size: int) -> jax.Array:
+    def _within(self, start: jax.Array | int, size: int) -> jax.Array:
         return start + jnp.arange(size) < self.tokens
 
 
 class Rows(NamedTuple):
-    """A row a token, [T, lanes], of one head of one example; in a program, tiles that stand side by side."""
+    """A row a token, [T, lanes], of one head of one example; in a program, tiles that stand side by side.
+
+    With a slot, the rows of one of several such arrays, [T, slots, lanes].
+    """
 
     ref: Any
     tokens: int
     lanes: int
     pieces: list[int]
+    slot: jax.Array | None = None
 
-    def load(self, start: jax.Array, size: int) -> list[jax.Array]:
+    def load(self, start: jax.Array | int, size: int) -> list[jax.Array]:
         """[size, piece] of every piece, with zeros beyond T and beyond the lanes."""
-        tiles, lane = [], 0
-        for piece in self.pieces:
-            mask = self._within(start, lane, size, piece)
-            part = self.ref.at[pl.ds(start, size), pl.ds(lane, piece)]
-            tiles.append(triton.load(part, mask=mask, other=None if mask is None else 0))
-            lane += piece
-        return tiles
+        return [self.load_piece(start, size, number) for number in range(len(self.pieces))]
 
-    def store(self, start: jax.Array, tiles: list[jax.Array]) -> None:
-        lane = 0
-        for tile in tiles:
-            size, piece = tile.shape
-            part = self.ref.at[pl.ds(start, size), pl.ds(lane, piece)]
+    def load_piece(self, start: jax.Array | int, size: int, number: int) -> jax.Array:
+        """[size, piece] of one piece."""
+        lane, piece = sum(self.pieces[:number]), self.pieces[number]
+        mask = self._within(start, lane, size, piece)
+        return triton.load(self._part(start, lane, size, piece), mask=mask, other=None if mask is None else 0)
+
+    def store(self, start: jax.Array | int, tiles: list[jax.Array]) -> None:
+        """Stores tiles side by side, and zeros in the lanes after them."""
+        size, lane = len(tiles[0]), 0
+        after = range(sum(tile.shape[1] for tile in tiles), self.lanes, NARROWEST)
+        for tile in (*tiles, *(jnp.zeros((size, NARROWEST)) for _ in after)):
+            piece = tile.shape[1]
+            part = self._part(start, lane, size, piece)
             triton.store(part, tile.astype(self.ref.dtype), mask=self._within(start, lane, size, piece))
             lane += piece
 
     def zeros(self, size: int) -> list[jax.Array]:
         return [jnp.zeros((size, piece), jnp.float32) for piece in self.pieces]
 
-    def _within(self, start: jax.Array, lane: int, size: int, piece: int) -> jax.Array | None:
+    def _part(self, start: jax.Array | int, lane: int, size: int, piece: int) -> Any:
+        rows, lanes = pl.ds(start, size), pl.ds(lane, piece)
+        return self.ref.at[rows, lanes] if self.slot is None else self.ref.at[rows, self.slot, lanes]
+
+    def _within(self, start: jax.Array | int, lane: int, size: int, piece: int) -> jax.Array | None:
         mask = None
         if self.tokens % size:
             mask = jnp.broadcast_to((start + jnp.arange(size) < self.tokens)[:, None], (size, piece))
@@ -231,12 +247,49 @@ def keys_gradient(
     dv.store(start, [total / share for total in dv_totals])
 
 
+def coefficients_gradient(
+    examples: int,
+    tile: Tile,
+    *,
+    q: Rows,
+    dq: Rows,
+    da: Rows,
+    keys: Rows,
+    total: Rows,
+    dkeys: Rows,
+) -> None:
+    """What the coefficients a = q · keysᵀ of one token and head add to the gradient of q, and the gradient of the keys.
+
+    Rows are those of the examples here. Goes through all of them; `total` is the sum of `dq` and what is added to it.
+    """
+    starts = [sum(da.pieces[:number]) for number in range(len(da.pieces))]
+    position_keys = [keys.load(start, piece) for start, piece in zip(starts, da.pieces, strict=True)]
+
+    def step(block: jax.Array, sums: list[list[jax.Array]]) -> list[list[jax.Array]]:
+        start = block * tile.queries
+        slopes, queries = da.load(start, tile.queries), q.load(start, tile.queries)
+        totals = [piece.astype(jnp.float32) for piece in dq.load(start, tile.queries)]
+        for slope, of_features in zip(slopes, position_keys, strict=True):
+            totals = _added(totals, slope, of_features)
+        total.store(start, totals)
+        return [_added(sum_, slope.T, queries) for sum_, slope in zip(sums, slopes, strict=True)]
+
+    sums = jax.lax.fori_loop(0, pl.cdiv(examples, tile.queries), step, [keys.zeros(piece) for piece in da.pieces])
+    for start, sum_ in zip(starts, sums, strict=True):
+        dkeys.store(start, sum_)
+
+
 def _products(lefts: list[jax.Array], rights: list[jax.Array]) -> jax.Array:
     """Of every row of the one with every row of the other, over all lanes."""
-    return functools.reduce(jnp.add, (triton.dot(left, right.T) for left, right in zip(lefts, rights, strict=True)))
+    return functools.reduce(jnp.add, (_dot(left, right.T) for left, right in zip(lefts, rights, strict=True)))
 
 
 def _added(totals: list[jax.Array], factors: jax.Array, rows: list[jax.Array]) -> list[jax.Array]:
     """The totals and the rows times factors, piece by piece."""
     factors = factors.astype(rows[0].dtype)
-    return [total + triton.dot(factors, piece) for total, piece in zip(totals, rows, strict=True)]
+    return [total + _dot(factors, piece) for total, piece in zip(totals, rows, strict=True)]
+
+
+def _dot(left: jax.Array, right: jax.Array) -> jax.Array:
+    """That float32 means float32 is said here: backward passes do not see `jax.default_matmul_precision`."""
+    return triton.dot(left, right, precision=jax.lax.Precision.HIGHEST if left.dtype == jnp.float32 else None)

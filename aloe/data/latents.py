@@ -23,7 +23,7 @@ SHARD_BYTES = 8 << 20
 CACHE_BYTES = 1 << 30  # more than CLEVRER's training split, 0.66 GB
 INDEX_BYTES = 16 << 20  # of tensorstore's own cache, for the indices of the files
 
-_MEND = "Write it with: python launch/encode.py --task=… --data=… --splits=…"
+_MEND = "Write it with: python launch/encode.py --task=… --data=… --splits=…, or python launch/import_released.py …"
 
 
 class LatentsStore:

@@ -1,16 +1,20 @@
 """The authors' CLEVRER model: their configuration, weights and forward pass, reproduced to the rounding of float32.
 
-Source: google-deepmind/deepmind-research, object_attention_for_reasoning. Read a checkpoint of theirs with TensorFlow's
-`tf.train.load_checkpoint`, which gives its variables by name.
+Source: google-deepmind/deepmind-research, object_attention_for_reasoning. `aloe.model.tensorflow_checkpoint` reads the
+variables of a checkpoint of theirs.
 """
 
+import dataclasses
+import fnmatch
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from tabulate import tabulate
 
 from aloe.errors import InputError
 from aloe.model.aloe import Aloe
@@ -22,7 +26,7 @@ VOCABULARY, ANSWERS = 82, 22
 QUESTION_TAG, CHOICE_TAG = (1.0, 0.0), (0.0, 1.0)
 
 # An 18 → 18 map that was made for infilling, which neither the released forward pass nor ours has a use for.
-_IGNORED = frozenset({"linear_4/w", "linear_4/b"})
+UNUSED = ("linear_4/w", "linear_4/b")
 
 _NAMES = {  # of the variable that holds the parameter at a path
     "embedding/cls": "dummy",
@@ -76,43 +80,97 @@ def config(layers: int = 28, heads: int = 10, frames: int = 25) -> ModelConfig:
     )
 
 
-def params_from_variables(variables: Mapping[str, np.ndarray], config: ModelConfig) -> nnx.State:
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """One released variable: its name and shape, and the path of our parameter, or of one layer of it, that it is."""
+
+    name: str
+    shape: tuple[int, ...]
+    path: str
+
+
+def variables_of(config: ModelConfig) -> list[Variable]:
+    """The released variables that a model has a use for, in the order of our parameters."""
+    return [variable for _, _, variables in _mapping(config) for variable in variables]
+
+
+def params_from_variables(
+    variables: Mapping[str, np.ndarray], config: ModelConfig, passed_over: Collection[str] = ()
+) -> nnx.State:
     """Our parameters from the released variables by name.
 
+    Args:
+      variables: of a checkpoint.
+      config: of the model, the released one or one like it.
+      passed_over: names, or patterns as in `fnmatch`, of variables that may be left over.
+
     Raises:
-      InputError: listing every variable that is missing, has another shape, or is of no use.
+      InputError: listing every variable that is missing, is not as it should be, or is left over.
     """
-    params, used, faults = [], set(), []
-
-    def read(name: str, shape: tuple[int, ...], released_shape: tuple[int, ...]) -> np.ndarray:
-        used.add(name)
-        if name not in variables:
-            faults.append(f"{name} is missing")
-        elif np.shape(variables[name]) != released_shape:
-            faults.append(f"{name} has shape {np.shape(variables[name])} instead of {released_shape}")
-        else:
-            return np.asarray(variables[name], np.float32).reshape(shape)
-        return np.zeros(shape, np.float32)
-
-    for path, param in nnx.to_flat_state(_abstract(config)[1]):
-        path_text = "/".join(map(str, path))
-        _, _, within_layer = path_text.partition(f"tower/{STACKED}/")
-        if within_layer:
-            shape = param.shape[1:]
-            with_unit_axes = within_layer.endswith(("content_bias", "position_bias"))
-            released_shape = (1, shape[0], 1, shape[1]) if with_unit_axes else shape
-            names = [f"transformer_tower/layer_{layer}/{_LAYER_NAMES[within_layer]}" for layer in range(config.layers)]
-            value = np.stack([read(name, shape, released_shape) for name in names])
-        else:
-            value = read(_NAMES[path_text], param.shape, param.shape)
-        params.append((path, nnx.Param(jnp.asarray(value))))
-    faults += [f"{name} is of no use" for name in sorted(variables.keys() - used - _IGNORED)]
+    params, faults = [], []
+    for path, shape, parts in _mapping(config):
+        values = []
+        for part in parts:
+            fault = _fault(variables.get(part.name), part.shape)
+            if fault:
+                faults.append(f"{part.name} {fault}; it is our {part.path}")
+            else:
+                values.append(np.asarray(variables[part.name], np.float32))
+        if len(values) == len(parts):
+            params.append((path, nnx.Param(jnp.asarray(np.stack(values).reshape(shape)))))
+    known = {part.name for part in variables_of(config)}
+    faults += [
+        f"{name} of shape {np.shape(variables[name])} is left over"
+        for name in sorted(variables.keys() - known)
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in (*UNUSED, *passed_over))
+    ]
     if faults:
         raise InputError(
             f"the variables do not make a model of {config.layers} layers and {config.heads} heads; give other "
-            "sizes in the config, or mend them:\n  " + "\n  ".join(faults)
+            "sizes in the config, pass over what only a training needs, or mend them:\n  " + "\n  ".join(faults)
         )
     return nnx.from_flat_state(params)
+
+
+def mapping_table(variables: Mapping[str, np.ndarray], config: ModelConfig) -> str:
+    """A line for every variable of a checkpoint: name, shape, and the parameter of ours that it is."""
+    ours = {variable.name: variable.path for variable in variables_of(config)}
+    place = {name: number for number, name in enumerate(ours)}
+    order = sorted(variables, key=lambda name: (place.get(name, len(ours)), name))
+    rows = [(name, "×".join(map(str, np.shape(variables[name]))), ours.get(name, "(no use)")) for name in order]
+    return tabulate(rows, headers=("released", "shape", "ours"), disable_numparse=True)
+
+
+def _fault(value: np.ndarray | None, shape: tuple[int, ...]) -> str | None:
+    if value is None:
+        return "is missing"
+    if np.shape(value) != shape:
+        return f"has shape {np.shape(value)} instead of {shape}"
+    if not np.issubdtype(np.asarray(value).dtype, np.floating):
+        return f"holds {np.asarray(value).dtype} instead of floating-point numbers"
+    return None if np.isfinite(value).all() else "holds numbers that are not finite"
+
+
+def _mapping(config: ModelConfig) -> Iterator[tuple[tuple[Any, ...], tuple[int, ...], list[Variable]]]:
+    """Path and shape of each of our parameters, and the variable that it is, or those whose stack it is."""
+    for path, param in nnx.to_flat_state(_abstract(config)[1]):
+        path_text = "/".join(map(str, path))
+        _, _, within_layer = path_text.partition(f"tower/{STACKED}/")
+        if not within_layer:
+            yield path, param.shape, [Variable(_NAMES[path_text], param.shape, path_text)]
+            continue
+        shape = param.shape[1:]
+        if within_layer.endswith(("content_bias", "position_bias")):
+            shape = (1, shape[0], 1, shape[1])
+        name = _LAYER_NAMES[within_layer]
+        yield (
+            path,
+            param.shape,
+            [
+                Variable(f"transformer_tower/layer_{layer}/{name}", shape, f"{path_text}[{layer}]")
+                for layer in range(config.layers)
+            ],
+        )
 
 
 def forward(

@@ -1,8 +1,10 @@
-"""What the tests of all paths share: arguments, gradients, distances."""
+"""What the tests of all paths share: arguments, gradients, distances, programs for GPUs."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from jax.sharding import AbstractMesh, AxisType
 
 from aloe.attention import relative_attention
 
@@ -42,3 +44,18 @@ def distance(actual, expected):
 
 def worst(actual, expected):
     return np.abs(actual - expected).max() / np.abs(expected).max()
+
+
+def gpu_mesh(**axes):
+    """A mesh of GPUs that are not here."""
+    if not hasattr(jax.sharding, "AbstractDevice"):
+        pytest.skip("this JAX knows no abstract devices")
+    device = jax.sharding.AbstractDevice(device_kind="NVIDIA H200", num_cores=132, platform="gpu")
+    types = (AxisType.Auto,) * len(axes)
+    return AbstractMesh(tuple(axes.values()), tuple(axes), axis_types=types, abstract_device=device)
+
+
+def lowered_for_a_gpu(function, *arguments):
+    """The program for a GPU that is not here, with the kernels' in Triton's language."""
+    with jax.sharding.use_abstract_mesh(gpu_mesh()):
+        return jax.jit(function).trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()

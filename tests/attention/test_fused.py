@@ -6,14 +6,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AbstractMesh, AxisType
+from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from aloe.attention import definition, fused, relative_attention
 from aloe.attention.attend import LARGEST_TILE, Tiles
 from aloe.attention.dropout import kept_mask
 from aloe.attention.kernels import Tile
-from tests.attention.cases import distance, draw, exact_value_and_gradients, value_and_gradients, worst
+from tests.attention.cases import (
+    distance,
+    draw,
+    exact_value_and_gradients,
+    gpu_mesh,
+    lowered_for_a_gpu,
+    value_and_gradients,
+    worst,
+)
 
 RATE = 0.3
 
@@ -61,16 +69,20 @@ def test_bfloat16_rounds_about_as_plain_xla_does(tokens, heads, size, rate):
     assert np.all(errors["interpreted"] < np.maximum(1.75 * errors["xla"], 0.01))
 
 
-@pytest.mark.parametrize("tile", [Tile(LARGEST_TILE, 16, 4, 1), Tile(16, 32, 4, 2, split=True)])
-def test_tiles_change_nothing(tile):
-    """Nor does it whether a width, 38 and 58 here, is rounded up to a power of two or cut into some."""
-    arguments, cotangent = draw(tokens=90, heads=1, size=38, batch=1)
-    dropout = dropout_for(1, RATE)
+@pytest.mark.parametrize(
+    ("tile", "tokens", "batch"),
+    [(Tile(LARGEST_TILE, 16, 4, 1), 90, 1), (Tile(16, 32, 4, 2, split=True), 90, 1), (Tile(16, 16, 4, 1), 9, 35)],
+)
+def test_tiles_change_nothing(tile, tokens, batch):
+    """Nor does it whether a width, 38 and 58 here, is rounded up to a power of two or cut into some.
+
+    A tile is of tokens, and of examples in the gradient of the coefficients.
+    """
+    arguments, cotangent = draw(tokens, heads=1, size=38, batch=batch)
+    dropout = dropout_for(batch, RATE)
 
     def tiled(*arguments, dropout):
-        return fused.relative_attention(
-            *arguments, dropout=dropout, interpret=True, tiles=Tiles(tile, tile, tile)
-        ), None
+        return fused.relative_attention(*arguments, dropout=dropout, interpret=True, tiles=Tiles(*[tile] * 4)), None
 
     out, gradients = value_and_gradients(arguments, cotangent, jnp.float32, attention=tiled, dropout=dropout)
     exact_out, exact_gradients = exact_value_and_gradients(arguments, cotangent, dropout=dropout)
@@ -78,8 +90,8 @@ def test_tiles_change_nothing(tile):
     assert max(map(worst, gradients, exact_gradients)) < 1e-5
 
 
-def gradients_over_devices(path, check_vma):
-    """(weights, q, k, v, cotangent, keys) → gradients of weights and of q, examples shared out over two devices."""
+def gradients_over_devices(path, mesh, check_vma):
+    """(weights, q, k, v, cotangent, keys) → gradients of weights and of q, examples shared out over the mesh."""
 
     def loss(weights, q, k, v, cotangent, keys):
         out, _ = relative_attention(q, k, v, *weights, dropout=(RATE, keys), path=path)
@@ -91,7 +103,6 @@ def gradients_over_devices(path, check_vma):
         of_weights, of_q = jax.grad(loss, (0, 1))(weights, *examples)
         return jax.lax.psum(of_weights, "data"), of_q
 
-    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
     specs = {"in_specs": (P(), *[P("data")] * 5), "out_specs": (P(), P("data"))}
     return jax.jit(jax.shard_map(gradients, mesh=mesh, check_vma=check_vma, **specs)), jax.jit(jax.grad(loss, (0, 1)))
 
@@ -101,20 +112,12 @@ def test_two_devices_compute_what_one_does():
     (q, k, v, *weights), cotangent = draw(tokens=33, heads=2, size=6, batch=4)
     examples = [jnp.asarray(x, jnp.float32) for x in (q, k, v, cotangent)]
     weights = [jnp.asarray(x, jnp.float32) for x in weights]
-    together, alone = gradients_over_devices("interpreted", check_vma=False)
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
+    together, alone = gradients_over_devices("interpreted", mesh, check_vma=False)
     arguments = (weights, *examples, jax.random.split(jax.random.key(0), 4))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), together(*arguments), alone(*arguments)
     )
-
-
-def lowered_for_a_gpu(function, *arguments):
-    """The program for a GPU that is not here, with the kernels' in Triton's language."""
-    if not hasattr(jax.sharding, "AbstractDevice"):
-        pytest.skip("this JAX knows no abstract devices")
-    device = jax.sharding.AbstractDevice(device_kind="NVIDIA H200", num_cores=132, platform="gpu")
-    with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=device)):
-        return jax.jit(function).trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,7 @@ def test_kernels_lower_to_triton(tokens, heads, size, dtype, rate):
         return pull(out)
 
     lowered = lowered_for_a_gpu(forward_and_backward, *shapes, keys)
-    for kernel in ("forward", "queries_gradient", "keys_gradient"):
+    for kernel in ("forward", "queries_gradient", "keys_gradient", "coefficients_gradient"):
         assert lowered.count(f"attention_{kernel}") >= 1
 
 
@@ -149,5 +152,5 @@ def test_kernels_lower_inside_shard_map_that_checks_what_varies():
     (q, k, v, *weights), cotangent = draw(tokens=33, heads=2, size=6, batch=4)
     keys = jax.random.split(jax.random.key(0), 4)
     arguments = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), (weights, q, k, v, cotangent))
-    sharded, _ = gradients_over_devices("kernels", check_vma=True)
+    sharded, _ = gradients_over_devices("kernels", gpu_mesh(data=2), check_vma=True)
     assert "attention_keys_gradient" in lowered_for_a_gpu(sharded, *arguments, keys)

@@ -1,8 +1,6 @@
 """The released forward pass: its own figures for a small model, in released_small.json, and its full size."""
 
 import dataclasses
-import json
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -13,39 +11,14 @@ from flax import nnx
 from aloe.errors import InputError
 from aloe.model import released
 from aloe.model.aloe import Aloe
+from tests.model.golden import CONFIG, GOLDEN, draw_case
 
-GOLDEN = json.loads(pathlib.Path(__file__).with_name("released_small.json").read_text())
-CONFIG = released.config(**{size: GOLDEN["config"][size] for size in ("layers", "heads", "frames")})
 WITHIN = 1e-5  # of the largest figure, in float32
 
 
 @pytest.fixture(scope="module")
 def case():
-    """Inputs and variables, drawn again by the recipe that made the figures, and checked by their sums."""
-    random = np.random.RandomState(GOLDEN["config"]["seed"])
-    batch = GOLDEN["config"]["batch"]
-    latents = random.standard_normal((batch, CONFIG.frames, 8, 16)).astype(np.float32)
-    question, choices = np.zeros((batch, 20), int), np.zeros((batch, 4, 12), int)
-    for b in range(batch):
-        length = random.randint(5, 21)
-        question[b, :length] = random.randint(1, 82, length)
-        for c in range(random.randint(2, 5)):
-            length = random.randint(3, 13)
-            choices[b, c, :length] = random.randint(1, 82, length)
-    assert np.isclose(latents.sum(dtype=np.float64), GOLDEN["latents_sum"], rtol=0, atol=1e-6)
-
-    variables = {}
-    for name, shape, total in GOLDEN["params"]:
-        drawn = random.standard_normal(shape)
-        if name.endswith("gamma"):
-            drawn = 1 + 0.1 * drawn
-        elif "bias" in name or len(shape) == 1:
-            drawn = 0.2 * drawn
-        elif not name.endswith("embeddings"):
-            drawn = drawn / np.sqrt(shape[0])
-        variables[name] = drawn.astype(np.float32)
-        assert np.isclose(variables[name].sum(dtype=np.float64), total, rtol=0, atol=1e-6), name
-    return variables, jnp.asarray(latents), jnp.asarray(question), jnp.asarray(choices)
+    return draw_case()
 
 
 def figures(case, config):
@@ -77,9 +50,9 @@ def errors(found):
     }
 
 
-@pytest.mark.parametrize("scan", [True, False])
-def test_released_form_gives_the_released_figures(case, scan):
-    found = errors(figures(case, dataclasses.replace(CONFIG, scan=scan)))
+@pytest.mark.parametrize("loop", ["scan", "unrolled"])
+def test_released_form_gives_the_released_figures(case, loop):
+    found = errors(figures(case, dataclasses.replace(CONFIG, loop=loop)))
     assert len(found) == 6
     assert all(error < WITHIN for error in found.values()), found
 
@@ -116,15 +89,64 @@ def test_faults_of_variables_are_all_listed(case):
         "transformer_tower/layer_1/mlp/linear_0/w is missing",
         "linear/w has shape (36, 127) instead of (36, 128)",
         "layer_0/multihead_attention/r_w_bias has shape (2, 18) instead of (1, 2, 1, 18)",
-        "transformer_tower/layer_2/mlp/linear_0/b is of no use",
+        "transformer_tower/layer_2/mlp/linear_0/b of shape (1024,) is left over",
     ):
         assert fault in str(raised.value)
     assert str(raised.value).count("\n") == 5
 
 
-def test_the_infill_map_of_the_checkpoint_is_passed_over(case):
+def test_numbers_of_another_kind_and_not_finite_ones_are_faults(case):
+    variables = dict(case[0])
+    variables["linear/b"] = np.arange(128)
+    variables["mask"] = np.full(18, np.nan, np.float32)
+    with pytest.raises(InputError) as raised:
+        released.params_from_variables(variables, CONFIG)
+    assert "linear/b holds int64 instead of floating-point numbers; it is our heads/choice/hidden/bias" in str(
+        raised.value
+    )
+    assert "mask holds numbers that are not finite; it is our embedding/mask" in str(raised.value)
+    assert str(raised.value).count("\n") == 2
+
+
+def test_the_infill_map_and_what_is_named_are_passed_over(case):
     extra = {"linear_4/w": np.zeros((18, 18)), "linear_4/b": np.zeros(18)}
     released.params_from_variables({**case[0], **extra}, CONFIG)
+    extra |= {"global_step": np.int64(7), "linear/w/LAMB": np.zeros((36, 128)), "dummy/LAMB": np.zeros(18)}
+    with pytest.raises(InputError) as raised:
+        released.params_from_variables({**case[0], **extra}, CONFIG, ["*/LAMB"])
+    assert str(raised.value).endswith("\n  global_step of shape () is left over")
+    assert str(raised.value).count("\n") == 1
+    released.params_from_variables({**case[0], **extra}, CONFIG, ["*/LAMB", "global_step"])
+
+
+def test_the_mapping_names_each_variable_and_each_of_our_numbers_once(case):
+    mapped = released.variables_of(CONFIG)
+    assert {variable.name: variable.shape for variable in mapped} == {
+        name: tuple(shape) for name, shape, _ in GOLDEN["params"]
+    }
+    assert len({variable.name for variable in mapped}) == len({variable.path for variable in mapped}) == len(mapped)
+    # A variable of one value each: the parameter that it is has that value.
+    numbers = {variable.name: np.full(variable.shape, n, np.float32) for n, variable in enumerate(mapped, start=1)}
+    flat = dict(nnx.to_flat_state(released.params_from_variables(numbers, CONFIG)))
+    ours = {"/".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in flat.items()}
+    for n, variable in enumerate(mapped, start=1):
+        path, _, layer = variable.path.rstrip("]").partition("[")
+        values = ours[path][int(layer)] if layer else ours[path]
+        assert np.all(values == n), variable
+        assert values.size == np.prod(variable.shape)
+
+
+def test_the_table_has_a_line_for_every_variable(case):
+    extra = {"linear_4/w": np.zeros((18, 18))}
+    lines = released.mapping_table({**case[0], **extra}, CONFIG).splitlines()[2:]
+    assert len(lines) == len(case[0]) + 1
+    found = {line.split()[0]: line.split(maxsplit=2)[1:] for line in lines}
+    assert found.keys() == case[0].keys() | extra.keys()
+    assert found["linear_4/w"] == ["18×18", "(no use)"]
+    assert found["transformer_tower/layer_1/multihead_attention/r_w_bias"] == [
+        "1×2×1×18",
+        "tower/blocks/attention/content_bias[1]",
+    ]
 
 
 def test_words_of_another_length_are_refused(case):

@@ -7,6 +7,7 @@ mlp           table 1: four fully connected layers in place of self-attention.
 no_auxiliary  table 1: no self-supervised loss, and so no unsupervised batch.
 lstm          footnote 1: a bidirectional LSTM, here with as many parameters as the transformer.
 adam          appendix A.3: Adam in place of LAMB.
+released      the authors' released model and latents, as launch/import_released.py reads them.
 study         8 layers, to see on one or two GPUs and a world of our own that each type of question is learned.
 quickstart    what `make train` runs: the same program, small enough for two CPU cores and some hundred videos.
 
@@ -31,18 +32,24 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "optimizer.learning_rate": 1e-4,
         "optimizer.final_learning_rate": 1e-8,
     },
+    "released": {
+        "data.encoder": "released",
+        "model.relative_form": "released",
+        "model.mask_token": "learned",
+        "model.dtype": "float32",
+        "objective.weight": 0.0,  # the map f of the auxiliary loss is not among the released weights
+    },
     "study": {
         "data.workers": 8,
         "model.layers": 8,
-        "model.scan": False,
         "batch.choice": 64,
         "batch.unsupervised": 64,
         "batch.evaluation": 512,
         "optimizer.learning_rate": 3e-3,
         "optimizer.warmup_steps": 2_000,
-        "optimizer.decay_steps": 40_000,
-        "training.steps": 40_000,
-        "training.evaluate_every": 2_000,
+        "optimizer.decay_steps": 36_000,
+        "training.steps": 36_000,
+        "training.evaluate_every": 4_000,
         "training.keep_checkpoints": 1,
     },
     "quickstart": {
@@ -52,7 +59,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "model.hidden": 256,
         "model.dropout": 0.0,
         "model.dtype": "float32",
-        "model.scan": False,
+        "model.loop": "unrolled",
         "batch.descriptive": 64,
         "batch.choice": 8,
         "batch.unsupervised": 16,
@@ -81,7 +88,8 @@ def get_config(variant: str = "paper") -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.root = ""
-    config.data.latents = ""  # a latents store; empty: latents/oracle in the root
+    config.data.encoder = "oracle"  # whose latents, of those in the root: latents/oracle
+    config.data.latents = ""  # the folder of latents stores, where it is not that one
     config.data.labelled_fraction = 1.0  # of the training videos; smaller fractions are subsets of larger ones
 
     config.data.workers = 0  # processes a host that make batches; 0 for a thread: some thousand examples a second
@@ -100,7 +108,7 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.model.mask_token = "zero"
     config.model.dropout = 0.1
     config.model.dtype = "bfloat16"
-    config.model.scan = True
+    config.model.loop = "auto"  # or "scan", "unrolled"
     config.model.remat = False
 
     config.objective = ConfigDict()

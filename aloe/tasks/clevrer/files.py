@@ -2,16 +2,17 @@
 
     <root>/{train,validation,test}.json                          questions; or in a folder of <root>, as questions/
     <root>/**/video_00012.mp4, <root>/**/annotation_00012.json   by index, wherever the archives were unpacked
+    <root>/**/proposal_00012.json                                as those (proposals.py)
     <root>/latents/<encoder>/<split>/                            latents stores (aloe/data/latents.py)
 
 Splits are what the question files say; folder names, positions in the lists and split sizes mean nothing.
 """
 
-import os
 import re
 from pathlib import Path
 
 from aloe.data.fields import read_json, within
+from aloe.data.numbered import find_numbered
 from aloe.errors import InputError
 from aloe.tasks.clevrer.annotations import FRAMES, Annotation, parse_annotation
 from aloe.tasks.clevrer.questions import VideoQuestions, parse_questions
@@ -21,6 +22,7 @@ UNLABELLED = ("test",)
 
 _VIDEO = re.compile(r"video_(\d{5,})\.mp4")
 _ANNOTATION = re.compile(r"annotation_(\d{5,})\.json")
+_PROPOSAL = re.compile(r"proposal_(\d{5,})\.json")
 
 
 def find_questions(root: Path, split: str) -> Path:
@@ -49,7 +51,8 @@ def find_videos(root: Path) -> dict[int, Path]:
     Raises:
       InputError: no such folder, or two files of one index.
     """
-    return _find(root, _VIDEO)
+    require_data(root)
+    return find_numbered(root, _VIDEO)
 
 
 def find_annotations(root: Path) -> dict[int, Path]:
@@ -58,7 +61,18 @@ def find_annotations(root: Path) -> dict[int, Path]:
     Raises:
       InputError: no such folder, or two files of one index.
     """
-    return _find(root, _ANNOTATION)
+    require_data(root)
+    return find_numbered(root, _ANNOTATION)
+
+
+def find_proposals(root: Path) -> dict[int, Path]:
+    """Scene index → file of proposals, for all splits.
+
+    Raises:
+      InputError: no such folder, or two files of one index.
+    """
+    require_data(root)
+    return find_numbered(root, _PROPOSAL)
 
 
 def read_questions(root: Path, split: str) -> list[VideoQuestions]:
@@ -117,28 +131,6 @@ def require_data(root: Path) -> None:
         raise InputError(f"{root}: there is no such data folder. {_mend(root)}")
     if not any(root.iterdir()):
         raise InputError(f"{root}: the data folder is empty. {_mend(root)}")
-
-
-def _find(root: Path, name: re.Pattern[str]) -> dict[int, Path]:
-    """Index → file for all files of this name below `root`, in one walk, links to folders followed."""
-    require_data(root)
-    found: dict[int, Path] = {}
-    walked = set()
-    for folder, below, files in os.walk(root, followlinks=True):
-        here = os.path.realpath(folder)
-        if here in walked:  # by a link, which may even lead back up
-            below.clear()
-            continue
-        walked.add(here)
-        below.sort()
-        for file in files:
-            match = name.fullmatch(file)
-            if not match:
-                continue
-            path = Path(folder, file)
-            if found.setdefault(int(match[1]), path) is not path:
-                raise InputError(f"{found[int(match[1])]} and {path}: two files of one video; remove one")
-    return found
 
 
 def _mend(root: Path) -> str:

@@ -63,7 +63,7 @@ class Clevrer:
         self.objective = objectives.make(config.objective, config.model.frames, config.model.slots)
         root = Path(config.data.root)
         files.require_data(root)
-        folder = Path(config.data.latents or root / "latents" / "oracle")
+        folder = latents_folder(config)
         self.videos: dict[str, list[VideoQuestions]] = {}
         self.examples: dict[str, Examples] = {}
         for split in splits:
@@ -216,6 +216,11 @@ def model_config(config: ConfigDict) -> ModelConfig:
         infill=bool(config.objective.weight),
         outputs={DESCRIPTIVE: vocabulary.ANSWER_VOCABULARY_SIZE, CHOICE: 1},
     )
+
+
+def latents_folder(config: ConfigDict) -> Path:
+    """Where the latents stores lie, one a split."""
+    return Path(config.data.latents or Path(config.data.root) / "latents" / config.data.encoder)
 
 
 def check_shape(store: latents.LatentsStore, model: ConfigDict) -> None:

@@ -27,7 +27,9 @@ FEW = {
     "batch.unsupervised": 4,
     "model.hidden": 16,
     "optimizer.warmup_steps": 1,
+    "data.encoder": "oracle",
 }
+UNREACHED = {"released": ["embedding/mask"]}  # among the released weights, though only an auxiliary loss would use it
 STEP_KEY = jax.random.key(7)
 
 
@@ -94,12 +96,13 @@ def test_a_training_step_is_finite_and_its_gradient_reaches_every_parameter(root
     state, parts = step(state, global_batch(batch, mesh))
     assert all(np.isfinite(part.total) for part in parts.values())
     gradient = names(state.opt_state[0].mu)  # of a first step, times 1 − b1
-    assert [name for name, leaf in gradient.items() if not np.any(leaf)] == []
+    assert [name for name, leaf in gradient.items() if not np.any(leaf)] == UNREACHED.get(variant, [])
 
     state, parts = step(state, global_batch(batch, mesh))  # the first step's rate is 0
     assert all(np.isfinite(part.total) for part in parts.values())
     after = names(state.params)
-    assert [name for name, leaf in names(before).items() if np.array_equal(leaf, after[name])] == []
+    unchanged = [name for name, leaf in names(before).items() if np.array_equal(leaf, after[name])]
+    assert unchanged == UNREACHED.get(variant, [])
 
 
 def test_without_the_auxiliary_loss_nothing_unsupervised_is_drawn_or_computed(root, monkeypatch):

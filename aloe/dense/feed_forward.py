@@ -1,0 +1,199 @@
+"""A hidden layer with ReLU and dropout: its mask is applied where the products end, and never kept.
+
+The hidden layer waits for the gradient as the second product takes it. It is positive just where the gradient goes
+through both ReLU and dropout, so that the backward pass needs neither the mask's words nor what ReLU was given.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
+
+from aloe.attention.dropout import kept
+from aloe.attention.kernels import Numbers, Rows
+from aloe.dense.projection import LANES, precision, project, weight_gradient
+
+COLUMNS = 128  # the hidden width is a multiple of it
+_WASTE = 1.25  # of products, by blocks that reach beyond the tokens
+
+
+class Tile(NamedTuple):
+    """Of the hidden layer that a program computes; warps of a program."""
+
+    rows: int
+    columns: int
+    warps: int
+
+
+TILES = {2: Tile(128, 128, 4), 4: Tile(32, 64, 4)}  # by the bytes of a number; of 2 the fastest found on an H200
+
+
+class Settings(NamedTuple):
+    """What is fixed when a program is traced.
+
+    Attributes:
+      rate: of dropout of the hidden layer; 0 for none.
+      path: one of `aloe.attention.PATHS`.
+    """
+
+    rate: float = 0.0
+    path: str = "kernels"
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def feed_forward(
+    settings: Settings,
+    x_BxTxW: jax.Array,
+    expand_WxM: jax.Array,
+    contract_MxW: jax.Array,
+    words: tuple[jax.Array, jax.Array] | None,
+) -> jax.Array:
+    """dropout(relu(x · expand)) · contract, [B, T, W] in the type of x.
+
+    Args:
+      settings: see there.
+      x_BxTxW: W a multiple of LANES.
+      expand_WxM, contract_MxW: M a multiple of COLUMNS; float32, as their gradients are.
+      words: `mask_words` of the mask [B, T, M]; None where the rate is 0.
+    """
+    return _forward(settings, x_BxTxW, expand_WxM, contract_MxW, words)[0]
+
+
+def _forward(settings: Settings, x: jax.Array, expand: jax.Array, contract: jax.Array, words: Any) -> tuple:
+    hidden_BxTxM = _hidden(settings, x, expand.T.astype(x.dtype), words)
+    return project(hidden_BxTxM, contract), (x, expand, contract, hidden_BxTxM)
+
+
+def _backward(settings: Settings, saved: tuple, slope_BxTxW: jax.Array) -> tuple:
+    x_BxTxW, expand_WxM, contract_MxW, hidden_BxTxM = saved
+    slope_BxTxM = _hidden_gradient(settings, slope_BxTxW, contract_MxW.astype(slope_BxTxW.dtype), hidden_BxTxM)
+    return (
+        project(slope_BxTxM, expand_WxM.T),
+        weight_gradient(x_BxTxW, slope_BxTxM),
+        weight_gradient(hidden_BxTxM, slope_BxTxW),
+        None,
+    )
+
+
+feed_forward.defvjp(_forward, _backward)
+
+
+def _hidden(
+    settings: Settings, x_BxTxW: jax.Array, weights_MxW: jax.Array, words: tuple[jax.Array, jax.Array] | None
+) -> jax.Array:
+    """dropout(relu(x · weightsᵀ)), [B, T, M]."""
+    shape = (*x_BxTxW.shape[:2], len(weights_MxW))
+    tile = TILES[x_BxTxW.dtype.itemsize]
+    inputs = {"x": _joined(x_BxTxW), "weights": weights_MxW}
+    if words is not None:  # blocks are of one example, for the sake of the mask's columns
+        inputs = {"x": x_BxTxW, "weights": weights_MxW, "row_words": words[0], "column_words": words[1]}
+        reach = {rows: -(-shape[1] // rows) * rows for rows in (tile.rows, tile.rows // 2)}
+        tile = tile._replace(rows=min(reach, key=reach.__getitem__))
+        if reach[tile.rows] > _WASTE * shape[1]:
+            settings = settings._replace(path="xla")
+    if settings.path != "xla":
+        return _run(_hidden_program, settings, tile, inputs).reshape(shape)
+    hidden_BxTxM = jax.nn.relu(_product(x_BxTxW, weights_MxW))
+    if words is not None:
+        mask_BxTxM = kept(words[0][..., :, None], words[1][..., None, :], settings.rate)
+        hidden_BxTxM = jnp.where(mask_BxTxM, hidden_BxTxM / (1 - settings.rate), 0)
+    return hidden_BxTxM
+
+
+def _hidden_gradient(
+    settings: Settings, slope_BxTxW: jax.Array, weights_MxW: jax.Array, hidden_BxTxM: jax.Array
+) -> jax.Array:
+    """Gradient [B, T, M] of the hidden layer before ReLU and dropout, from that of its product with the weights."""
+    slope, hidden = _joined(slope_BxTxW), _joined(hidden_BxTxM)
+    if settings.path == "xla":
+        product = _product(slope, weights_MxW) / (1 - settings.rate)
+        return jnp.where(hidden > 0, product, 0).reshape(hidden_BxTxM.shape)
+    inputs = {"x": slope, "weights": weights_MxW, "hidden": hidden}
+    return _run(_gradient_program, settings, TILES[hidden.dtype.itemsize], inputs).reshape(hidden_BxTxM.shape)
+
+
+def _product(x_BxTxW: jax.Array, weights_MxW: jax.Array) -> jax.Array:
+    return jnp.einsum("btw,mw->btm", x_BxTxW, weights_MxW, precision=precision(x_BxTxW.dtype))
+
+
+def _joined(x_BxTxN: jax.Array) -> jax.Array:
+    """All rows as one example's, [1, B·T, N]."""
+    return x_BxTxN.reshape(1, -1, x_BxTxN.shape[-1])
+
+
+def _run(program: Any, settings: Settings, tile: Tile, inputs: dict[str, jax.Array]) -> jax.Array:
+    """Runs a program for all tiles of the result, [B, T, M]."""
+    batch, tokens, _ = inputs["x"].shape
+    columns, width = inputs["weights"].shape
+    blocks = pl.cdiv(tokens, tile.rows)
+    slots = blocks * tile.rows
+    specs = {
+        "x": pl.BlockSpec((None, slots, width), lambda j, i, b: (b, 0, 0)),
+        "weights": pl.BlockSpec((tile.columns, width), lambda j, i, b: (j, 0)),
+        "hidden": pl.BlockSpec((None, slots, tile.columns), lambda j, i, b: (b, 0, j)),
+        "row_words": pl.BlockSpec((None, slots), lambda j, i, b: (b, 0)),
+        "column_words": pl.BlockSpec((None, tile.columns), lambda j, i, b: (b, j)),
+    }
+
+    def view(name: str, ref: Any) -> Rows | Numbers:
+        if name == "row_words":
+            return Numbers(ref, tokens)
+        if name == "column_words":
+            return Numbers(ref, tile.columns)
+        if name == "weights":
+            return Rows(ref, tile.columns, width, [LANES] * (width // LANES))
+        if name == "x":
+            return Rows(ref, tokens, width, [LANES] * (width // LANES))
+        return Rows(ref, tokens, tile.columns, [tile.columns])
+
+    def body(*refs: Any) -> None:
+        program(settings, tile, **{name: view(name, ref) for name, ref in zip([*inputs, "out"], refs, strict=True)})
+
+    # The first axis of the grid runs fastest, so that programs that share rows of x follow each other.
+    varying = jax.typeof(inputs["x"]).manual_axis_type  # over which axes of a mesh, inside shard_map
+    return pl.pallas_call(
+        body,
+        grid=(columns // tile.columns, blocks, batch),
+        in_specs=[specs[name] for name in inputs],
+        out_specs=specs["hidden"],
+        out_shape=jax.ShapeDtypeStruct((batch, tokens, columns), inputs["x"].dtype, manual_axis_type=varying),
+        compiler_params=triton.CompilerParams(num_warps=tile.warps, num_stages=3),
+        interpret=settings.path == "interpreted",
+        name=f"feed_forward{program.__name__.removesuffix('_program')}",
+    )(*inputs.values())
+
+
+def _hidden_program(
+    settings: Settings,
+    tile: Tile,
+    *,
+    x: Rows,
+    weights: Rows,
+    out: Rows,
+    row_words: Numbers | None = None,
+    column_words: Numbers | None = None,
+) -> None:
+    start = pl.program_id(1) * tile.rows
+    hidden = jnp.maximum(_sums(x, weights, start, tile), 0.0)
+    if row_words is not None and column_words is not None:
+        mask = kept(row_words.load(start, tile.rows)[:, None], column_words.load(0, tile.columns)[None], settings.rate)
+        hidden = jnp.where(mask, hidden * (1 / (1 - settings.rate)), 0.0)
+    out.store(start, [hidden])
+
+
+def _gradient_program(settings: Settings, tile: Tile, *, x: Rows, weights: Rows, hidden: Rows, out: Rows) -> None:
+    start = pl.program_id(1) * tile.rows
+    sums = _sums(x, weights, start, tile)
+    out.store(start, [jnp.where(hidden.load(start, tile.rows)[0] > 0, sums * (1 / (1 - settings.rate)), 0.0)])
+
+
+def _sums(x: Rows, weights: Rows, start: jax.Array, tile: Tile) -> jax.Array:
+    """Products of rows with rows of weights, piece by piece: all pieces at once would not fit the registers."""
+    sums = jnp.zeros((tile.rows, tile.columns), jnp.float32)
+    for piece in range(len(x.pieces)):
+        left, right = x.load_piece(start, tile.rows, piece), weights.load_piece(0, tile.columns, piece)
+        sums += triton.dot(left, right.T, precision=precision(left.dtype))
+    return sums

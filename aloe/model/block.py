@@ -1,0 +1,124 @@
+"""A block of the transformer: relative attention and a feed-forward part, each after a LayerNorm."""
+
+import enum
+import functools
+
+import jax
+import numpy as np
+from flax import nnx
+
+from aloe.attention import relative_attention
+from aloe.attention.dropout import DropoutKeys
+from aloe.model.config import ModelConfig
+from aloe.model.layers import default_init, drop, linear, scaled_init
+
+
+class Site(enum.IntEnum):
+    """The places of dropout, which are those of the released code; each draws with keys of its own."""
+
+    PROJECTION = 0
+    POSITIONS = 1
+    WEIGHTS = 2
+    ATTENTION = 3
+    HIDDEN = 4
+    MLP = 5
+
+
+class Attention(nnx.Module):
+    """Multi-head attention with relative positions; all of q, k, v and relative keys without bias."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        project = functools.partial(
+            linear, config, config.width, config.width, _layer_init(config), use_bias=False, rngs=rngs
+        )
+        self.query = project()
+        self.key = project()
+        self.value = project()
+        self.relative_key = project()
+        self.content_bias = nnx.Param(_head_bias_init(rngs.params(), config))
+        self.position_bias = nnx.Param(_head_bias_init(rngs.params(), config))
+        self.output = linear(config, config.width, config.width, default_init(config.width), rngs=rngs)
+
+    def __call__(
+        self, x_BxTxE: jax.Array, keys: DropoutKeys | None, return_weights: bool
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """Returns the attended x, and the attention weights [B, H, T, T] if asked for."""
+
+        def by_head(array: jax.Array) -> jax.Array:
+            return array.reshape(*array.shape[:-1], self.config.heads, self.config.token)
+
+        out_BxTxHxK, weights_BxHxTxT = relative_attention(
+            by_head(self.query(x_BxTxE)),
+            by_head(self.key(x_BxTxE)),
+            by_head(self.value(x_BxTxE)),
+            self.relative_weights(keys),
+            self.content_bias[...],
+            self.position_bias[...],
+            form=self.config.relative_form,
+            dropout=None if keys is None else (self.config.dropout, keys.at(Site.WEIGHTS).examples_B),
+            return_weights=return_weights,
+        )
+        return self.output(out_BxTxHxK.reshape(x_BxTxE.shape)), weights_BxHxTxT
+
+    def relative_weights(self, keys: DropoutKeys | None) -> jax.Array:
+        """Of the relative keys, [E, H, K], after dropout of frequencies."""
+        relative_ExE = self.relative_key.kernel[...]
+        if keys is not None:
+            relative_ExE = _drop_frequencies(relative_ExE, self.config.dropout, keys.at(Site.POSITIONS).step)
+        return relative_ExE.reshape(-1, self.config.heads, self.config.token)
+
+
+class FeedForward(nnx.Module):
+    """A hidden layer with ReLU."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        self.expand = linear(config, config.width, config.hidden, _layer_init(config), rngs=rngs)
+        self.contract = linear(config, config.hidden, config.width, _layer_init(config), rngs=rngs)
+
+    def __call__(self, x_BxTxE: jax.Array, keys: DropoutKeys | None) -> jax.Array:
+        hidden_BxTxM = nnx.relu(self.expand(x_BxTxE))
+        return self.contract(drop(hidden_BxTxM, self.config, keys, Site.HIDDEN))
+
+
+class Block(nnx.Module):
+    """x += Attention(LayerNorm(x)), then x += FeedForward(LayerNorm(x))."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        norm = functools.partial(
+            nnx.LayerNorm, config.width, epsilon=1e-5, use_fast_variance=False, dtype=config.compute_dtype, rngs=rngs
+        )
+        self.attention_norm = norm()
+        self.attention = Attention(config, rngs=rngs)
+        self.mlp_norm = norm()
+        self.mlp = FeedForward(config, rngs=rngs)
+
+    def __call__(
+        self, x_BxTxE: jax.Array, keys: DropoutKeys | None, return_weights: bool
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """Returns the new x, and the attention weights [B, H, T, T] if asked for."""
+        attended_BxTxE, weights_BxHxTxT = self.attention(self.attention_norm(x_BxTxE), keys, return_weights)
+        x_BxTxE = x_BxTxE + drop(attended_BxTxE, self.config, keys, Site.ATTENTION)
+        mixed_BxTxE = self.mlp(self.mlp_norm(x_BxTxE), keys)
+        return x_BxTxE + drop(mixed_BxTxE, self.config, keys, Site.MLP), weights_BxHxTxT
+
+
+def _layer_init(config: ModelConfig) -> nnx.Initializer:
+    return scaled_init(2 / np.sqrt(config.layers))
+
+
+def _head_bias_init(key: jax.Array, config: ModelConfig) -> jax.Array:
+    """TensorFlow's default for the released shape [1, H, 1, K]: Glorot uniform, with fans of H and H·K."""
+    return nnx.initializers.glorot_uniform()(key, (1, config.heads, 1, config.token))[0, :, 0]
+
+
+def _drop_frequencies(relative_ExE: jax.Array, rate: float, key: jax.Array) -> jax.Array:
+    """Dropout of position encodings: whole sines and cosines are dropped, for every distance at once.
+
+    The released code drops each number of its table of encodings by itself. Then logits would no more be sums of
+    sinusoids in the distance, on which the fast paths of attention rest. As there, all examples of a step share it.
+    """
+    kept_E = jax.random.bernoulli(key, 1 - rate, relative_ExE.shape[:1])
+    return relative_ExE * (kept_E / (1 - rate))[:, None]
