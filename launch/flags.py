@@ -89,9 +89,9 @@ def resolve_run(flags: argparse.Namespace) -> ConfigDict:
     folder = Path(flags.workdir or Path("runs") / f"{config.task}-{config.variant}-s{config.seed}")
     config.workdir = str(folder.absolute())
     config.data.root = str(flags.data.absolute())
-    for store in ("latents", "frames"):
-        if config.data.get(store):
-            config.data[store] = str(Path(config.data[store]).absolute())
+    for section, name in (("data", "latents"), ("data", "frames"), ("perception", "pretrained")):
+        if config.get(section, {}).get(name):
+            config[section][name] = str(Path(config[section][name]).absolute())
     return config
 
 

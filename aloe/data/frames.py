@@ -4,13 +4,16 @@ Decoding one frame of a video means decoding all before it; so it is done once. 
 
     <split>_frames.npy     frames_VxFxYxXx3, uint8 RGB, read through memory-mapping: a frame is one read of 12 kB
     <split>_frames.json    the videos (scene indices) of its rows, and the numbers of their frames; written last
+
+What else there is of every frame is stored likewise (`aloe.data.masks`).
 """
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,7 +27,7 @@ from aloe.progress_bar import progress_bar
 
 
 class FrameStore(Sequence[np.ndarray]):
-    """A frame store that exists; `open` gives it. Its elements are the frames, image_YxXx3, video by video.
+    """A frame store that exists; `open_or_write` gives it. Its elements are the frames, image_YxXx3, video by video.
 
     It can be pickled and used from many threads: the file is mapped at the first use in each process.
 
@@ -48,6 +51,14 @@ class FrameStore(Sequence[np.ndarray]):
     def __getitem__(self, place: int) -> np.ndarray:  # type: ignore[override]  # of slices nobody has need
         video, frame = self.place(place)
         return np.array(self._frames_VxFxYxXx3[video, frame])  # copied out of the map, in one read
+
+    def read(self, scene_index: int, places_F: np.ndarray) -> np.ndarray:
+        """Some frames of one video, frames_FxYxXx3; each is given as its place in `frame_numbers`."""
+        return self._frames_VxFxYxXx3[self._rows[scene_index], places_F]
+
+    @functools.cached_property
+    def _rows(self) -> dict[int, int]:
+        return {scene_index: row for row, scene_index in enumerate(self.scene_indices)}
 
     def place(self, place: int) -> tuple[int, int]:
         """Video and frame of an element, as places in `scene_indices` and `frame_numbers`."""
@@ -83,9 +94,28 @@ def open_or_write(
     Raises:
       InputError: the store there is of other videos or frames, is damaged, or too many videos are broken.
     """
-    index = folder / f"{split}_frames.json"
-    if not index.exists():
+    path = folder / f"{split}_frames"
+    if not path.with_suffix(".json").exists():
         write(folder, split, videos, scene_indices, frame_numbers, size, limit)
+    mend = f"Delete {folder}, or name another one with --config.data.frames."
+    return open_arrays(path, scene_indices, frame_numbers, (size, size, 3), mend)[0]
+
+
+def open_arrays(
+    path: Path, scene_indices: Sequence[int], frame_numbers: Sequence[int], shape: tuple[int, ...], mend: str
+) -> tuple[FrameStore, dict[str, Any]]:
+    """A store that exists, and the record beside it.
+
+    Args:
+      path: of both files, without what their names end in.
+      scene_indices, frame_numbers: that it must be of.
+      shape: of what is stored of a frame.
+      mend: for the message.
+
+    Raises:
+      InputError: it is of other videos or frames, or damaged.
+    """
+    index = path.with_suffix(".json")
     record = read_json(index)
     with within(index):
         found = field(record, "scene_indices", list), field(record, "frame_numbers", list)
@@ -93,18 +123,18 @@ def open_or_write(
     if found[1] != list(frame_numbers) or sorted(found[0] + broken) != sorted(scene_indices):
         raise InputError(
             f"{index}: this frame store is of other videos or frames: {len(found[0]) + len(broken)} videos with "
-            f"{len(found[1])} frames, not {len(scene_indices)} with {len(frame_numbers)}. Delete {folder}, or name "
-            "another one with --config.data.frames."
+            f"{len(found[1])} frames, not {len(scene_indices)} with {len(frame_numbers)}. {mend}"
         )
-    store = FrameStore(folder / f"{split}_frames.npy", *found)
-    wanted = (len(found[0]), len(frame_numbers), size, size, 3)
+    store = FrameStore(path.with_suffix(".npy"), *found)
+    wanted = (len(found[0]), len(frame_numbers), *shape)
+    anew = f"Delete {index} and it; they are written anew."
     try:
-        shape = store._frames_VxFxYxXx3.shape
+        found_shape = store._frames_VxFxYxXx3.shape
     except (OSError, ValueError) as error:
-        raise InputError(f"{store.path}: cannot be read: {error}. Delete {folder}; it is written anew.") from error
-    if shape != wanted:
-        raise InputError(f"{store.path}: has the shape {shape}, not {wanted}. Delete {folder}; it is written anew.")
-    return store
+        raise InputError(f"{store.path}: cannot be read: {error}. {anew}") from error
+    if found_shape != wanted:
+        raise InputError(f"{store.path}: has the shape {found_shape}, not {wanted}. {anew}")
+    return store, record
 
 
 def write(
@@ -117,35 +147,64 @@ def write(
     limit: float = DEFAULT_LIMIT,
 ) -> None:
     """Decodes the videos of a split into a store, whole or not at all. Arguments and errors as `open_or_write`."""
-    skipped = Skipped(f"videos of the {split} split", len(scene_indices), limit)
-    good: list[int] = []
     read = functools.partial(decode, frame_numbers=tuple(frame_numbers), size=size)
-    found = [(index, videos.get(index)) for index in scene_indices]
-    decoded = progress_bar(ordered_map(read, found), f"frames of the {split} split", len(found), unit="video")
+    decoded = ordered_map(read, [(index, videos.get(index)) for index in scene_indices])
+    write_arrays(
+        folder / f"{split}_frames", decoded, scene_indices, frame_numbers, (size, size, 3), f"the {split} split", limit
+    )
 
-    def fill(path: Path) -> None:
-        with path.open("wb") as file:
-            _write_header(file, 0, frame_numbers, size)
-            for index, frames_FxYxXx3 in zip(scene_indices, decoded, strict=True):
-                if isinstance(frames_FxYxXx3, InputError):
-                    skipped.add(index, frames_FxYxXx3)
+
+def write_arrays(
+    path: Path,
+    arrays: Iterable[np.ndarray | InputError],
+    scene_indices: Sequence[int],
+    frame_numbers: Sequence[int],
+    shape: tuple[int, ...],
+    what: str,
+    limit: float = DEFAULT_LIMIT,
+    **told: Any,
+) -> None:
+    """Writes a store, whole or not at all, and shows its progress.
+
+    Args:
+      path: of both files, without what their names end in.
+      arrays: of each video in turn, uint8 of [F, *shape], or what is wrong with it.
+      scene_indices, frame_numbers: of which videos and frames.
+      shape: of what is stored of a frame.
+      what: the videos are of, for messages.
+      limit: share of the videos that may be broken; they are named, counted and left out.
+      told: more for the record.
+
+    Raises:
+      InputError: too many videos are broken, or the disk is full.
+    """
+    skipped = Skipped(f"videos of {what}", len(scene_indices), limit)
+    good: list[int] = []
+    progress = progress_bar(arrays, f"{path.name.rpartition('_')[2]} of {what}", len(scene_indices), unit="video")
+
+    def fill(partial: Path) -> None:
+        with partial.open("wb") as file:
+            _write_header(file, 0, frame_numbers, shape)
+            for index, array_Fx in zip(scene_indices, progress, strict=True):
+                if isinstance(array_Fx, InputError):
+                    skipped.add(index, array_Fx)
                     skipped.stop_if_too_many()
                 else:
                     good.append(index)
-                    file.write(frames_FxYxXx3.tobytes())
+                    file.write(array_Fx.tobytes())
             file.seek(0)
-            _write_header(file, len(good), frame_numbers, size)
+            _write_header(file, len(good), frame_numbers, shape)
 
     try:
-        write_whole(folder / f"{split}_frames.npy", fill)
+        write_whole(path.with_suffix(".npy"), fill)
     except OSError as error:
-        gigabytes = len(scene_indices) * len(frame_numbers) * 3 * size**2 / 1e9
+        gigabytes = len(scene_indices) * len(frame_numbers) * math.prod(shape) / 1e9
         raise InputError(
-            f"{folder}: {error.strerror} while {gigabytes:.1f} GB of frames were written. Make room, or name a folder "
-            "elsewhere with --config.data.frames, or fewer frames with --config.data.frames_per_video."
+            f"{path.parent}: {error.strerror} while {gigabytes:.1f} GB of frames were written. Make room, or name a "
+            "folder elsewhere with --config.data.frames, or fewer frames with --config.data.frames_per_video."
         ) from error
     record = {"scene_indices": good, "broken": list(skipped.problems), "frame_numbers": list(frame_numbers)}
-    write_whole(folder / f"{split}_frames.json", json.dumps(record))
+    write_whole(path.with_suffix(".json"), json.dumps(record | told))
     if skipped:
         print(skipped.summary(), flush=True)
 
@@ -166,7 +225,7 @@ def decode(found: tuple[int, Path | None], frame_numbers: Sequence[int], size: i
         return error
 
 
-def _write_header(file: BinaryIO, videos: int, frame_numbers: Sequence[int], size: int) -> None:
+def _write_header(file: BinaryIO, videos: int, frame_numbers: Sequence[int], shape: tuple[int, ...]) -> None:
     """NumPy leaves room in a header for its first axis to grow, so that it can be written again in place."""
-    shape = (videos, len(frame_numbers), size, size, 3)
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    whole = (videos, len(frame_numbers), *shape)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": whole})

@@ -89,6 +89,10 @@ class LatentsStore:
             self._kept[scene_index] = latents_FxNxD
         return latents_FxNxD
 
+    def see(self, scene_index: int, frames_F: np.ndarray) -> dict[str, np.ndarray]:
+        """What a model is shown of some frames of a video: their latents_FxNxD."""
+        return {"latents": self.read(scene_index)[frames_F]}
+
     def write(self, scene_indices: Sequence[int], latents_VxFxNxD: np.ndarray) -> None:
         """Writes the latents of some videos. Videos of one file written in one call cost one write of that file.
 

@@ -1,5 +1,7 @@
 """Aloe: attention over learned object embeddings (Ding et al., 2021, section 2)."""
 
+from collections.abc import Callable, Mapping
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -24,15 +26,23 @@ class Head(nnx.Module):
 
 
 class Aloe(nnx.Module):
-    """The model in steps: tokens, the tower, then answers from CLS and latents from the objects.
+    """The model in steps: latents, tokens, the tower, then answers from CLS and latents from the objects.
 
     The tower is a transformer, or what stands in its place (`aloe.model.tower`); all else is the same whatever it is.
     Tokens of several batches that are equally long may be concatenated and transformed in one pass. The parameters are
     those of `graphdef, params = nnx.split(model, nnx.Param)`, all float32; `aloe.model.parameters` sorts them.
     """
 
-    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        rngs: nnx.Rngs,
+        perception: Callable[[Mapping[str, jax.Array]], jax.Array] | None = None,
+    ):
+        """`perception`, a module, makes the latents of what is seen, and is trained too; None takes latents as given."""
         self.config = config
+        self.perception = perception
         self.embedding = TokenEmbedding(config, rngs=rngs)
         self.tower = make_tower(config, rngs=rngs)
         width = self.tower.width
@@ -42,6 +52,18 @@ class Aloe(nnx.Module):
         if config.infill:
             latents = self.tower.objects_per_output * config.latent
             self.infill_map = nnx.Linear(width, latents, kernel_init=default_init(width), rngs=rngs)
+
+    @property
+    def ordered_slots(self) -> bool:
+        """Whether the order of the slots says something, as that of superpixels does, and not that of objects."""
+        return self.perception is not None and self.perception.ordered
+
+    def perceive(self, seen: Mapping[str, jax.Array]) -> jax.Array:
+        """latents_BxFxNxD, float32, of what examples show of their videos: stored `latents`, or pixels."""
+        if self.perception is None:
+            return seen["latents"]
+        with jax.default_matmul_precision(self.config.matmul_precision):
+            return self.perception(seen)
 
     def tokens(
         self,

@@ -7,6 +7,9 @@ mlp           table 1: four fully connected layers in place of self-attention.
 no_auxiliary  table 1: no self-supervised loss, and so no unsupervised batch.
 lstm          footnote 1: a bidirectional LSTM, here with as many parameters as the transformer.
 adam          appendix A.3: Adam in place of LAMB.
+superpixels   table 1: the last feature map of a ResNet, trained along, in place of objects. The paper tells neither its
+              size nor that of the map: four blocks here, and 4 × 4 superpixels.
+masked_frames appendix B: f(A · image), with f a ResNet of 3 blocks that is trained along, and masks A from files.
 released      the authors' released model and latents, as launch/import_released.py reads them.
 study         8 layers, to see on one or two GPUs and a world of our own that each type of question is learned.
 quickstart    what `make train` runs: the same program, small enough for two CPU cores and some hundred videos.
@@ -32,6 +35,13 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "optimizer.learning_rate": 1e-4,
         "optimizer.final_learning_rate": 1e-8,
     },
+    "superpixels": {
+        "perception.kind": "superpixels",
+        "perception.blocks": 4,
+        "perception.width": 32,
+        "model.slots": 16,
+    },
+    "masked_frames": {"perception.kind": "masked_frames"},
     "released": {
         "data.encoder": "released",
         "model.relative_form": "released",
@@ -90,9 +100,19 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.data.root = ""
     config.data.encoder = "oracle"  # whose latents, of those in the root: latents/oracle
     config.data.latents = ""  # the folder of latents stores, where it is not that one
+    config.data.frames = ""  # folder for the decoded frames; empty: frames in the root
+    config.data.frames_per_video = 128  # decoded, evenly spread, where latents are not stored; 25 of them are drawn
+    config.data.masks = "exact"  # whose masks, of those that launch/masks.py wrote, for masked_frames
     config.data.labelled_fraction = 1.0  # of the training videos; smaller fractions are subsets of larger ones
 
     config.data.workers = 0  # processes a host that make batches; 0 for a thread: some thousand examples a second
+
+    config.perception = ConfigDict()
+    config.perception.kind = "stored"  # latents that an encoder made; or superpixels, masked_frames
+    config.perception.size = 64  # rows, and columns, of a frame
+    config.perception.blocks = 3  # of the ResNet, two convolutions each
+    config.perception.width = 16  # channels of the first block; each further one has twice as many
+    config.perception.pretrained = ""  # workdir of a run that this one has its perception from
 
     config.model = ConfigDict()
     config.model.architecture = "transformer"  # or hierarchical, mlp, lstm

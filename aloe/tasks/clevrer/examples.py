@@ -1,12 +1,12 @@
 """Questions and latents of one split as examples: the arrays that batches are made of."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import grain
 import numpy as np
 
-from aloe.data.latents import LatentsStore
 from aloe.data.streams import Example
 from aloe.errors import InputError
 from aloe.tasks.clevrer import vocabulary
@@ -54,16 +54,24 @@ def another_video(videos: Sequence[VideoQuestions]) -> dict[int, int]:
     return dict(zip(cycle.tolist(), np.roll(cycle, 1).tolist(), strict=True))
 
 
+class Videos(Protocol):
+    """Where what a model is shown of a split's videos comes from: stored latents, or pixels."""
+
+    def see(self, scene_index: int, frames_F: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Arrays by field, each of [F, …]; F frames are given as places among those that there are."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Makes examples of one split, with `frames` of each video's 128."""
+    """Makes examples of one split, with `frames` of the `available` ones of each video."""
 
-    latents: LatentsStore
+    videos: Videos
     frames: int
+    available: int = FRAMES
 
     def train(self, record: AskedQuestion, rng: np.random.Generator) -> Example:
         """A question with random frames of its video."""
-        return question_arrays(record.question) | {"latents": self.random_frames(record.scene_index, rng)}
+        return {**question_arrays(record.question), **self.random_frames(record.scene_index, rng)}
 
     def unsupervised(self, record: VideoQuestions, rng: np.random.Generator) -> Example:
         """A video with a question and a choice of its own, and no answer (paper A.3)."""
@@ -79,22 +87,22 @@ class Examples:
             if question.choices:
                 choice = question.choices[rng.integers(len(question.choices))]
                 arrays["choice"] = vocabulary.choice_ids(choice.text)
-        return arrays | {"latents": self.random_frames(record.scene_index, rng)}
+        return {**arrays, **self.random_frames(record.scene_index, rng)}
 
     def evaluation(self, records: Sequence[AskedQuestion], seen: dict[int, int]) -> grain.MapDataset:
         """The questions in order, each with the fixed frames of its video, or of the one that `seen` names instead."""
-        stride = FRAMES // self.frames  # 0, 5, …, 120 for 25 frames, as in the released code
+        stride = self.available // self.frames  # 0, 5, …, 120 for 25 frames, as in the released code
         frames_F = np.arange(self.frames) * stride
 
         def example(record: AskedQuestion) -> Example:
             video = seen.get(record.scene_index, record.scene_index)
-            return question_arrays(record.question) | {"latents": self.latents.read(video)[frames_F]}
+            return {**question_arrays(record.question), **self.videos.see(video, frames_F)}
 
         return grain.MapDataset.source(records).map(example)
 
-    def random_frames(self, scene_index: int, rng: np.random.Generator) -> np.ndarray:
-        """latents_FxNxD of frames drawn without replacement, in the order of time (appendix A.3)."""
-        return self.latents.read(scene_index)[np.sort(rng.choice(FRAMES, self.frames, replace=False))]
+    def random_frames(self, scene_index: int, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
+        """What is seen of frames drawn without replacement, in the order of time (appendix A.3)."""
+        return self.videos.see(scene_index, np.sort(rng.choice(self.available, self.frames, replace=False)))
 
 
 def question_arrays(question: Question) -> dict[str, np.ndarray | np.generic]:

@@ -27,6 +27,9 @@ from aloe.data.streams import Example, Stream, endless
 from aloe.errors import InputError
 from aloe.model.aloe import Aloe
 from aloe.model.config import ModelConfig
+from aloe.perception import learned
+from aloe.perception.config import STORED, PerceptionConfig
+from aloe.perception.pixels import open_pixels
 from aloe.tasks.clevrer import counterfactuals, files, scores, submission, vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.examples import AskedQuestion, Examples, another_video, asked, labelled_videos
@@ -43,7 +46,7 @@ QUESTION_TAG, CHOICE_TAG = (1.0, 0.0), (0.0, 1.0)
 
 
 def make(config: ConfigDict, splits: Sequence[str] = TRAINING_SPLITS) -> "Clevrer":
-    """Opens the questions and the latents of some splits.
+    """Opens the questions and the latents, or the frames, of some splits; decodes frames first, once, if nobody has.
 
     Raises:
       InputError: files are missing or broken, or the latents are not of the model's shape.
@@ -60,25 +63,30 @@ class Clevrer:
         if config.objective.weight:
             self.loss_weights[AUXILIARY] = config.objective.weight
         self.model_config = model_config(config)
+        self.perception_config = perception_config(config)
+        learned.check_slots(self.perception_config, self.model_config)
         self.objective = objectives.make(config.objective, config.model.frames, config.model.slots)
         root = Path(config.data.root)
         files.require_data(root)
-        folder = latents_folder(config)
         self.videos: dict[str, list[VideoQuestions]] = {}
         self.examples: dict[str, Examples] = {}
         for split in splits:
-            store = latents.open(folder / split)
-            check_shape(store, config.model)
-            self.videos[split] = with_latents(
-                files.read_questions(root, split),
-                store,
-                # A submission answers every question.
-                limit=0.0 if split in files.UNLABELLED else DEFAULT_LIMIT,
-            )
-            self.examples[split] = Examples(store, config.model.frames)
+            limit = 0.0 if split in files.UNLABELLED else DEFAULT_LIMIT  # a submission answers every question
+            videos = files.read_questions(root, split)
+            if self.perception_config.kind == STORED:
+                store = latents.open(latents_folder(config) / split)
+                check_shape(store, config.model)
+                self.videos[split] = with_latents(videos, store, limit)
+                self.examples[split] = Examples(store, config.model.frames)
+            else:
+                scene_indices = [video.scene_index for video in videos]
+                pixels = open_pixels(config, split, files.find_videos(root), scene_indices, FRAMES, limit)
+                self.videos[split] = [video for video in videos if video.scene_index in pixels.scene_indices]
+                self.examples[split] = Examples(pixels, config.model.frames, config.data.frames_per_video)
 
     def model(self, rngs: nnx.Rngs) -> Aloe:
-        return Aloe(self.model_config, rngs=rngs)
+        perception = learned.make(self.perception_config, self.model_config, rngs=rngs)
+        return Aloe(self.model_config, rngs=rngs, perception=perception)
 
     def streams(self) -> dict[str, Stream]:
         examples, videos = self.examples["train"], self.videos["train"]
@@ -113,12 +121,14 @@ class Clevrer:
     def parts(self, model: nnx.Module, batch: Batch, keys: Keys, step_key: jax.Array) -> Parts:
         assert isinstance(model, Aloe)
         order, dropout, masks = ({name: folded(key_B, use) for name, key_B in keys.items()} for use in range(3))
-        batch = {name: {**rows, "latents": reordered(order[name], rows["latents"])} for name, rows in batch.items()}
+        batch = {name: {**rows, "latents": model.perceive(rows)} for name, rows in batch.items()}
+        if not model.ordered_slots:
+            batch = {name: {**rows, "latents": reordered(order[name], rows["latents"])} for name, rows in batch.items()}
         dropout[CHOICE] = jax.vmap(lambda key: jax.random.split(key, MAX_CHOICES))(dropout[CHOICE]).reshape(-1)
         descriptive, choice = batch[DESCRIPTIVE], batch[CHOICE]
         tokens = {DESCRIPTIVE: descriptive_tokens(model, descriptive), CHOICE: choice_tokens(model, choice)}
         if UNSUPERVISED in batch:
-            unsupervised = batch[UNSUPERVISED]
+            unsupervised = without_gradient(batch[UNSUPERVISED])
             visible_BxFxN, target_BxFxN = self.objective.masks(masks[UNSUPERVISED])
             tokens[UNSUPERVISED] = unsupervised_tokens(model, unsupervised, visible_BxFxN)
 
@@ -152,6 +162,7 @@ class Clevrer:
     def predict(self, model: nnx.Module, group: str, batch: Mapping[str, jax.Array]) -> jax.Array:
         """Descriptive: the answer's id, never 0, which is no answer. Choice: logit_BxC, at least 0 for "correct"."""
         assert isinstance(model, Aloe)
+        batch = {**batch, "latents": model.perceive(batch)}
         if group == DESCRIPTIVE:
             answer_BxA = model.answer(model.transform(descriptive_tokens(model, batch)), DESCRIPTIVE)
             return 1 + jnp.argmax(answer_BxA[:, 1:], axis=-1)
@@ -218,6 +229,11 @@ def model_config(config: ConfigDict) -> ModelConfig:
     )
 
 
+def perception_config(config: ConfigDict) -> PerceptionConfig:
+    """What makes the latents. Raises InputError: the settings make no perception."""
+    return PerceptionConfig(**{name: config.perception[name] for name in ("kind", "size", "blocks", "width")})
+
+
 def latents_folder(config: ConfigDict) -> Path:
     """Where the latents stores lie, one a split."""
     return Path(config.data.latents or Path(config.data.root) / "latents" / config.data.encoder)
@@ -278,6 +294,15 @@ def word_tags(is_choice_B: jax.Array) -> jax.Array:
     question_BxWx2 = jnp.repeat(question_Bx2[:, None], vocabulary.QUESTION_LENGTH, axis=1)
     choice_BxWx2 = jnp.broadcast_to(jnp.array(CHOICE_TAG), (len(is_choice_B), vocabulary.CHOICE_LENGTH, 2))
     return jnp.concatenate([question_BxWx2, choice_BxWx2], axis=1)
+
+
+def without_gradient(rows: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Latents as they are, for nobody to learn from: the auxiliary loss trains f and the transformer alone (paper §2.1).
+
+    Where latents are learned this holds for what the transformer is shown as well as for the targets, which the loss
+    would else draw together. So the unsupervised videos go through the perception forwards only.
+    """
+    return {**rows, "latents": jax.lax.stop_gradient(rows["latents"])}
 
 
 def folded(key_B: jax.Array, use: int) -> jax.Array:

@@ -1,0 +1,88 @@
+"""Masks of objects, a store beside that of the frames: a bit for every slot and pixel.
+
+    <split>_<name>_masks.npy     masks_VxFxYxXxG, uint8: bit n of byte g is the mask of slot 8·g + n
+    <split>_<name>_masks.json    as of the frames (`aloe.data.frames`), with the number of slots and the masks' source
+
+Eight slots take a byte a pixel, a third of what the picture takes. Slots may overlap, and a slot may be empty.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aloe.data.frames import FrameStore, open_arrays, write_arrays
+from aloe.data.skipped import DEFAULT_LIMIT
+from aloe.errors import InputError
+
+BITS = 8
+
+
+def pack(masks_FxNxYxX: np.ndarray) -> np.ndarray:
+    """masks_FxYxXxG, uint8, of bool."""
+    return np.packbits(np.moveaxis(masks_FxNxYxX, 1, -1), axis=-1, bitorder="little")
+
+
+def unpack(packed_BxYxXxG: jax.Array, slots: int) -> jax.Array:
+    """masks_BxNxYxX, bool."""
+    slots_N = jnp.arange(slots)
+    bits_BxYxXxN = packed_BxYxXxG[..., slots_N // BITS] >> (slots_N % BITS).astype(jnp.uint8)
+    return jnp.moveaxis(bits_BxYxXxN & 1, -1, -3).astype(bool)
+
+
+def write(
+    folder: Path,
+    split: str,
+    name: str,
+    packed: Iterable[np.ndarray | InputError],
+    scene_indices: Sequence[int],
+    frame_numbers: Sequence[int],
+    size: int,
+    slots: int,
+    source: Mapping[str, Any],
+    limit: float = DEFAULT_LIMIT,
+) -> None:
+    """Writes a store, whole or not at all, and shows its progress.
+
+    Args:
+      folder: of the frames.
+      split: its name.
+      name: of the masks.
+      packed: of each video in turn, masks_FxYxXxG as `pack` makes them, or what is wrong with it.
+      scene_indices, frame_numbers: of which videos and frames.
+      size: rows, and columns.
+      slots: N.
+      source: what made the masks, as JSON.
+      limit: share of the videos that may be broken; they are named, counted and left out.
+
+    Raises:
+      InputError: too many videos are broken, or the disk is full.
+    """
+    shape, what = (size, size, -(-slots // BITS)), f"the {split} split"
+    write_arrays(
+        folder / f"{split}_{name}_masks",
+        *(packed, scene_indices, frame_numbers, shape, what, limit),
+        slots=slots,
+        source=dict(source),
+    )
+
+
+def open(
+    folder: Path, split: str, name: str, scene_indices: Sequence[int], frame_numbers: Sequence[int], size: int, slots: int
+) -> FrameStore:
+    """The masks of a split that were written before. Arguments as of `write`.
+
+    Raises:
+      InputError: there are none, they are of other videos, frames or slots, or damaged.
+    """
+    path = folder / f"{split}_{name}_masks"
+    mend = f"Write them anew, with python launch/masks.py --config.data.masks={name} and the other flags of the run."
+    if not path.with_suffix(".json").exists():
+        raise InputError(f"{path}.json: there are no such masks. {mend}")
+    store, record = open_arrays(path, scene_indices, frame_numbers, (size, size, -(-slots // BITS)), mend)
+    if record.get("slots") != slots:
+        raise InputError(f"{path}.json: masks of {record.get('slots')} slots, and config.model.slots = {slots}. {mend}")
+    return store
