@@ -28,9 +28,13 @@ def pack(masks_FxNxYxX: np.ndarray) -> np.ndarray:
 
 def unpack(packed_BxYxXxG: jax.Array, slots: int) -> jax.Array:
     """masks_BxNxYxX, bool."""
-    slots_N = jnp.arange(slots)
-    bits_BxYxXxN = packed_BxYxXxG[..., slots_N // BITS] >> (slots_N % BITS).astype(jnp.uint8)
-    return jnp.moveaxis(bits_BxYxXxN & 1, -1, -3).astype(bool)
+    bits_BxYxXxN = jnp.unpackbits(jnp.asarray(packed_BxYxXxG), axis=-1, count=slots, bitorder="little")
+    return jnp.moveaxis(bits_BxYxXxN, -1, -3).astype(bool)
+
+
+def path(folder: Path, split: str, name: str) -> Path:
+    """Of the masks of a split."""
+    return folder / f"{split}_{name}_masks.npy"
 
 
 def write(
@@ -63,7 +67,7 @@ def write(
     """
     shape, what = (size, size, -(-slots // BITS)), f"the {split} split"
     write_arrays(
-        folder / f"{split}_{name}_masks",
+        path(folder, split, name).with_suffix(""),
         *(packed, scene_indices, frame_numbers, shape, what, limit),
         slots=slots,
         source=dict(source),
@@ -71,18 +75,25 @@ def write(
 
 
 def open(
-    folder: Path, split: str, name: str, scene_indices: Sequence[int], frame_numbers: Sequence[int], size: int, slots: int
+    folder: Path,
+    split: str,
+    name: str,
+    scene_indices: Sequence[int],
+    frame_numbers: Sequence[int],
+    size: int,
+    slots: int,
 ) -> FrameStore:
     """The masks of a split that were written before. Arguments as of `write`.
 
     Raises:
       InputError: there are none, they are of other videos, frames or slots, or damaged.
     """
-    path = folder / f"{split}_{name}_masks"
+    base = path(folder, split, name).with_suffix("")
+    index = base.with_suffix(".json")
     mend = f"Write them anew, with python launch/masks.py --config.data.masks={name} and the other flags of the run."
-    if not path.with_suffix(".json").exists():
-        raise InputError(f"{path}.json: there are no such masks. {mend}")
-    store, record = open_arrays(path, scene_indices, frame_numbers, (size, size, -(-slots // BITS)), mend)
+    if not index.exists():
+        raise InputError(f"{index}: there are no such masks. {mend}")
+    store, record = open_arrays(base, scene_indices, frame_numbers, (size, size, -(-slots // BITS)), mend)
     if record.get("slots") != slots:
-        raise InputError(f"{path}.json: masks of {record.get('slots')} slots, and config.model.slots = {slots}. {mend}")
+        raise InputError(f"{index}: masks of {record.get('slots')} slots, and config.model.slots = {slots}. {mend}")
     return store

@@ -1,6 +1,7 @@
 """Aloe: attention over learned object embeddings (Ding et al., 2021, section 2)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,19 @@ from aloe.model.layers import default_init
 from aloe.model.tokens import TokenEmbedding
 from aloe.model.tower import make_tower
 from aloe.model.transformer import Transformer
+
+
+class Perception(Protocol):
+    """A module that makes latents of pixels and is trained with the rest (`aloe.perception.learned`).
+
+    Attributes:
+      ordered: whether the order of the slots says something, as that of superpixels does, and not that of objects.
+    """
+
+    ordered: bool
+
+    def __call__(self, seen: Mapping[str, jax.Array]) -> jax.Array:
+        """latents_BxFxNxD, float32, of what examples show of their videos."""
 
 
 class Head(nnx.Module):
@@ -38,9 +52,9 @@ class Aloe(nnx.Module):
         config: ModelConfig,
         *,
         rngs: nnx.Rngs,
-        perception: Callable[[Mapping[str, jax.Array]], jax.Array] | None = None,
+        perception: Perception | None = None,
     ):
-        """`perception`, a module, makes the latents of what is seen, and is trained too; None takes latents as given."""
+        """Without a perception latents are taken as they are given."""
         self.config = config
         self.perception = perception
         self.embedding = TokenEmbedding(config, rngs=rngs)
@@ -55,7 +69,7 @@ class Aloe(nnx.Module):
 
     @property
     def ordered_slots(self) -> bool:
-        """Whether the order of the slots says something, as that of superpixels does, and not that of objects."""
+        """Whether slots must stay in their order."""
         return self.perception is not None and self.perception.ordered
 
     def perceive(self, seen: Mapping[str, jax.Array]) -> jax.Array:

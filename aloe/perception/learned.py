@@ -79,8 +79,9 @@ class MaskedFrames(nnx.Module):
 
 def make(config: PerceptionConfig, model: ModelConfig, *, rngs: nnx.Rngs) -> Superpixels | MaskedFrames | None:
     """The module that a configuration names; None where latents are stored."""
-    made = {SUPERPIXELS: Superpixels, MASKED_FRAMES: MaskedFrames}.get(config.kind)
-    return made and made(config, model, rngs=rngs)
+    if config.kind == SUPERPIXELS:
+        return Superpixels(config, model, rngs=rngs)
+    return MaskedFrames(config, model, rngs=rngs) if config.kind == MASKED_FRAMES else None
 
 
 def check_slots(config: PerceptionConfig, model: ModelConfig) -> None:

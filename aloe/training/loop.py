@@ -1,5 +1,6 @@
 """The training loop. `run` is what every host of a slice runs, and what one process runs by itself."""
 
+import dataclasses
 import math
 import re
 import time
@@ -22,6 +23,7 @@ from aloe.training.checkpoints import Checkpoints
 from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.log import DIAGNOSIS, VALIDATION, RunLog
 from aloe.training.optimizer import learning_rate, make_optimizer
+from aloe.training.pretrained import carried_over
 from aloe.training.progress import Progress
 from aloe.training.state import TrainState, abstract_state, initial_state, model_structure
 from aloe.training.step import data_mesh, train_step
@@ -52,6 +54,8 @@ def run(
     check_settings(resolved)
     task: Task = tasks.part(resolved.task, "task").make(resolved)
     check_batches(task.streams(), resolved.batch.accumulation, jax.device_count())
+    if not (Path(resolved.workdir) / workdir.CHECKPOINTS).exists():
+        carried_over(resolved, abstract_state(task, make_optimizer(resolved.optimizer)).params)  # says what is wrong
     if jax.process_index() == 0:
         workdir.claim(resolved)
     return train(task, resolved, stop)
@@ -66,7 +70,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     optimizer = make_optimizer(config.optimizer)
     graphdef = model_structure(task)
     checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, config.training)
-    state = restored_or_initial(task, optimizer, checkpoints, mesh, config.seed)
+    state = restored_or_initial(task, optimizer, checkpoints, mesh, config)
     first = int(state.step)
 
     step_fn = train_step(task, graphdef, optimizer, mesh, seed=config.seed, accumulation=config.batch.accumulation)
@@ -181,16 +185,19 @@ def check_batches(streams: Mapping[str, Stream], accumulation: int, devices: int
 
 
 def restored_or_initial(
-    task: Task, optimizer: Any, checkpoints: Checkpoints, mesh: jax.sharding.Mesh, seed: int
+    task: Task, optimizer: Any, checkpoints: Checkpoints, mesh: jax.sharding.Mesh, config: ConfigDict
 ) -> TrainState:
     """The latest checkpoint's state, or a fresh one; replicated over the mesh."""
+    abstract = abstract_state(task, optimizer)
     if checkpoints.latest() is not None:
-        return checkpoints.restore(abstract_state(task, optimizer))
+        return checkpoints.restore(abstract)
 
-    def fresh() -> TrainState:
-        return initial_state(task.model(nnx.Rngs(seed)), optimizer)
+    def fresh(carried: Mapping[str, Any]) -> TrainState:
+        state = initial_state(task.model(nnx.Rngs(config.seed)), optimizer)
+        return dataclasses.replace(state, params={**state.params, **carried})
 
-    return jax.jit(fresh, out_shardings=NamedSharding(mesh, PartitionSpec()))()
+    carried = carried_over(config, abstract.params)
+    return jax.jit(fresh, out_shardings=NamedSharding(mesh, PartitionSpec()))(carried)
 
 
 def check_finite(step: int, parts: Parts, last_saved: int | None) -> None:

@@ -1,5 +1,6 @@
-"""A run that begins with parameters which were trained elsewhere."""
+"""A run that begins with parameters which were trained elsewhere: all of them, or those of its perception."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +16,8 @@ from aloe.training.log import RunLog
 from aloe.training.optimizer import make_optimizer
 from aloe.training.state import TrainState
 from aloe.training.step import data_mesh
+
+PERCEPTION = "perception"
 
 
 def begin_with(config: ConfigDict, params: Any, source: str) -> bool:
@@ -54,6 +57,54 @@ def begin_with(config: ConfigDict, params: Any, source: str) -> bool:
         log.event("import", step=0, source=source)
         log.close()
     return step is None
+
+
+def carried_over(config: ConfigDict, params: Any) -> dict[str, Any]:
+    """What a fresh run has from the latest checkpoint of `config.perception.pretrained`: {"perception": parameters}.
+
+    Nothing where the configuration names no run. So the ResNet of superpixels is first trained with Aloe on another
+    data set (paper §3.1). It goes on being trained.
+
+    Args:
+      config: of the fresh run.
+      params: of its model, or their shapes.
+
+    Raises:
+      InputError: there is no such run, it has no checkpoint or no perception, or the parameters are not those that the
+        model has, by name and shape.
+    """
+    source = config.get(PERCEPTION, {}).get("pretrained")
+    if not source:
+        return {}
+    told = f"config.perception.pretrained = {source}"
+    if PERCEPTION not in params:
+        raise InputError(f"{told}: this model takes stored latents, and has no perception; leave the field empty.")
+    theirs = workdir.read(Path(source))
+    checkpoints = Checkpoints(Path(source) / workdir.CHECKPOINTS, data_mesh(), theirs.training, read_only=True)
+    if checkpoints.latest() is None:
+        raise InputError(f"{told}: that run has no checkpoint yet; train it first.")
+    carried = checkpoints.part(PERCEPTION)
+    checkpoints.close()
+    if carried is None:
+        raise InputError(f"{told}: that run's model takes stored latents, and has no perception; name one that has.")
+    found, wanted = _shapes(carried), _shapes(params[PERCEPTION])
+    if found != wanted:
+        differences = [
+            f"{name} is {found.get(name, 'absent')} there and {wanted.get(name, 'absent')} here"
+            for name in sorted(found.keys() | wanted.keys())
+            if found.get(name) != wanted.get(name)
+        ]
+        raise InputError(
+            f"{told}: its perception is another one: {'; '.join(differences)}. Take its config.perception and "
+            "config.model.latent, or name another run."
+        )
+    return {PERCEPTION: carried}
+
+
+def _shapes(params: Any) -> dict[str, tuple[int, ...]]:
+    """By the parameter's name."""
+    flat, _ = jax.tree.flatten_with_path(params)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in flat}
 
 
 def _equal(ours: Any, theirs: Any) -> bool:

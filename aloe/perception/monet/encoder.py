@@ -53,6 +53,7 @@ class Encoder:
             raise InputError(f"{run}: a run of --task={config.task}, not of monet; name the workdir of one that is.")
         self.config = MonetConfig(**config.model)
         self.frames, self.slots, self.size = frames, self.config.slots, self.config.latent
+        self.frame_numbers: Sequence[int] = range(frames)
         self.mesh = data_mesh()
         checkpoints = Checkpoints(run / workdir.CHECKPOINTS, self.mesh, config.training, read_only=True)
         step = checkpoints.latest()
@@ -64,14 +65,14 @@ class Encoder:
         checkpoints.close()
         sizes = {"picture": self.config.size, "slots": self.slots, "latent": self.size}
         self.description = {"name": "monet", "step": step, "checksum": checksum(self.params), **sizes}
-        self._means = encoding_step(self.config, self.mesh)
+        self._step = encoding_step(self.config, self.mesh)
         self._videos = videos
         self._workers = workers
         self._encoded, self._full = 0, 0
 
     def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
         """The latents of each video in turn, or what is wrong where its file is broken or missing."""
-        read = functools.partial(decode, frame_numbers=range(self.frames), size=self.config.size)
+        read = functools.partial(decode, frame_numbers=self.frame_numbers, size=self.config.size)
         decoded = ordered_map(read, [(index, self._videos.get(index)) for index in scene_indices], self._workers)
         # While the devices encode some videos, the next are decoded and the last are taken.
         ahead: list[tuple[list[np.ndarray | InputError], Any]] = []
@@ -90,15 +91,14 @@ class Encoder:
         frames[: len(videos) * self.frames] = np.concatenate(videos)
         padding = -len(frames) % self.mesh.size
         padded = np.pad(frames, [(0, padding)] + [(0, 0)] * 3)
-        return self._means(self.params, global_batch({"image": padded}, self.mesh)["image"])
+        return self._step(self.params, global_batch({"image": padded}, self.mesh)["image"])
 
     def _taken(self, videos: Sequence[np.ndarray | InputError], dispatched: Any) -> Iterator[np.ndarray | InputError]:
         whole = iter(())
         if dispatched is not None:
-            mean_BxNxD, used_B = map(np.asarray, dispatched)
+            made_Bx, used_B = map(np.asarray, dispatched)
             good = sum(not isinstance(video, InputError) for video in videos)
-            shape = (good, self.frames, self.slots, self.size)
-            whole = iter(mean_BxNxD[: good * self.frames].reshape(shape))
+            whole = iter(made_Bx[: good * self.frames].reshape(good, self.frames, *made_Bx.shape[1:]))
             self._encoded += good * self.frames
             self._full += int(np.sum(used_B[: good * self.frames] >= self.slots))
         for video in videos:
@@ -114,6 +114,18 @@ class Encoder:
         ]
 
 
+class MaskEncoder(Encoder):
+    """As `Encoder`, of the masks of some frames: packed_FxYxXxG, each pixel that of the slot which has most of it."""
+
+    def __init__(
+        self, run: Path, videos: Mapping[int, Path], frame_numbers: Sequence[int], workers: int | None = None
+    ) -> None:
+        """`frame_numbers` of every video; else as `Encoder`."""
+        super().__init__(run, videos, len(frame_numbers), workers)
+        self.frame_numbers = frame_numbers
+        self._step = masking_step(self.config, self.mesh)
+
+
 def encoding_step(config: MonetConfig, mesh: jax.sharding.Mesh) -> jax.stages.Wrapped:
     """Builds the jitted (parameters, frames in uint8) → (mean_BxNxD, slots used by each frame), sharded over frames."""
     graphdef = nnx.split(nnx.eval_shape(lambda: Monet(config, rngs=nnx.Rngs(0))), nnx.Param)[0]
@@ -123,6 +135,20 @@ def encoding_step(config: MonetConfig, mesh: jax.sharding.Mesh) -> jax.stages.Wr
         return mean_BxNxD, quality.of_masks(log_mask_BxNxYxX)["slots_used"]
 
     return jax.jit(jax.shard_map(encode, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=P(DATA)))
+
+
+def masking_step(config: MonetConfig, mesh: jax.sharding.Mesh) -> jax.stages.Wrapped:
+    """Builds the jitted (parameters, frames in uint8) → (packed_BxYxXxG, slots used by each frame), as the other."""
+    graphdef = nnx.split(nnx.eval_shape(lambda: Monet(config, rngs=nnx.Rngs(0))), nnx.Param)[0]
+
+    def masks(params: Any, image_BxYxXx3: jax.Array) -> tuple[jax.Array, jax.Array]:
+        log_mask_BxNxYxX = nnx.merge(graphdef, params).encode(colors(image_BxYxXx3))[0]
+        slot_BxYxX = jnp.argmax(log_mask_BxNxYxX, axis=1)
+        of_slot_BxYxXxN = slot_BxYxX[..., None] == jnp.arange(config.slots)
+        packed_BxYxXxG = jnp.packbits(of_slot_BxYxXxN, axis=-1, bitorder="little")
+        return packed_BxYxXxG, quality.of_masks(log_mask_BxNxYxX)["slots_used"]
+
+    return jax.jit(jax.shard_map(masks, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=P(DATA)))
 
 
 def checksum(params: Any) -> str:

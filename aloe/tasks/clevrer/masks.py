@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aloe.data.fields import field, read_json, within
+from aloe.errors import InputError
 from aloe.render import camera, raycast
-from aloe.tasks.clevrer import appearance
+from aloe.tasks.clevrer import appearance, files
 from aloe.tasks.clevrer.annotations import COLORS, Annotation, parse_annotation
 
 
@@ -54,6 +55,23 @@ def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
         object_FxYxX=np.asarray(raycast.visible(solids, camera.clevrer(size, size)), np.int8),
         color_O=np.array([COLORS.index(color) for color, _, _ in attributes], np.int8),
     )
+
+
+def find(root: Path) -> dict[int, Path]:
+    """Scene index → the file that `by_slot` takes.
+
+    Raises:
+      InputError: the folder is not a world of our own.
+    """
+    if not exist(root):
+        raise InputError(f"{root}: exact masks are of worlds of our own, made by launch/make_world.py; take others.")
+    return files.find_annotations(root)
+
+
+def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> np.ndarray:
+    """masks_FxNxYxX (bool), object n in slot n, and none for further objects. Arguments and errors as `exact`."""
+    object_FxYxX = exact(path, frame_numbers, size).object_FxYxX
+    return object_FxYxX[:, None] == np.arange(slots)[:, None, None]
 
 
 def _yaw(record: Any, annotation: Annotation) -> np.ndarray:

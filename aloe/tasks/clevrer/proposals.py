@@ -15,6 +15,7 @@ import numpy as np
 from aloe.data.fields import field, one_of, read_json, within
 from aloe.errors import InputError
 from aloe.perception.run_lengths import coco_mask
+from aloe.tasks.clevrer import files
 from aloe.tasks.clevrer.annotations import COLORS, FRAMES, MATERIALS, SHAPES
 
 
@@ -74,6 +75,36 @@ def slot_masks(proposals: Sequence[Proposal], slots: int, shape: tuple[int, int]
             raise InputError(f"object {place}: a mask of shape {mask_YxX.shape}; the pictures are {shape}")
         masks_NxYxX[slot] = mask_YxX
     return masks_NxYxX
+
+
+def find(root: Path) -> dict[int, Path]:
+    """Scene index → the file that `by_slot` takes."""
+    return files.find_proposals(root)
+
+
+def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> np.ndarray:
+    """The masks of some frames of a video, masks_FxNxYxX (bool).
+
+    Args:
+      path: of the video's file.
+      frame_numbers: which frames.
+      size: rows, and columns; each of their pixels has what the mask has at its centre, as exact masks do.
+      slots: N.
+
+    Raises:
+      InputError: the file is broken, or its masks are not all of one shape.
+    """
+    frames = read_proposals(path)
+    masks_FxNxYxX = np.zeros((len(frame_numbers), slots, size, size), bool)
+    shape: tuple[int, int] | None = None
+    for place, number in enumerate(frame_numbers):
+        if not frames[number]:
+            continue
+        with within(path), within(f"frame {number}"):
+            shape = shape or frames[number][0].mask().shape
+            rows, columns = ((2 * np.arange(size) + 1) * length // (2 * size) for length in shape)
+            masks_FxNxYxX[place] = slot_masks(frames[number], slots, shape)[:, rows[:, None], columns]
+    return masks_FxNxYxX
 
 
 def _parse(record: Any) -> Proposal:

@@ -297,7 +297,7 @@ def word_tags(is_choice_B: jax.Array) -> jax.Array:
 
 
 def without_gradient(rows: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-    """Latents as they are, for nobody to learn from: the auxiliary loss trains f and the transformer alone (paper §2.1).
+    """Latents that nobody learns from: the auxiliary loss trains f and the transformer alone (paper §2.1).
 
     Where latents are learned this holds for what the transformer is shown as well as for the targets, which the loss
     would else draw together. So the unsupervised videos go through the perception forwards only.

@@ -1,0 +1,85 @@
+"""The store of masks: every bit where it was, and only masks of the same videos, frames and slots."""
+
+import json
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from aloe.data import masks
+from aloe.errors import InputError
+
+NUMBERS, SIZE = [0, 5, 9], 8
+
+
+def drawn(index, slots=5):
+    return np.random.default_rng(index).random((len(NUMBERS), slots, SIZE, SIZE)) < 0.5
+
+
+def write(folder, indices=(4, 9, 2), slots=5, broken=(), **more):
+    packed = (
+        InputError(f"mask {index} is broken") if index in broken else masks.pack(drawn(index, slots))
+        for index in indices
+    )
+    masks.write(folder, "train", "exact", packed, indices, NUMBERS, SIZE, slots, {"name": "exact"}, **more)
+
+
+def opened(folder, indices=(4, 9, 2), numbers=NUMBERS, slots=5):
+    return masks.open(folder, "train", "exact", indices, numbers, SIZE, slots)
+
+
+@pytest.mark.parametrize("slots", [1, 5, 8, 9, 17])
+def test_what_is_unpacked_is_what_was_packed(slots):
+    mask_FxNxYxX = drawn(0, slots)
+    packed = masks.pack(mask_FxNxYxX)
+    assert packed.shape == (len(NUMBERS), SIZE, SIZE, -(-slots // 8))
+    assert packed.dtype == np.uint8
+    np.testing.assert_array_equal(jax.jit(masks.unpack, static_argnums=1)(packed, slots), mask_FxNxYxX)
+
+
+@pytest.mark.parametrize("slots", [5, 9])
+def test_masks_are_read_by_video_and_frame(tmp_path, slots):
+    write(tmp_path, slots=slots)
+    store = opened(tmp_path, slots=slots)
+    for index in (4, 9, 2):
+        for places in ([0, 1, 2], [2], [2, 0]):
+            read = store.read(index, np.array(places))
+            np.testing.assert_array_equal(masks.unpack(read, slots), drawn(index, slots)[places])
+
+
+def test_broken_ones_are_named_and_left_out(tmp_path, capsys):
+    with pytest.raises(InputError, match="mask 9 is broken"):
+        write(tmp_path, broken=[9])
+    assert not list(tmp_path.iterdir())
+    write(tmp_path, broken=[9], limit=0.5)
+    assert "mask 9 is broken" in capsys.readouterr().out
+    store = opened(tmp_path)
+    assert store.scene_indices == (4, 2)
+    np.testing.assert_array_equal(masks.unpack(store.read(2, np.arange(3)), 5), drawn(2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"indices": (4, 9)}, "train_exact_masks.json: this frame store is of other videos or frames"),
+        ({"numbers": [0, 5, 8]}, "train_exact_masks.json: this frame store is of other videos or frames"),
+        ({"slots": 4}, "train_exact_masks.json: masks of 5 slots, and config.model.slots = 4"),
+        ({"slots": 9}, "train_exact_masks.npy: has the shape (3, 3, 8, 8, 1), not (3, 3, 8, 8, 2)"),
+    ],
+)
+def test_masks_of_something_else_are_refused(tmp_path, changes, message):
+    write(tmp_path)
+    with pytest.raises(InputError, match=re.escape(message)):
+        opened(tmp_path, **changes)
+
+
+def test_masks_that_are_not_there_come_with_the_command_that_writes_them(tmp_path):
+    with pytest.raises(InputError, match=r"train_exact_masks.json: there are no such masks.*launch/masks.py"):
+        opened(tmp_path)
+
+
+def test_the_record_tells_what_made_them(tmp_path):
+    write(tmp_path)
+    record = json.loads((tmp_path / "train_exact_masks.json").read_text())
+    assert (record["source"], record["slots"]) == ({"name": "exact"}, 5)
