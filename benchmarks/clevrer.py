@@ -16,7 +16,7 @@ from aloe.data.whole import write_whole
 from aloe.tasks.clevrer import vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.questions import MAX_CHOICES
-from aloe.tasks.clevrer.task import CHOICE, DESCRIPTIVE, UNSUPERVISED, model_config
+from aloe.tasks.clevrer.task import CHOICE, DESCRIPTIVE, UNSUPERVISED, model_config, perception_config
 from benchmarks import flops
 
 VIDEOS = 10_000  # in CLEVRER's training split
@@ -82,6 +82,10 @@ def step_flops(config: ConfigDict) -> int | None:
     model, batch = model_config(config), sequences(config)
     work = flops.transformer(sum(batch.values()), tokens(config), model, gradient=True)
     work += sum(flops.head(batch[name], model, answers, gradient=True) for name, answers in model.outputs.items())
+    # Nothing learns to see from the unsupervised videos; choices share the video of their question.
+    pixels = perception_config(config)
+    work += flops.perception(config.batch.descriptive + config.batch.choice, pixels, model, gradient=True)
     if UNSUPERVISED in batch:
+        work += flops.perception(batch[UNSUPERVISED], pixels, model)
         work += flops.infill(batch[UNSUPERVISED], model, gradient=True)
     return work

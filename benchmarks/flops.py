@@ -6,7 +6,10 @@ faster path is a better share of peak. With `gradient` the backward pass is coun
 that is not constant.
 """
 
+import itertools
+
 from aloe.model.config import ModelConfig
+from aloe.perception.config import MASKED_FRAMES, STORED, PerceptionConfig
 
 
 def attention(batch: int, tokens: int, heads: int, size: int, *, gradient: bool = False) -> int:
@@ -36,6 +39,26 @@ def head(batch: int, config: ModelConfig, answers: int, *, gradient: bool = Fals
 def infill(batch: int, config: ModelConfig, *, gradient: bool = False) -> int:
     """The map f from the outputs of objects to latents."""
     return _passes(gradient) * 2 * batch * config.frames * config.slots * config.width * config.latent
+
+
+def perception(videos: int, config: PerceptionConfig, model: ModelConfig, *, gradient: bool = False) -> int:
+    """The ResNet over every frame, or over every object of every frame, and the dense layer to the latents.
+
+    Of each block with C channels in, C′ out and S rows and columns out, two for every tap of a convolution that falls on
+    the picture: 2·(3S − 1)²·C·C′ of the one with stride 2, and 2·(3S − 2)²·C′² of the other. The dense layer takes
+    2·S²·C′·D. Pixels have no gradient.
+    """
+    if config.kind == STORED:
+        return 0
+    first, rest, side = 0, 0, config.size
+    for inputs, outputs in itertools.pairwise(config.channels):
+        side //= 2
+        strided = 2 * (3 * side - 1) ** 2 * inputs * outputs
+        first, rest = (strided, rest) if not first else (first, rest + strided)
+        rest += 2 * (3 * side - 2) ** 2 * outputs**2
+    rest += 2 * side**2 * config.channels[-1] * model.latent
+    pictures = videos * model.frames * (model.slots if config.kind == MASKED_FRAMES else 1)
+    return pictures * ((2 if gradient else 1) * first + _passes(gradient) * rest)
 
 
 def _passes(gradient: bool) -> int:

@@ -4,10 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from aloe.attention import relative, relative_attention
 from aloe.attention.definition import sinusoids
 from aloe.config import resolve
+from aloe.perception import learned
+from aloe.tasks.clevrer import task
 from benchmarks import clevrer, flops
 from benchmarks.training import make_run, with_data
 
@@ -60,6 +63,25 @@ def test_training_step(defined, tmp_path, auxiliary):
     count = make_run(config, jax.devices()[:1]).lowered().cost_analysis()["flops"]
     # The input has no gradient, and the biases and the optimizer are elementwise.
     assert 0.99 < count / clevrer.step_flops(config) < 1.01
+
+
+@pytest.mark.parametrize("kind", ["superpixels", "masked_frames"])
+@pytest.mark.parametrize("gradient", [False, True])
+def test_perception(kind, gradient):
+    """At a width where the elementwise work is small."""
+    sizes = {"model.latent": "16", "model.frames": "2", "perception.width": "256", "perception.size": "32"}
+    sizes |= {"model.slots": "16", "perception.blocks": "3"} if kind == "masked_frames" else {"perception.blocks": "3"}
+    config = resolve("clevrer", kind, sizes)
+    model, pixels = task.model_config(config), task.perception_config(config)
+    graphdef, params = nnx.split(nnx.eval_shape(lambda: learned.make(pixels, model, rngs=nnx.Rngs(0))))
+    seen = {"image": jax.ShapeDtypeStruct((3, 2, 32, 32, 3), jnp.uint8)}
+    seen |= {"masks": jax.ShapeDtypeStruct((3, 2, 32, 32, 2), jnp.uint8)} if kind == "masked_frames" else {}
+
+    def total(params, seen):
+        return jnp.sum(nnx.merge(graphdef, params)(seen))
+
+    count = counted(jax.grad(total) if gradient else total, params, seen)
+    assert 1 <= count / flops.perception(3, pixels, model, gradient=gradient) < 1.01
 
 
 def test_the_paper_s_step_is_22_tflop():

@@ -18,7 +18,8 @@ from aloe.training.evaluation import global_batch
 from aloe.training.optimizer import make_optimizer
 from aloe.training.state import TrainState
 from aloe.training.step import train_step
-from tests.tasks.clevrer.encoded import settings
+from tests.tasks.clevrer import pixels
+from tests.tasks.clevrer.encoded import settings, write_encoded
 from tests.training.test_step import mesh_of
 
 FEW = {
@@ -30,11 +31,19 @@ FEW = {
     "data.encoder": "oracle",
 }
 UNREACHED = {"released": ["embedding/mask"]}  # among the released weights, though only an auxiliary loss would use it
+OF_PIXELS = ("superpixels", "masked_frames")
 STEP_KEY = jax.random.key(7)
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """With pixels too."""
+    return pixels.write_pixels(write_encoded(tmp_path_factory.mktemp("world")))
+
+
 def make(root, variant):
-    task = clevrer.make(settings(root, FEW, variant))
+    few = FEW | pixels.SMALL if variant in OF_PIXELS else FEW
+    task = clevrer.make(settings(root, few, variant))
     return task, next(host_batches(task.streams(), first_step=0, host=0, hosts=1))
 
 
