@@ -44,8 +44,8 @@ def infill(batch: int, config: ModelConfig, *, gradient: bool = False) -> int:
 def perception(videos: int, config: PerceptionConfig, model: ModelConfig, *, gradient: bool = False) -> int:
     """The ResNet over every frame, or over every object of every frame, and the dense layer to the latents.
 
-    Of each block with C channels in, C′ out and S rows and columns out, two for every tap of a convolution that falls on
-    the picture: 2·(3S − 1)²·C·C′ of the one with stride 2, and 2·(3S − 2)²·C′² of the other. The dense layer takes
+    Of each block with C channels in, C′ out and S rows and columns out, two for every tap of a convolution that falls
+    on the picture: 2·(3S − 1)²·C·C′ of the one with stride 2, and 2·(3S − 2)²·C′² of the other. The dense layer takes
     2·S²·C′·D. Pixels have no gradient.
     """
     if config.kind == STORED:

@@ -80,17 +80,21 @@ class Checkpoints:
     def part(self, name: str) -> Any:
         """The parameters of one part of the model at the latest step, on the host; None where it has no such part.
 
-        It takes nothing of the task to read them: what is stored tells its own shapes.
+        It takes nothing of the task to read them: what is stored tells its own shapes. Keys are texts, those of lists
+        too.
         """
         folder = self.manager.directory / str(self.latest()) / STATE
-        with ocp.PyTreeCheckpointer() as reader:
-            stored = reader.metadata(folder).item_metadata.tree["params"].get(name)
+        reader = ocp.PyTreeCheckpointHandler()
+        try:
+            stored = reader.metadata(folder).tree["params"].get(name)
             if stored is None:
                 return None
             wanted = {"params": {name: stored}}
             on_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
             args = ocp.args.PyTreeRestore(item=wanted, restore_args=on_host, partial_restore=True)
             return reader.restore(folder, args=args)["params"][name]
+        finally:
+            reader.close()
 
     def close(self) -> None:
         """Waits until all saves are whole."""

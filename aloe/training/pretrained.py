@@ -87,24 +87,26 @@ def carried_over(config: ConfigDict, params: Any) -> dict[str, Any]:
     checkpoints.close()
     if carried is None:
         raise InputError(f"{told}: that run's model takes stored latents, and has no perception; name one that has.")
-    found, wanted = _shapes(carried), _shapes(params[PERCEPTION])
-    if found != wanted:
-        differences = [
-            f"{name} is {found.get(name, 'absent')} there and {wanted.get(name, 'absent')} here"
-            for name in sorted(found.keys() | wanted.keys())
-            if found.get(name) != wanted.get(name)
-        ]
+    theirs_by_name, ours_by_name = _by_name(carried), _by_name(params[PERCEPTION])
+    found, wanted = ({name: leaf.shape for name, leaf in each.items()} for each in (theirs_by_name, ours_by_name))
+    differences = [
+        f"{name} is {found.get(name, 'absent')} there and {wanted.get(name, 'absent')} here"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name)
+    ]
+    if differences:
         raise InputError(
             f"{told}: its perception is another one: {'; '.join(differences)}. Take its config.perception and "
             "config.model.latent, or name another run."
         )
-    return {PERCEPTION: carried}
+    structure = jax.tree.structure(params[PERCEPTION])
+    return {PERCEPTION: jax.tree.unflatten(structure, [theirs_by_name[name] for name in ours_by_name])}
 
 
-def _shapes(params: Any) -> dict[str, tuple[int, ...]]:
-    """By the parameter's name."""
+def _by_name(params: Any) -> dict[str, Any]:
+    """Leaves by their path, in the order of the tree."""
     flat, _ = jax.tree.flatten_with_path(params)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in flat}
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
 
 
 def _equal(ours: Any, theirs: Any) -> bool:

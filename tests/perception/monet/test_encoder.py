@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from aloe.data import latents
+from aloe.data import latents, masks
 from aloe.data.video import read_frames
 from aloe.errors import InputError
 from aloe.perception.fill import fill
@@ -97,6 +97,21 @@ def test_more_videos_than_go_at_once(squares, run, monkeypatch):
     monkeypatch.setattr(monet, "VIDEOS_AT_ONCE", 2)
     in_twos = list(monet.Encoder(run, files.find_videos(squares), 31).encode([0, 1, 2, 3, 4]))
     np.testing.assert_allclose(in_twos, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_masks_give_each_pixel_to_the_slot_that_has_most_of_it(squares, run):
+    model, numbers = Monet(MonetConfig(**settings(squares).model), rngs=nnx.Rngs(0)), [3, 40, 90]
+    paths = files.find_videos(squares)
+    encoder = monet.MaskEncoder(run, paths, numbers)
+    made = list(encoder.encode([2, 0, 77]))
+    assert isinstance(made.pop(), InputError)
+    for index, packed in zip([2, 0], made, strict=True):
+        images = read_frames(paths[index], numbers, (16, 16))
+        log_mask = np.asarray(model.encode(colors(images))[0])
+        mask = np.asarray(masks.unpack(packed, 3))
+        assert (mask.sum(axis=1) == 1).all()
+        chosen = np.take_along_axis(log_mask, mask.argmax(axis=1)[:, None], axis=1)[:, 0]
+        np.testing.assert_allclose(chosen, log_mask.max(axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize(("used", "remarks"), [(2, []), (3, ["4 of 4 frames use all 3 slots"])])

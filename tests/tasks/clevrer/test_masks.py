@@ -50,8 +50,20 @@ def test_objects_have_the_numbers_and_colours_of_the_annotation(told):
     assert np.mean(exact.object_FxYxX == -1) > 0.5
 
 
+def test_masks_by_slot_are_those_of_the_objects_in_their_order(told, tmp_path):
+    scene, exact, _ = told
+    path = write_json(tmp_path / "annotation_00001.json", scene.annotation)
+    for slots in (2, 9):
+        masks_FxNxYxX = masks.by_slot(path, NUMBERS, SIZE, slots)
+        assert masks_FxNxYxX.shape == (len(NUMBERS), slots, SIZE, SIZE)
+        for number in range(slots):
+            np.testing.assert_array_equal(masks_FxNxYxX[:, number], exact.object_FxYxX == number)
+
+
 def test_only_a_world_of_our_own_has_them(tmp_path):
     assert not masks.exist(tmp_path)
+    with pytest.raises(InputError, match=r"exact masks are of worlds of our own, made by launch/make_world.py"):
+        masks.find(tmp_path)
     write_json(tmp_path / "world.json", {})
     assert masks.exist(tmp_path)
 

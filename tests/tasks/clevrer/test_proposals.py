@@ -6,7 +6,7 @@ import pytest
 from aloe.errors import InputError
 from aloe.tasks.clevrer import files
 from aloe.tasks.clevrer.annotations import FRAMES
-from aloe.tasks.clevrer.proposals import read_proposals, slot_masks
+from aloe.tasks.clevrer.proposals import by_slot, read_proposals, slot_masks
 from tests.perception.test_run_lengths import packed, runs_of
 from tests.tasks.clevrer.writer import write_json
 
@@ -58,6 +58,30 @@ def test_slots_hold_the_objects_with_the_highest_scores_in_order(tmp_path):
     assert slot_masks([], 2, SHAPE).shape == (2, *SHAPE)
     with pytest.raises(InputError, match=r"object 1: a mask of shape \(8, 12\); the pictures are \(12, 8\)"):
         slot_masks(frame, 1, SHAPE[::-1])
+
+
+@pytest.mark.parametrize("size", [4, 8, 5, 16])
+def test_masks_by_slot_are_those_at_the_centres_of_the_pixels(tmp_path, size):
+    def objects(frame):
+        return [found(1), found(2, 0.3), found(3)] if frame == 7 else [found(frame)] * (frame != 9)
+
+    path = write_json(tmp_path / "proposal_00012.json", record(objects=objects))
+    masks_FxNxYxX = by_slot(path, [2, 7, 9], size, slots=2)
+    assert (masks_FxNxYxX.shape, masks_FxNxYxX.dtype) == ((3, 2, size, size), bool)
+    assert not masks_FxNxYxX[0, 1].any()
+    assert not masks_FxNxYxX[2].any()
+    for place, slot, number in ((0, 0, 2), (1, 0, 1), (1, 1, 3)):
+        for row, column in np.ndindex(size, size):
+            centre = int((row + 0.5) * SHAPE[0] / size), int((column + 0.5) * SHAPE[1] / size)
+            assert masks_FxNxYxX[place, slot, row, column] == mask_of(number)[centre]
+
+
+def test_masks_of_other_shapes_are_told_by_file_and_frame(tmp_path):
+    other = {"size": [2, 2], "counts": [4]}
+    content = record(objects=lambda frame: [found(0, mask=other) if frame == 3 else found(0)])
+    path = write_json(tmp_path / "proposal_00012.json", content)
+    with pytest.raises(InputError, match=r"proposal_00012.json: frame 3: object 0: a mask of shape \(2, 2\)"):
+        by_slot(path, [0, 3], 4, slots=2)
 
 
 @pytest.mark.parametrize(
