@@ -4,7 +4,7 @@ Both make latents_BxFxNxD of what an example shows of its video. Their module is
 the same whatever the task, so that it can be carried over from one run to another (`aloe.training.pretrained`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -18,63 +18,78 @@ from aloe.perception.config import MASKED_FRAMES, SUPERPIXELS, PerceptionConfig
 from aloe.perception.resnet import ResNet
 
 
-class Superpixels(nnx.Module):
+class Learned(nnx.Module):
+    """What both have in common: frames do not know of each other.
+
+    With `remat` of the model frames are done one after the other, of all videos at once, and computed again for the
+    gradient: the memory of one frame in place of all of them.
+    """
+
+    fields: tuple[str, ...]  # of what is seen
+    ordered: bool
+    of_frames: Callable[..., jax.Array]  # of those fields of P frames, latents_PxNxD in float32
+
+    def __init__(self, config: PerceptionConfig, model: ModelConfig, inputs: int, *, rngs: nnx.Rngs) -> None:
+        """`inputs` of the dense layer, in float32, for what it gives is the auxiliary loss's target."""
+        self.resnet = ResNet(config, model.compute_dtype, rngs=rngs)
+        self.latents = nnx.Linear(inputs, model.latent, kernel_init=default_init(inputs), rngs=rngs)
+        self.slots = model.slots
+        self.remat = model.remat
+
+    def __call__(self, seen: Mapping[str, jax.Array]) -> jax.Array:
+        """latents_BxFxNxD, float32. Of `seen` are taken `image`, [B, F, Y, X, 3] in uint8, and the other `fields`."""
+        arrays_BxFx = [jnp.asarray(seen[name]) for name in self.fields]
+        if not self.remat:
+            latents_PxNxD = self.of_frames(*(array.reshape(-1, *array.shape[2:]) for array in arrays_BxFx))
+            return latents_PxNxD.reshape(*arrays_BxFx[0].shape[:2], *latents_PxNxD.shape[1:])
+        graphdef, state = nnx.split(self)
+
+        @jax.checkpoint
+        def of_frame(arrays_Bx: list[jax.Array]) -> jax.Array:
+            return nnx.merge(graphdef, state).of_frames(*arrays_Bx)
+
+        latents_FxBxNxD = jax.lax.map(of_frame, [jnp.swapaxes(array, 0, 1) for array in arrays_BxFx])
+        return jnp.swapaxes(latents_FxBxNxD, 0, 1)
+
+
+class Superpixels(Learned):
     """The last feature map of a ResNet over each frame; every place of it is a slot (paper §3.1).
 
     A dense layer, the same at every place, is the ResNet's last convolution: it makes D channels. Slots are the map's
     places row by row, so their order tells where they are.
     """
 
+    fields = ("image",)
     ordered = True
 
     def __init__(self, config: PerceptionConfig, model: ModelConfig, *, rngs: nnx.Rngs) -> None:
-        dtype = model.compute_dtype
-        self.remat = model.remat
-        self.resnet = ResNet(config, dtype, rngs=rngs)
-        self.latents = _to_latents(config.channels[-1], model, rngs)
+        super().__init__(config, model, config.channels[-1], rngs=rngs)
 
-    def __call__(self, seen: Mapping[str, jax.Array]) -> jax.Array:
-        """latents_BxFxNxD, float32, of `image`, [B, F, Y, X, 3] in uint8."""
-        image_BxFxYxXx3 = seen["image"]
-        batch, frames = image_BxFxYxXx3.shape[:2]
-
-        def pictures(self: Superpixels, image_PxYxXx3: jax.Array) -> jax.Array:
-            return self.latents(self.resnet(image_PxYxXx3))
-
-        run = nnx.remat(pictures) if self.remat else pictures
-        map_PxYxXxD = run(self, image_BxFxYxXx3.reshape(-1, *image_BxFxYxXx3.shape[2:]))
-        return map_PxYxXxD.astype(jnp.float32).reshape(batch, frames, -1, map_PxYxXxD.shape[-1])
+    def of_frames(self, image_PxYxXx3: jax.Array) -> jax.Array:
+        map_PxYxXxD = self.latents(self.resnet(image_PxYxXx3).astype(jnp.float32))
+        return map_PxYxXxD.reshape(len(image_PxYxXx3), -1, map_PxYxXxD.shape[-1])
 
 
-class MaskedFrames(nnx.Module):
+class MaskedFrames(Learned):
     """v = f(A · image): a ResNet over each frame with all but one object masked, for every slot (appendix B).
 
-    The masks are given and stay as they are. f is the ResNet and a dense layer on the whole of its last feature map,
-    which keeps where the object is. A slot without an object is f of black, a vector that is learned.
+    The masks, as `aloe.data.masks` packs them, are given and stay as they are. f is the ResNet and a dense layer on the
+    whole of its last feature map, which keeps where the object is. A slot without an object is f of black, a vector
+    that is learned.
     """
 
+    fields = ("image", "masks")
     ordered = False
 
     def __init__(self, config: PerceptionConfig, model: ModelConfig, *, rngs: nnx.Rngs) -> None:
-        dtype = model.compute_dtype
-        self.remat = model.remat
-        self.resnet = ResNet(config, dtype, rngs=rngs)
-        self.latents = _to_latents(config.side**2 * config.channels[-1], model, rngs)
-        self.slots = model.slots
+        super().__init__(config, model, config.side**2 * config.channels[-1], rngs=rngs)
 
-    def __call__(self, seen: Mapping[str, jax.Array]) -> jax.Array:
-        """latents_BxFxNxD, float32, of `image`, [B, F, Y, X, 3] in uint8, and `masks`, as `aloe.data.masks.pack`."""
-        image_BxFxYxXx3, masks_BxFxNxYxX = seen["image"], unpack(seen["masks"], self.slots)
-
-        def pictures(self: MaskedFrames, image_BxFxYxXx3: jax.Array, masks_BxFxNxYxX: jax.Array) -> jax.Array:
-            # Every slot of every frame is a picture of its own to the ResNet: one long batch.
-            masked = jnp.where(masks_BxFxNxYxX[..., None], image_BxFxYxXx3[:, :, None], 0)
-            map_PxYxXxC = self.resnet(masked.reshape(-1, *masked.shape[3:]))
-            return self.latents(map_PxYxXxC.reshape(len(map_PxYxXxC), -1))
-
-        run = nnx.remat(pictures) if self.remat else pictures
-        latents_PxD = run(self, image_BxFxYxXx3, masks_BxFxNxYxX)
-        return latents_PxD.astype(jnp.float32).reshape(*masks_BxFxNxYxX.shape[:3], -1)
+    def of_frames(self, image_PxYxXx3: jax.Array, packed_PxYxXxG: jax.Array) -> jax.Array:
+        masks_PxNxYxX = unpack(packed_PxYxXxG, self.slots)
+        masked_PxNxYxXx3 = jnp.where(masks_PxNxYxX[..., None], image_PxYxXx3[:, None], 0)
+        # Every slot of every frame is a picture of its own to the ResNet: one long batch.
+        map_SxYxXxC = self.resnet(masked_PxNxYxXx3.reshape(-1, *image_PxYxXx3.shape[1:]))
+        return self.latents(map_SxYxXxC.reshape(*masks_PxNxYxX.shape[:2], -1).astype(jnp.float32))
 
 
 def make(config: PerceptionConfig, model: ModelConfig, *, rngs: nnx.Rngs) -> Superpixels | MaskedFrames | None:
@@ -92,8 +107,3 @@ def check_slots(config: PerceptionConfig, model: ModelConfig) -> None:
             f"of {config.size}×{config.size} pixels; set config.model.slots={config.side**2}, or "
             "config.perception.blocks."
         )
-
-
-def _to_latents(inputs: int, model: ModelConfig, rngs: nnx.Rngs) -> nnx.Linear:
-    """In float32, for the latents are targets of the auxiliary loss."""
-    return nnx.Linear(inputs, model.latent, kernel_init=default_init(inputs), rngs=rngs)

@@ -56,7 +56,10 @@ def write_proposals(root):
                 "objects": [
                     {
                         "mask": {"size": [32, 32], "counts": counts(mask)},
-                        "color": "red", "material": "metal", "shape": "cube", "score": 0.9,
+                        "color": "red",
+                        "material": "metal",
+                        "shape": "cube",
+                        "score": 0.9,
                     }
                     for mask in mask_NxYxX[1:]
                     if mask.any()

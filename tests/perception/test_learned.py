@@ -132,6 +132,18 @@ def test_the_gradient_reaches_every_parameter_and_is_the_same_with_recomputation
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4), grads, gradient(True))
 
 
+@pytest.mark.parametrize("kind", [SUPERPIXELS, MASKED_FRAMES])
+def test_recomputation_takes_the_memory_of_one_frame(kind):
+    seen, _ = drawn(frames=12)
+
+    def temporary(remat):
+        graphdef, params = nnx.split(make(dataclasses.replace(SMALL, kind=kind), remat=remat))
+        gradient = jax.jit(jax.grad(lambda p: jnp.sum(nnx.merge(graphdef, p)(seen) ** 2)))
+        return gradient.lower(params).compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary(True) < temporary(False) / 3
+
+
 def test_bfloat16_computes_in_it_and_gives_float32():
     seen, _ = drawn()
     whole, rough = make(SMALL)(seen), make(SMALL, dtype="bfloat16")(seen)

@@ -2,7 +2,7 @@
 
     <root>/**/proposal_00012.json
 
-Masks that no one here has learned, for embeddings of masked crops (paper, appendix B).
+Masks that no one here has learned, for Aloe on masked frames (paper, appendix B).
 """
 
 from collections.abc import Sequence
