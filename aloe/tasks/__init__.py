@@ -2,13 +2,13 @@
 
 `part(task, name)` imports a module of it:
 
-    config   get_config(variant) -> ConfigDict
-    task     the batch, heads, losses and metrics that the training loop needs
-    files    the official files as records
-    check    what a data folder holds, and what is wrong with it
-    masks    which object each pixel shows, where a world of our own knows; and `find` and `by_slot`, for launch/masks.py
-    proposals    the same two, for masks that come with the official videos
-    world    writes a small data set of our own in the official format
+    config     get_config(variant) -> ConfigDict
+    task       the batch, heads, losses and metrics that the training loop needs
+    files      the official files as records
+    check      what a data folder holds, and what is wrong with it
+    masks      which object each pixel shows, where a world of our own knows; `find` and `by_slot` for launch/masks.py
+    proposals  those two for the masks that come with the official videos
+    world      writes a small data set of our own in the official format
 """
 
 import importlib
