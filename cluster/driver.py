@@ -140,6 +140,7 @@ class _Driver:
         self._clock = clock
         self._faults: dict[Place, int] = {}  # in a row
         self._rests_until: dict[Place, float] = {}
+        self._shunned: dict[str, Place] = {}  # by run, where it has failed last
         self._told = clock()
 
     def take_over(self) -> None:
@@ -164,16 +165,21 @@ class _Driver:
             if was_asked and not ended.final and ended.ending != Ending.SUCCEEDED:
                 run = self._ledger.release(name, running.number, ended.message, self._clock())
             else:
-                self._judge(running.place, ended)
+                self._judge(name, running.place, ended)
                 run = self._ledger.end(name, running.number, ended, self._budgets, self._clock())
             self._tell_end(run, ended)
 
-    def _judge(self, place: Place, ended: Ended) -> None:
-        """Lets a place rest that has let a run down, the longer the more often in a row: it would take all runs."""
+    def _judge(self, name: str, place: Place, ended: Ended) -> None:
+        """Lets a place rest that has let a run down, the longer the more often in a row.
+
+        A broken one is free most of the time, and would otherwise take all runs and spend their budgets.
+        """
         if ended.final or ended.ending in (Ending.SUCCEEDED, Ending.CANCELLED):
             self._faults.pop(place, None)
             return
         self._faults[place] = self._faults.get(place, 0) + 1
+        if ended.ending != Ending.PREEMPTED:
+            self._shunned[name] = place
         self._rests_until[place] = self._clock() + growing_pause(self._faults[place], self._budgets)
 
     def stop_all(self, *, at_once: bool) -> None:
@@ -201,7 +207,10 @@ class _Driver:
         now = self._clock()
         resting = frozenset(place for place, until in self._rests_until.items() if until > now)
         held = {name: running.place for name, running in self.running.items()}
-        line = [Waiting(run.name, run.kinds, run.position, run.priority, run.not_before) for run in waiting]
+        line = [
+            Waiting(run.name, run.kinds, run.position, run.priority, run.not_before, self._shunned.get(run.name))
+            for run in waiting
+        ]
         for name, place in plan(Snapshot(now, places, held, line, resting)).items():
             number = self._ledger.begin(name, place.name, place.kind, now)
             if number is None:  # cancelled this moment
@@ -211,7 +220,7 @@ class _Driver:
             try:
                 process = self._start(folder, entry, config, place)
             except OSError as error:
-                self._judge(place, ended := Ended(Ending.FAILED, f"its process could not be started: {error}"))
+                self._judge(name, place, ended := Ended(Ending.FAILED, f"its process could not be started: {error}"))
                 self._tell_end(self._ledger.end(name, number, ended, self._budgets, self._clock()), ended)
                 continue
             self.running[name] = _Running(process, number, place)

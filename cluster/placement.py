@@ -9,6 +9,7 @@ import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from cluster.errors import UnavailableError
+from cluster.policy import Place
 from cluster.slices import SLICES, Slice
 
 # Ray gives these labels to every node that is a TPU host.
@@ -68,6 +69,12 @@ def whole_slices() -> list[tuple[Slice, str]]:
         if kind in kinds and len(hosts) == kinds[kind].hosts
     ]
     return sorted(whole, key=lambda found: (SLICES.index(found[0]), found[1]))
+
+
+def places() -> list[Place]:
+    """The whole slices as places of the run queue."""
+    address = (("RAY_ADDRESS", ray.get_runtime_context().gcs_address),)
+    return [Place(name, slice.name, address) for slice, name in whole_slices()]
 
 
 def _candidates(slice: Slice, name: str | None) -> list[str]:

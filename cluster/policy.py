@@ -33,6 +33,7 @@ class Waiting:
       position: its place in the order, unique.
       priority: larger goes first.
       not_before: when its pause is over, in the snapshot's time.
+      shuns: the place where it has just failed; it may not have that while the cluster has another of its kinds.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Waiting:
     position: int
     priority: int = 0
     not_before: float = 0.0
+    shuns: Place | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +69,9 @@ def plan(snapshot: Snapshot) -> dict[str, Place]:
     Runs are served by priority, then in their order, each with the most fitting kind of place that is free. So
 
     * no place is given twice,
-    * a run is passed over only while no free place is of a kind that it may have, and no longer than that: what frees
-      up goes to the first run that it fits. A run of higher priority can be overtaken only by runs that take what it
-      cannot use, and no run of equal priority waits for a later one (nobody starves but for those of higher priority),
+    * a run is passed over only while no place is free that it may have, and no longer than that: what frees up goes to
+      the first run that may have it. So a run can be overtaken only by runs that take what it cannot use, and nobody
+      starves but for those of higher priority,
     * a run that could do with a small place leaves a larger one free as long as a small one is,
     * no free place is left to itself while a run waits that may have it.
 
@@ -89,9 +91,22 @@ def plan(snapshot: Snapshot) -> dict[str, Place]:
         if run.not_before <= snapshot.now and not free.keys().isdisjoint(run.kinds) and run.name not in snapshot.running
     ]
     for run in sorted(able, key=lambda run: (-run.priority, run.position)):
-        kind = next((kind for kind in run.kinds if free.get(kind)), None)
-        if kind is not None:
-            starts[run.name] = free[kind].pop()
+        chosen = _choose(run, free, snapshot.places)
+        if chosen is not None:
+            starts[run.name] = chosen
+            free[chosen.kind].remove(chosen)
             if not any(free.values()):
                 break
     return starts
+
+
+def _choose(run: Waiting, free: Mapping[str, Sequence[Place]], places: Sequence[Place]) -> Place | None:
+    """A free place of the most fitting kind, but for the one that the run shuns where there is another."""
+    shuns = run.shuns
+    if shuns and not any(place.kind in run.kinds and place != shuns for place in places):
+        shuns = None
+    for kind in run.kinds:
+        for place in reversed(free.get(kind, ())):
+            if place != shuns:
+                return place
+    return None

@@ -1,0 +1,114 @@
+"""The runs of a sweep: every combination of variant, labelled fraction and settings, once a seed."""
+
+import argparse
+import dataclasses
+import itertools
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from ml_collections import ConfigDict
+
+from aloe.errors import InputError
+from launch.flags import FLAGS, resolve_run
+
+FRACTION = "data.labelled_fraction"
+_PREFIX = "config."
+_OWN_FLAGS = FLAGS | {"variant": "--variants", "workdir": "--folder", "seed": "--seeds"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Axis:
+    """A field with the texts of its values; `short` stands before them in names."""
+
+    path: str
+    short: str
+    texts: Sequence[str]
+
+    def value(self, text: str) -> str:
+        return repr(float(text) / 100) if self.path == FRACTION and self.short == "f" else text
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of a sweep: `labels` are what it shares with other seeds, for people."""
+
+    name: str
+    labels: Mapping[str, str]
+    config: ConfigDict
+
+
+def cells(flags: argparse.Namespace) -> list[Cell]:
+    """The runs that the flags of launch/sweep.py ask for, each with its configuration; all of seed 0 come first.
+
+    A run is called <task>-<variant>-s<seed>, then -f<percent> where fractions are swept, and -<field>=<value> for
+    every field of the grid.
+
+    Raises:
+      InputError: a list that is empty or names something twice, or a variant, field or value that is not known.
+    """
+    variants = _list("--variants", flags.variants)
+    if flags.seeds < 1:
+        raise InputError(f"--seeds={flags.seeds}: give how many, at least 1.")
+    if "seed" in flags.overrides:
+        raise InputError(f"--config.seed={flags.overrides['seed']}: give --seeds=N, which takes seeds 0 to N − 1.")
+    axes = [*_fractions(flags.fractions), *_grid(flags.grid)]
+    for path, count in Counter([axis.path for axis in axes] + list(flags.overrides)).items():
+        if count > 1:
+            raise InputError(f"config.{path}: it is set twice, as one value and as several; leave one of them out.")
+    found = []
+    for seed, variant, *texts in itertools.product(range(flags.seeds), variants, *(axis.texts for axis in axes)):
+        chosen = list(zip(axes, texts, strict=True))
+        name = f"{flags.task}-{variant}-s{seed}" + "".join(f"-{axis.short}{text}" for axis, text in chosen)
+        one = {
+            "variant": variant,
+            "overrides": flags.overrides | {axis.path: axis.value(text) for axis, text in chosen} | {"seed": str(seed)},
+            "workdir": flags.folder / name,
+        }
+        config = resolve_run(argparse.Namespace(**vars(flags) | one))
+        found.append(Cell(name, {"variant": variant} | {axis.path: text for axis, text in chosen}, config))
+    return found
+
+
+def _fractions(text: str) -> list[_Axis]:
+    """The axis of --fractions, or none."""
+    if not text:
+        return []
+    percents = _list("--fractions", text)
+    for percent in percents:
+        if not re.fullmatch(r"\d+(\.\d+)?", percent) or not 0 < float(percent) <= 100:
+            raise InputError(f"--fractions={text}: {percent!r} is no percentage above 0 and up to 100.")
+    return [_Axis(FRACTION, "f", percents)]
+
+
+def _grid(texts: Sequence[str]) -> list[_Axis]:
+    """An axis for every field of --grid."""
+    fields = []
+    for text in texts:
+        path, equals, values = text.partition("=")
+        if not equals or not path.startswith(_PREFIX):
+            raise InputError(f"--grid {text}: takes config.path.to.field=VALUE,VALUE.")
+        path = path.removeprefix(_PREFIX)
+        if path in _OWN_FLAGS:
+            raise InputError(f"--grid {text}: give {_OWN_FLAGS[path]} instead.")
+        fields.append((path, _list(f"--grid {_PREFIX}{path}", values)))
+    last = Counter(path.rpartition(".")[2] for path, _ in fields)
+    return [
+        _Axis(path, f"{path.rpartition('.')[2] if last[path.rpartition('.')[2]] == 1 else path}=", values)
+        for path, values in fields
+    ]
+
+
+def _list(flag: str, text: str) -> list[str]:
+    """The values of a list with commas, each once; they become part of a folder's name."""
+    values = text.split(",")
+    for value, count in Counter(values).items():
+        if not value:
+            raise InputError(f"{flag}={text}: a value is empty; give at least one, with commas between.")
+        if count > 1:
+            raise InputError(f"{flag}={text}: {value} stands there {count} times; leave one of them out.")
+        if not re.fullmatch(r"[\w.+-]+", value):
+            raise InputError(
+                f"{flag}={text}: {value!r} cannot be part of a folder's name; use letters, digits, . _ + -."
+            )
+    return values
