@@ -9,12 +9,18 @@ from collections.abc import Mapping, Sequence
 
 from ml_collections import ConfigDict
 
+from aloe.config import to_json
 from aloe.errors import InputError
 from launch.flags import FLAGS, resolve_run
 
 FRACTION = "data.labelled_fraction"
 _PREFIX = "config."
-_OWN_FLAGS = FLAGS | {"variant": "--variants", "workdir": "--folder", "seed": "--seeds"}
+_OWN_FLAGS = FLAGS | {
+    "variant": "--variants",
+    "workdir": "--folder",
+    "seed": "--seeds",
+    "profile": "--profile to launch/train.py",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,14 +56,16 @@ def cells(flags: argparse.Namespace) -> list[Cell]:
     variants = _list("--variants", flags.variants)
     if flags.seeds < 1:
         raise InputError(f"--seeds={flags.seeds}: give how many, at least 1.")
-    if "seed" in flags.overrides:
-        raise InputError(f"--config.seed={flags.overrides['seed']}: give --seeds=N, which takes seeds 0 to N − 1.")
+    for path in flags.overrides.keys() & _OWN_FLAGS.keys():
+        raise InputError(f"--config.{path}={flags.overrides[path]}: give {_OWN_FLAGS[path]} instead.")
     axes = [*_fractions(flags.fractions), *_grid(flags.grid)]
     for path, count in Counter([axis.path for axis in axes] + list(flags.overrides)).items():
         if count > 1:
             raise InputError(f"config.{path}: it is set twice, as one value and as several; leave one of them out.")
-    found = []
-    for seed, variant, *texts in itertools.product(range(flags.seeds), variants, *(axis.texts for axis in axes)):
+    found: list[Cell] = []
+    names: dict[str, str] = {}  # by configuration
+    per_seed = itertools.product(variants, *(axis.texts for axis in axes))
+    for seed, (variant, *texts) in itertools.product(range(flags.seeds), per_seed):
         chosen = list(zip(axes, texts, strict=True))
         name = f"{flags.task}-{variant}-s{seed}" + "".join(f"-{axis.short}{text}" for axis, text in chosen)
         one = {
@@ -66,6 +74,9 @@ def cells(flags: argparse.Namespace) -> list[Cell]:
             "workdir": flags.folder / name,
         }
         config = resolve_run(argparse.Namespace(**vars(flags) | one))
+        same = names.setdefault(to_json(ConfigDict(config.to_dict() | {"workdir": ""})), name)
+        if same != name:
+            raise InputError(f"{same} and {name} would be one and the same run; leave one of the values out.")
         found.append(Cell(name, {"variant": variant} | {axis.path: text for axis, text in chosen}, config))
     return found
 

@@ -48,18 +48,20 @@ def main() -> int:
 
 def listing(ledger: Ledger) -> str:
     """A row a run, with the last thing that it has printed or why it ended."""
+    width = max(20, shutil.get_terminal_size((160, 24)).columns - 90)
     rows = []
     for each in ledger.runs():
         attempts = ledger.attempts(each.name)
-        number = len(attempts)
-        running = each.state == RUNNING
-        last = last_line(ledger.attempt_folder(each.name, number)) if running else each.message
-        place = f"{attempts[-1].kind} {attempts[-1].place}" if running else ""
-        state = "cancelling" if running and each.cancelling else each.state
-        rows.append([each.name, each.priority, state, place, number, each.spent.preemptions, each.spent.failures, last])
+        state, place, last = each.state, "", each.message
+        if state == RUNNING:
+            state = "cancelling" if each.cancelling else state
+            place = f"{attempts[-1].kind} {attempts[-1].place}"
+            last = last_line(ledger.attempt_folder(each.name, len(attempts)))
+        spent = each.spent
+        row = [each.name, each.priority, state, place, len(attempts), spent.preemptions, spent.failures, last[:width]]
+        rows.append(row)
     headers = ["run", "priority", "state", "on", "attempts", "preemptions", "failures", "last"]
-    widths = [None] * 7 + [max(20, shutil.get_terminal_size((160, 24)).columns - 90)]
-    return tabulate([[*row[:7], row[7][: widths[7]]] for row in rows], headers=headers)
+    return tabulate(rows, headers=headers)
 
 
 def description(ledger: Ledger, name: str) -> str:
@@ -74,20 +76,14 @@ def description(ledger: Ledger, name: str) -> str:
     ]
     if each.not_before > time.time():
         lines += [f"  pauses until {clock(each.not_before)}"]
-    rows = [
-        [
-            a.number,
-            f"{a.kind} {a.place}",
-            clock(a.started),
-            clock(a.ended) if a.ended else "",
-            a.ending or "",
-            a.message,
+    attempts = ledger.attempts(name)
+    if attempts:
+        rows = [
+            [a.number, f"{a.kind} {a.place}", clock(a.started), clock(a.ended), a.ending or "runs", a.message]
+            for a in attempts
         ]
-        for a in ledger.attempts(name)
-    ]
-    if rows:
         lines += ["", tabulate(rows, headers=["attempt", "on", "started", "ended", "how", "why"])]
-        lines += ["", f"log: {ledger.attempt_folder(name, rows[-1][0]) / LOG}"]
+        lines += ["", f"log: {ledger.attempt_folder(name, len(attempts)) / LOG}"]
     return "\n".join(lines)
 
 
@@ -101,7 +97,10 @@ def print_log(ledger: Ledger, name: str) -> None:
         shutil.copyfileobj(log, sys.stdout)
 
 
-def clock(seconds: float) -> str:
+def clock(seconds: float | None) -> str:
+    """Seconds since 1970 as date and time; nothing for None."""
+    if seconds is None:
+        return ""
     return datetime.datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
 
 
