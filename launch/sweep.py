@@ -9,7 +9,6 @@ Runs have their workdirs in --folder: <task>-<variant>-s<seed>. Kill it at any m
 what has finished stays so, what ran goes on from its last checkpoint. launch/runs.py shows, cancels and retries runs.
 """
 
-import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -38,7 +37,6 @@ from launch.grid import Cell, cells
 from launch.machines import add_machines, slice_of
 
 PROGRAM = "aloe.training.loop:run"
-say = functools.partial(print, file=sys.stderr, flush=True)  # standard output is for the table
 
 
 def main() -> int:
@@ -150,6 +148,11 @@ def report(ledger: Ledger, asked: Sequence[Cell], format: str) -> int:
             last = states[cell.name]
             say(f"not in the table: {cell.name}, {last.state}: {last.message}. python launch/runs.py show {cell.name}")
     return 0 if len(done) == len(asked) else 1
+
+
+def say(text: str) -> None:
+    """Standard output is for the table."""
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
