@@ -20,7 +20,7 @@ from cluster.policy import Place, Snapshot, Waiting, plan
 from cluster.signals import Signals
 
 LOCK = "driver.lock"
-_SAY_EVERY_S = 60.0
+_SAY_EVERY_S = 30.0
 
 
 class Process(Protocol):
@@ -38,6 +38,7 @@ class _Running:
     process: Process
     number: int
     place: Place
+    began: float
     stop_by: float = float("inf")
 
 
@@ -149,7 +150,7 @@ class _Driver:
             last = self._ledger.attempts(run.name)[-1]
             process = self._adopt(self._ledger.attempt_folder(run.name, last.number))
             stop_by = self._clock() + self._grace_s
-            self.running[run.name] = _Running(process, last.number, Place(last.place, last.kind), stop_by)
+            self.running[run.name] = _Running(process, last.number, Place(last.place, last.kind), last.started, stop_by)
             self._say(f"{run.name}: was running when the last driver ended")
 
     def collect(self) -> None:
@@ -165,17 +166,19 @@ class _Driver:
             if was_asked and not ended.final and ended.ending != Ending.SUCCEEDED:
                 run = self._ledger.release(name, running.number, ended.message, self._clock())
             else:
-                self._judge(name, running.place, ended)
+                self._judge(name, running.place, running.began, ended)
                 run = self._ledger.end(name, running.number, ended, self._budgets, self._clock())
             self._tell_end(run, ended)
 
-    def _judge(self, name: str, place: Place, ended: Ended) -> None:
-        """Lets a place rest that has let a run down, the longer the more often in a row.
+    def _judge(self, name: str, place: Place, began: float, ended: Ended) -> None:
+        """Lets a place rest that has let a run down, the longer the more often in a row, each soon after the start.
 
         A broken one is free most of the time, and would otherwise take all runs and spend their budgets.
         """
-        if ended.final or ended.ending in (Ending.SUCCEEDED, Ending.CANCELLED):
+        good = ended.final or ended.ending in (Ending.SUCCEEDED, Ending.CANCELLED)
+        if good or self._clock() - began > self._budgets.longest_pause:
             self._faults.pop(place, None)
+        if good:
             return
         self._faults[place] = self._faults.get(place, 0) + 1
         if ended.ending != Ending.PREEMPTED:
@@ -220,10 +223,11 @@ class _Driver:
             try:
                 process = self._start(folder, entry, config, place)
             except OSError as error:
-                self._judge(name, place, ended := Ended(Ending.FAILED, f"its process could not be started: {error}"))
+                ended = Ended(Ending.FAILED, f"its process could not be started: {error}")
+                self._judge(name, place, now, ended)
                 self._tell_end(self._ledger.end(name, number, ended, self._budgets, self._clock()), ended)
                 continue
-            self.running[name] = _Running(process, number, place)
+            self.running[name] = _Running(process, number, place, now)
             self._say(f"{name}: on {place}, attempt {number}, log {folder / attempt.LOG}")
         return bool(waiting)
 

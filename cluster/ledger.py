@@ -293,8 +293,9 @@ class Ledger:
     def release(self, name: str, number: int, message: str, now: float) -> Run:
         """Puts a running run back in line and charges nothing: it was the driver that left. Returns the run."""
         with self._transaction():
-            state = Ending.CANCELLED if self.run(name).cancelling else WAITING
-            self._end_attempt(name, number, RELEASED, message, now)
+            cancelling = self.run(name).cancelling
+            state, how = (Ending.CANCELLED, Ending.CANCELLED) if cancelling else (WAITING, RELEASED)
+            self._end_attempt(name, number, how, message, now)
             self._database.execute("UPDATE runs SET state = ?, cancelling = 0 WHERE name = ?", (state, name))
             return self.run(name)
 

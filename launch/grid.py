@@ -13,7 +13,7 @@ from aloe.config import to_json
 from aloe.errors import InputError
 from launch.flags import FLAGS, resolve_run
 
-FRACTION = "data.labelled_fraction"
+_FRACTION = "data.labelled_fraction"
 _PREFIX = "config."
 _OWN_FLAGS = FLAGS | {
     "variant": "--variants",
@@ -25,14 +25,24 @@ _OWN_FLAGS = FLAGS | {
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
-    """A field with the texts of its values; `short` stands before them in names."""
+    """A field with the texts of its values.
+
+    Attributes:
+      path: of the field.
+      label: heads its column of the table.
+      short: stands before a value in the names of runs.
+      texts: as the user gave them.
+      percent: whether they are percentages of what the field takes.
+    """
 
     path: str
+    label: str
     short: str
     texts: Sequence[str]
+    percent: bool = False
 
     def value(self, text: str) -> str:
-        return repr(float(text) / 100) if self.path == FRACTION and self.short == "f" else text
+        return repr(float(text) / 100) if self.percent else text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +87,7 @@ def cells(flags: argparse.Namespace) -> list[Cell]:
         same = names.setdefault(to_json(ConfigDict(config.to_dict() | {"workdir": ""})), name)
         if same != name:
             raise InputError(f"{same} and {name} would be one and the same run; leave one of the values out.")
-        found.append(Cell(name, {"variant": variant} | {axis.path: text for axis, text in chosen}, config))
+        found.append(Cell(name, {"variant": variant} | {axis.label: text for axis, text in chosen}, config))
     return found
 
 
@@ -89,7 +99,7 @@ def _fractions(text: str) -> list[_Axis]:
     for percent in percents:
         if not re.fullmatch(r"\d+(\.\d+)?", percent) or not 0 < float(percent) <= 100:
             raise InputError(f"--fractions={text}: {percent!r} is no percentage above 0 and up to 100.")
-    return [_Axis(FRACTION, "f", percents)]
+    return [_Axis(_FRACTION, "labelled %", "f", percents, percent=True)]
 
 
 def _grid(texts: Sequence[str]) -> list[_Axis]:
@@ -103,10 +113,10 @@ def _grid(texts: Sequence[str]) -> list[_Axis]:
         if path in _OWN_FLAGS:
             raise InputError(f"--grid {text}: give {_OWN_FLAGS[path]} instead.")
         fields.append((path, _list(f"--grid {_PREFIX}{path}", values)))
-    last = Counter(path.rpartition(".")[2] for path, _ in fields)
+    lasts = [path.rpartition(".")[2] for path, _ in fields]
     return [
-        _Axis(path, f"{path.rpartition('.')[2] if last[path.rpartition('.')[2]] == 1 else path}=", values)
-        for path, values in fields
+        _Axis(path, path, f"{last if lasts.count(last) == 1 else path}=", values)
+        for (path, values), last in zip(fields, lasts, strict=True)
     ]
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import signal
 from collections import Counter
@@ -246,6 +247,21 @@ def test_a_place_that_lets_runs_down_rests_and_does_not_take_them_all(tmp_path):
     assert world.drive() == 0
     assert {run.state for run in world.runs().values()} == {"succeeded"}
     assert max(Counter(run for run, place, _ in world.started if place == "0").values()) == 1
+
+
+def test_preemptions_that_are_far_apart_let_a_place_rest_only_shortly(tmp_path):
+    """Those of a slice that is rented cheaply and taken away twice a day are not its fault."""
+    world = World(tmp_path, {"a": [(100, PREEMPTED)] * 2})
+    world.places = PLACES[:1]
+    assert world.drive() == 0
+    starts = [when for _, _, when in world.started]
+    rests = [later - start - 100 for start, later in itertools.pairwise(starts)]
+    assert rests == [BUDGETS.first_pause] * 2
+    soon = World(tmp_path / "soon", {"a": [(1, PREEMPTED)] * 2})
+    soon.places = PLACES[:1]
+    assert soon.drive() == 0
+    starts = [when for _, _, when in soon.started]
+    assert [later - start - 1 for start, later in itertools.pairwise(starts)] == [10, 20]
 
 
 def test_a_slice_that_comes_later_is_used(tmp_path):
