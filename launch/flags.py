@@ -93,8 +93,9 @@ def resolve_run(flags: argparse.Namespace) -> ConfigDict:
     folder = Path(flags.workdir or Path("runs") / f"{config.task}-{config.variant}-s{config.seed}")
     config.workdir = str(folder.absolute())
     config.data.root = str(flags.data.absolute())
-    if config.data.latents:
-        config.data.latents = str(Path(config.data.latents).absolute())
+    for store in ("latents", "frames"):
+        if config.data.get(store):
+            config.data[store] = str(Path(config.data[store]).absolute())
     return config
 
 

@@ -42,7 +42,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "study": {
         "data.workers": 8,
         "model.layers": 8,
-        "model.scan": False,
         "batch.choice": 64,
         "batch.unsupervised": 64,
         "batch.evaluation": 512,
@@ -60,7 +59,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "model.hidden": 256,
         "model.dropout": 0.0,
         "model.dtype": "float32",
-        "model.scan": False,
+        "model.loop": "unrolled",
         "batch.descriptive": 64,
         "batch.choice": 8,
         "batch.unsupervised": 16,
@@ -109,7 +108,7 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.model.mask_token = "zero"
     config.model.dropout = 0.1
     config.model.dtype = "bfloat16"
-    config.model.scan = True
+    config.model.loop = "auto"  # or "scan", "unrolled"
     config.model.remat = False
 
     config.objective = ConfigDict()
