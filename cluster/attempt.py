@@ -14,6 +14,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -109,11 +110,11 @@ def adopt(folder: Path) -> Attempt:
 
 
 def last_line(folder: Path) -> str:
-    """The last line that an attempt has printed, or ""."""
+    """The last line that an attempt has printed, without colours, or ""."""
     try:
         with (folder / LOG).open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
-            lines = log.read().decode(errors="replace").splitlines()
+            lines = re.sub(r"\x1b\[[\d;]*m", "", log.read().decode(errors="replace")).splitlines()
     except FileNotFoundError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -118,6 +118,13 @@ def test_one_that_was_never_started_has_ended(tmp_path):
     adopted.kill()
 
 
+def test_the_last_line_is_that_of_a_long_log_without_colours(tmp_path):
+    assert last_line(tmp_path) == ""
+    lines = [f"\x1b[36m(host 0 pid=7)\x1b[0m step {step}" for step in range(1000)]
+    (tmp_path / attempt.LOG).write_text("\n".join(lines) + "\n\n")
+    assert last_line(tmp_path) == "(host 0 pid=7) step 999"
+
+
 def test_a_lock_that_nobody_holds_does_not_get_a_stranger_killed(tmp_path):
     """The number in the file may be another's by now: here it is this test's own."""
     (tmp_path / "lock").write_text(str(os.getpid()))
