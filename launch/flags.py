@@ -53,6 +53,10 @@ class Parser(argparse.ArgumentParser):
             default=os.environ.get("ALOE_WORKDIR"),
             help="folder of the run; else $ALOE_WORKDIR, else runs/TASK-VARIANT-sSEED",
         )
+        self.add_overrides()
+
+    def add_overrides(self) -> None:
+        """Takes `--config.path.to.field=value`."""
         self.set_defaults(overrides={})
         self.epilog = "--config.path.to.field=value overrides a field of the configuration; --dry_run prints them all."
 
