@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 
-from aloe.render import camera, raycast
+from aloe.render import raycast
+from aloe.tasks.clevrer.view import clevrer_camera
 
-VIEW = camera.clevrer()
+VIEW = clevrer_camera()
 _SIDES_4x3 = VIEW.sides()
 RADIUS = 0.2  # of the disc that stands for an object where objects meet
 FARTHEST = -3.0  # x beyond which objects look too small; the picture's top is at −5.6
