@@ -65,3 +65,18 @@ class Camera:
         """Pixels (u, v) [..., 2] → ray directions [..., 3] of depth 1: a hit's depth is its distance along the ray."""
         right_down = (pixels - self.center_2) / self.focal_2
         return right_down @ self.axes_3x3[:2] + self.axes_3x3[2]
+
+
+def looking_at(target: np.ndarray, position: np.ndarray, focal: float, width: int, height: int) -> Camera:
+    """An upright camera at `position` with `target` in the middle of its picture; `focal` is in pixels."""
+    forward_3 = np.subtract(target, position) / np.linalg.norm(np.subtract(target, position))
+    right_3 = np.cross(forward_3, (0.0, 0.0, 1.0))
+    right_3 /= np.linalg.norm(right_3)
+    return Camera(
+        width=width,
+        height=height,
+        position_3=np.asarray(position, float),
+        axes_3x3=np.stack([right_3, np.cross(forward_3, right_3), forward_3]),
+        focal_2=np.array([focal, focal]),
+        center_2=np.array([width / 2, height / 2]),
+    )
