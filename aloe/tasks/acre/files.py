@@ -117,7 +117,7 @@ def require_data(root: Path) -> None:
     regimes = [name for name in REGIMES if (root / f"ACRE_{name}").is_dir()]
     if regimes and not (root / "config").is_dir():
         raise InputError(
-            f"{root}: holds the regimes {', '.join(regimes)}; name the folder of one, as --data={root}/ACRE_{regimes[0]}"
+            f"{root}: holds the regimes {', '.join(regimes)}; name one of them: --data={root}/ACRE_{regimes[0]}"
         )
     if not (root / "config").is_dir():
         raise InputError(f"{root}: no folder config/ here. {_mend(root)}")

@@ -124,6 +124,7 @@ def interventions(context: Sequence[Panel], rng: np.random.Generator) -> list[Qu
     """
     ref = int(rng.choice([place for place in range(CONTEXT) if not context[place].lit]))
     base, kind_of = context[ref].objects, kinds(context)
+    more: list[tuple[tuple[int, ...], str]]
     more = [((each,), kind) for each, kind in kind_of.items() if each not in base]
     more += [((each,), kind) for each, kind in kind_of.items() if kind == "potential"]
     more += [(each, "indirect") for each in blicket_sets(context)]

@@ -42,7 +42,7 @@ def write(
     size: tuple[int, int] | None,
     frames_at_once: int | None = None,
 ) -> None:
-    """Writes the scene files of a problem, and its pictures before them.
+    """Writes the scene files of a problem, and then its pictures.
 
     Args:
       root: of the regime.
@@ -53,18 +53,19 @@ def write(
       frames_at_once: see `raycast.render`.
     """
     scene = with_machine(solids(placed, attributes), lights(problem))
-    index_FxYxX = None
-    if size:
-        image_FxYxXx3, index_FxYxX = map(np.asarray, draw(scene, *size, frames_at_once))
-        for panel, image_YxXx3 in enumerate(image_FxYxXx3):
-            picture = Image.fromarray(np.dstack([image_YxXx3, np.full(image_YxXx3.shape[:2], 255, np.uint8)]))
-            write_whole(
-                files.picture_path(root, problem.scene_index, panel),
-                lambda unfinished, picture=picture: picture.save(unfinished, "PNG"),
-            )
+    image_FxYxXx3, index_FxYxX = map(np.asarray, draw(scene, *size, frames_at_once)) if size else (None, None)
     for panel in range(PANELS):
         told = describe(problem, placed, attributes, panel, None if index_FxYxX is None else index_FxYxX[panel])
         write_whole(files.scene_path(root, problem.scene_index, panel), json.dumps(told, separators=(",", ":")))
+    for panel, image_YxXx3 in enumerate([] if image_FxYxXx3 is None else image_FxYxXx3):
+        write_picture(files.picture_path(root, problem.scene_index, panel), image_YxXx3)
+
+
+def write_picture(path: Path, image_YxXx3: np.ndarray) -> None:
+    """Writes a picture as RGBA, wholly opaque."""
+    opaque_YxX = np.full(image_YxXx3.shape[:2], 255, np.uint8)
+    picture = Image.fromarray(np.dstack([image_YxXx3, opaque_YxX]))
+    write_whole(path, lambda unfinished: picture.save(unfinished, "PNG"))
 
 
 def describe(

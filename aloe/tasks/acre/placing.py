@@ -45,7 +45,7 @@ class Placed(NamedTuple):
 
 
 def place(problem: Problem, attributes: tuple[Attributes, ...], rng: np.random.Generator) -> Placed:
-    """Places the objects of every panel anew, until they keep their distance and hide each other no more than may be."""
+    """Places the objects of every panel anew until they keep their distance, and none hides another too much."""
     ids = tuple(sorted({each for objects in problem.panels for each in objects}))
     present_FxO = np.array([[each in objects for each in ids] for objects in problem.panels])
     location_FxOx3 = np.full((PANELS, len(ids), 3), _AWAY)

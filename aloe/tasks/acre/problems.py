@@ -1,7 +1,6 @@
 """Problems as the official configs have them: six context panels and four queries each."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 from aloe.data.fields import field, one_of, require_unique, within
@@ -145,8 +144,3 @@ def _query(panel: Any) -> Query:
     if ref is not None and not 0 <= ref < CONTEXT:
         raise InputError(f"field 'ref' is {ref}; it must be a context panel, 0 to {CONTEXT - 1}")
     return Query(_objects(panel), label, kind, ref)
-
-
-def asked(problems: Sequence[Problem]) -> list[tuple[Problem, int]]:
-    """Every query, as its problem and its place among the four, in order."""
-    return [(problem, place) for problem in problems for place in range(QUERIES)]
