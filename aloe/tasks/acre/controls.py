@@ -1,6 +1,6 @@
 """Predictions without any model, from the configs alone: how far one gets without causal inference.
 
-* majority: the commonest label of the training split. 37 to 39 %.
+* majority: the commonest label of the training split, at best 37 to 39 %.
 * counts: for every object of a query, in how many lit and in how many unlit context panels it is; for these numbers the
   commonest label of the training split. 85 to 87 % of the official queries, which is correlation and no more.
 """
