@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from aloe.render import camera
 from aloe.tasks.clevrer.view import clevrer_camera
 
 
@@ -49,3 +50,15 @@ def test_the_axes_are_a_right_angled_frame():
     axes_3x3 = clevrer_camera().axes_3x3
     np.testing.assert_allclose(axes_3x3 @ axes_3x3.T, np.eye(3), atol=1e-15)
     np.testing.assert_allclose(np.cross(axes_3x3[0], axes_3x3[1]), axes_3x3[2], atol=1e-15)
+
+
+def test_a_camera_that_looks_at_a_point_is_upright_and_has_it_in_the_middle():
+    position_3, target_3 = np.array([7.0, -6.0, 5.0]), np.array([0.5, 0.2, 0.3])
+    view = camera.looking_at(target_3, position_3, focal=350.0, width=320, height=240)
+    np.testing.assert_allclose(view.axes_3x3 @ view.axes_3x3.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(view.axes_3x3), 1)
+    pixels, depth = view.project(target_3 + np.array([(0, 0, 0), (0, 0, 0.1)]))
+    np.testing.assert_allclose(pixels[0], (160, 120))
+    np.testing.assert_allclose(depth[0], np.linalg.norm(position_3 - target_3))
+    np.testing.assert_allclose(pixels[1, 0], 160)
+    assert pixels[1, 1] < 120  # what is higher stands higher in the picture
