@@ -2,14 +2,16 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from aloe.attention import FORMS, relative_attention
+from aloe.progress_bar import progress_bar
 from benchmarks import flops, trace
+from benchmarks.compile_time import compile_together, fresh_compilation_cache
 from benchmarks.options import Options
 from benchmarks.paths import PATHS, different, taken
 from benchmarks.programs import cost, largest_that_fits, room
@@ -31,21 +33,32 @@ def run(options: Options) -> Tables:
     device = jax.devices()[0]
     rows: list[Row] = []
     classes: list[Row] = []
-    for shape, form, path, work in cases(options):
-        row, call, compiled = measured(shape, form, path, work, options, device)
-        rows.append(row)
-        if options.trace and form == FORMS[0] and work == DROPPED:
-            classes += trace.rows(row.case, call, compiled)
+    with fresh_compilation_cache():
+        compile_together([lowered(largest(case, options), *case) for case in cases(options)])
+        for case in progress_bar(list(cases(options)), "attention", unit="case"):
+            row, call, compiled = measured(case, options, device)
+            rows.append(row)
+            if options.trace and case.form == FORMS[0] and case.work == DROPPED:
+                classes += trace.rows(row.case, call, compiled)
     return {TABLE: rows} | ({CLASSES: classes} if options.trace else {})
 
 
-def cases(options: Options) -> Iterator[tuple[tuple[int, int, int], str, str, str]]:
-    """(T, H, K), form, path and work; dropout in one form alone, as it is the same in any."""
+class Case(NamedTuple):
+    """What is measured: the shape (T, H, K), and by name the form, the path and the work."""
+
+    shape: tuple[int, int, int]
+    form: str
+    path: str
+    work: str
+
+
+def cases(options: Options) -> Iterator[Case]:
+    """All of them; dropout in one form alone, as it is the same in any."""
     sizes = [size for size in (QUICK_SIZES if options.quick else SIZES) if size[0] in (options.lengths or [size[0]])]
     for size, form in itertools.product(sizes, FORMS):
         paths = options.paths or different(form, size[2], number_type())
         works = (FORWARD, GRADIENT, DROPPED) if form == FORMS[0] else (FORWARD, GRADIENT)
-        yield from ((size, form, path, work) for path, work in itertools.product(paths, works))
+        yield from (Case(size, form, path, work) for path, work in itertools.product(paths, works))
 
 
 def number_type() -> jnp.dtype:
@@ -53,19 +66,25 @@ def number_type() -> jnp.dtype:
     return jnp.dtype("float32" if jax.devices()[0].platform == "cpu" else "bfloat16")
 
 
-def measured(
-    shape: tuple[int, int, int], form: str, path: str, work: str, options: Options, device: jax.Device
-) -> tuple[Row, Callable[[], Any], jax.stages.Compiled]:
+def largest(case: Case, options: Options) -> int:
+    """The batch that is tried first."""
+    platform = jax.devices()[0].platform
+    return max(1, (QUICK_TOKENS if options.quick else TOKENS[platform]) // case.shape[0])
+
+
+def lowered(batch: int, shape: tuple[int, int, int], form: str, path: str, work: str) -> jax.stages.Lowered:
+    with PATHS[path]():
+        return jax.jit(function(form, work)).lower(*arguments(batch, *shape, number_type(), abstract=True))
+
+
+def measured(case: Case, options: Options, device: jax.Device) -> tuple[Row, Callable[[], Any], jax.stages.Compiled]:
     """Times one case at the largest batch that fits; the row, the call that it timed, and its program."""
+    shape, form, path, work = case
     tokens, heads, size = shape
-    largest = max(1, (QUICK_TOKENS if options.quick else TOKENS[device.platform]) // tokens)
     dtype = number_type()
-
-    def compiled_for(batch: int) -> jax.stages.Compiled:
-        with PATHS[path]():
-            return jax.jit(function(form, work)).lower(*arguments(batch, *shape, dtype, abstract=True)).compile()
-
-    batch, compiled = largest_that_fits(compiled_for, largest, room(device))
+    batch, compiled = largest_that_fits(
+        lambda batch: lowered(batch, *case).compile(), largest(case, options), room(device)
+    )
     given = arguments(batch, *shape, dtype)
 
     def call() -> Any:
@@ -73,9 +92,16 @@ def measured(
 
     timing = measure(call, repeats=options.repeats)
     said = cost(compiled)
-    case: dict[str, str | int] = {"T": tokens, "H×K": f"{heads}×{size}", "form": form, "path": path, "work": work}
     row = Row(
-        case | {"batch": batch, "dtype": dtype.name},
+        {
+            "T": tokens,
+            "H×K": f"{heads}×{size}",
+            "form": form,
+            "path": path,
+            "work": work,
+            "batch": batch,
+            "dtype": dtype.name,
+        },
         timing,
         flops.attention(batch, tokens, heads, size, gradient=work != FORWARD),
         {

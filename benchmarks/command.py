@@ -7,8 +7,9 @@ from pathlib import Path
 
 import jax
 
+from aloe.data.whole import write_whole
 from aloe.errors import InputError, nearest
-from benchmarks import attention, chart, checkpoint, compare, input, results, scaling, step
+from benchmarks import attention, chart, checkpoint, compare, input, readme, results, scaling, step
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
 from benchmarks.results import Row, Tables
@@ -20,8 +21,8 @@ PARTS: Mapping[str, Callable[[Options], Tables]] = {
     "checkpoint": checkpoint.run,
     "scaling": scaling.run,
 }
-ALL, COMPARE, SHOW = "all", "compare", "show"
-FILES = {COMPARE: 2, SHOW: 1}
+ALL, COMPARE, SHOW, README = "all", "compare", "show", "readme"
+FILES = {COMPARE: 2, SHOW: 1, README: 0}
 OVERRIDE = "--config."
 
 
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(compare.compared(*map(compare.read, flags.files)))
         elif flags.part == SHOW:
             print(results.text(compare.read(flags.files[0]), "github"))
+        elif flags.part == README:
+            write_whole(readme.README, readme.filled(readme.README.read_text()))
         else:
             measure(flags.part, options(flags), flags.out)
     except InputError as error:

@@ -123,13 +123,22 @@ def text(results: Mapping[str, Any], style: str = "simple") -> str:
 
 def table(rows: Sequence[Mapping[str, Any]], style: str = "simple") -> str:
     """One table, of the rows as JSON: cases, time, useful rate, then the other figures."""
-    lines = [_cells(row) for row in rows]
-    columns = list(dict.fromkeys(name for line in lines for name in line))
-    cells = [[line.get(name, "–") for name in columns] for line in lines]
-    return tabulate(cells, columns, tablefmt=style, disable_numparse=True, colalign=["right"] * len(columns))
+    lines = [cells(row) for row in rows]
+    return tabulated(lines, list(dict.fromkeys(name for line in lines for name in line)), style)
 
 
-def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+def tabulated(lines: Sequence[Mapping[str, str]], columns: Sequence[str], style: str) -> str:
+    """The table of these columns; a line that lacks one has a dash there."""
+    found = [[line.get(name, "–") for name in columns] for line in lines]
+    return tabulate(found, columns, tablefmt=style, disable_numparse=True, colalign=["right"] * len(columns))
+
+
+def cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """By column, what stands in a row's line of the table.
+
+    Args:
+      row: as JSON.
+    """
     cells = {name: str(value) for name, value in row["case"].items()}
     if "seconds" in row:
         times = {name: 1e3 * row["seconds"][name] for name in ("median", "min", "max")}

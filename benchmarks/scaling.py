@@ -39,6 +39,7 @@ def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
         timing = apart(repeated(run.lowered().compile(), run.fresh_state(), run.batch()), options.repeats)
         alone = alone or timing
         reduce = all_reduce_time(run, options.repeats)
+        longer = max(0.0, timing.median - alone.median)
         yield Row(
             {"devices": count} | sizes(run.config),
             timing,
@@ -47,6 +48,7 @@ def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
                 "efficiency_share": alone.median / timing.median,
                 "all-reduce_ms": 1e3 * reduce.median,
                 "all-reduce_share": reduce.median / timing.median,
+                "hidden_share": max(0.0, 1 - longer / reduce.median) if count > 1 else None,  # of the all-reduce
                 "all-reduced_bytes": 4 * parameter_count(run.state_shapes().params),
             },
         )

@@ -24,6 +24,7 @@ from benchmarks.training import Run, make_run, repeated, with_batch, with_data
 
 TABLE, CLASSES = "step", "step: time by class of operations"
 PATHS_MEASURED = (CHOSEN, "shift")
+REMAT = (False, True)  # plain attention keeps so much that without it a part of the batch fits a GPU
 CPU_BATCH = 1  # descriptive questions: a CPU needs seconds for each
 
 
@@ -43,13 +44,17 @@ def run(options: Options) -> Tables:
 
 def tables(config: ConfigDict, options: Options) -> Tables:
     device = jax.devices()[0]
-    steps = {path: fitting(config, device, path, options.quick) for path in options.paths or PATHS_MEASURED}
-    first = next(iter(steps.values())).run.config
+    steps = [
+        (path, fitting(with_remat(config, remat), device, path, options.quick))
+        for path in options.paths or PATHS_MEASURED
+        for remat in (REMAT if device.platform != "cpu" else (config.model.remat,))
+    ]
+    first = steps[0][1].run.config
     # Before JAX takes memory for arrays, as the peer runs on the same device.
     peers = list(peer.rows(first, sizes(first), options.repeats))
     rows: list[Row] = []
     classes: list[Row] = []
-    for path, step in steps.items():
+    for path, step in steps:
         call = repeated(step.compiled, step.run.fresh_state(), step.run.batch())
         rows.append(row(path, step, measure(call, repeats=options.repeats), options.repeats))
         if options.trace:
@@ -109,7 +114,15 @@ def sizes(config: ConfigDict) -> dict[str, str | int]:
         "layers": config.model.layers,
         "dropout": str(config.model.dropout),
         "dtype": config.model.dtype,
+        "remat": "yes" if config.model.remat else "no",
     }
+
+
+def with_remat(config: ConfigDict, remat: bool) -> ConfigDict:
+    """The configuration, whose layers' activations are computed again where they are needed, or kept."""
+    config = config.copy_and_resolve_references()
+    config.model.remat = remat
+    return config
 
 
 def optimizer_time(run: Run, repeats: int) -> Timing:

@@ -104,7 +104,7 @@ def xla_flops(config: ConfigDict, form: str, devices: int) -> float:
 
     def count(layers: int) -> float:
         few = with_batch(config, 1, devices)
-        few.model.layers, few.model.scan, few.model.remat = layers, False, False
+        few.model.layers, few.model.loop, few.model.remat = layers, "unrolled", False
         with PATHS[form]():
             analysis = make_run(few, jax.devices()[:1]).lowered().cost_analysis()
         assert analysis is not None, "XLA counts for a CPU"

@@ -2,10 +2,19 @@
 
     slices    the slices there are
     gang      one run on one slice: `connect`, then `run("module:function", config, slice)`
-    host      one JAX process, and the Outcome that comes back from it
+    process   one JAX process; host: the same as a Ray actor
     emulated  a slice on this machine: `python -m cluster.emulated --hosts=4`
     node      one Ray node of it
     placement takes a whole slice
+
+and a queue of runs, over the slices of a cluster or the devices of this machine:
+
+    policy    which run starts where: a pure function of a snapshot
+    outcomes  how a run ends, and whether it starts again
+    ledger    the state, in SQLite
+    driver    starts what the policy says: `drive(ledger, places)`
+    attempt   the process of one attempt at a run
+    local     this machine's devices as places; a cluster's slices: `placement.places`
 
 It knows nothing of the program that it runs. Paths in a config must be absolute, for the hosts' working directory is a
 copy.

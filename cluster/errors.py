@@ -1,4 +1,4 @@
-"""The one error that means: what was asked of the cluster cannot be."""
+"""The error that means: what was asked of the cluster cannot be; and its kind that time may mend."""
 
 
 class ClusterError(Exception):
@@ -9,3 +9,7 @@ class ClusterError(Exception):
     """
 
     exit_status = 2
+
+
+class UnavailableError(ClusterError):
+    """A slice that there is, but not here or not now: it has not joined, has left, or is busy."""

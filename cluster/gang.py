@@ -5,12 +5,9 @@ import json
 import logging
 import os
 import re
-import signal
 import socket
 import sys
-import threading
 import time
-import types
 import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,8 +21,11 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.emulated import ADDRESS_FILE, DASHBOARD_PORT, ROOT
 from cluster.errors import ClusterError
-from cluster.host import CONTROL, Host, Outcome, Timeouts
+from cluster.host import CONTROL, Host
+from cluster.outcomes import Outcome
 from cluster.placement import reserved
+from cluster.process import Timeouts
+from cluster.signals import Signals
 from cluster.slices import Slice
 
 _POLL_S = 0.5
@@ -88,6 +88,7 @@ def run(
     config: Mapping[str, Any],
     slice: Slice,
     *,
+    name: str | None = None,
     env: Mapping[str, str] | None = None,
     timeouts: Timeouts = Timeouts(),  # noqa: B008 (frozen)
     wait_s: float = float("inf"),
@@ -104,6 +105,7 @@ def run(
       entry: importable on the hosts, so below the root that `connect` was given.
       config: JSON-serialisable; the function gets it as JSON gives it back. Paths in it must be absolute.
       slice: which slice; one that is busy is waited for.
+      name: of the slice, where it must be that one of its kind.
       env: more environment variables for the processes.
       timeouts: JAX's.
       wait_s: how long to wait for a busy slice.
@@ -124,9 +126,15 @@ def run(
         config_json = json.dumps(dict(config))
     except (TypeError, ValueError) as error:
         raise ClusterError(f"the config of {entry} is not JSON: {error}.") from error
-    with _Signals() as signals:
+    with Signals() as signals:
+
+        def pause() -> None:
+            time.sleep(_POLL_S)
+            if signals.received:
+                raise _Stopped("stopped before it had begun")
+
         try:
-            with reserved(slice, wait_s, signals.pause) as group:
+            with reserved(slice, wait_s, pause, name) as group:
                 hosts = _start(group, slice, env or {})
                 try:
                     outcome = _watch(hosts, entry, config_json, timeouts, grace_s, signals)
@@ -157,9 +165,7 @@ def _start(group: PlacementGroup, slice: Slice, env: Mapping[str, str]) -> list[
     ]
 
 
-def _watch(
-    hosts: list[Any], entry: str, config: str, timeouts: Timeouts, grace_s: float, signals: "_Signals"
-) -> Outcome:
+def _watch(hosts: list[Any], entry: str, config: str, timeouts: Timeouts, grace_s: float, signals: Signals) -> Outcome:
     """Waits for the first failure, or for all to end; passes the first signal on as a stop."""
     pending = {host.run.remote(entry, config, hosts[0], timeouts): rank for rank, host in enumerate(hosts)}
     ended: list[Outcome] = []
@@ -216,30 +222,3 @@ def _hosts(ranks: Iterable[int | None]) -> str:
 
 class _Stopped(Exception):
     """The run was stopped before it had begun, or was killed because it did not stop."""
-
-
-class _Signals:
-    """Context manager that collects SIGINT and SIGTERM; to be entered after ray.init, which sets its own handlers."""
-
-    def __init__(self) -> None:
-        self.received: list[int] = []
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> "_Signals":
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-    def _receive(self, number: int, _: types.FrameType | None) -> None:
-        self.received.append(number)
-
-    def pause(self) -> None:
-        """Sleeps a moment; raises _Stopped if a signal has come."""
-        time.sleep(_POLL_S)
-        if self.received:
-            raise _Stopped("stopped before it had begun")

@@ -6,10 +6,8 @@ alone.
 """
 
 import contextlib
-import ctypes
 import json
 import os
-import signal
 import sys
 import time
 
@@ -18,7 +16,7 @@ from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray._private.utils import write_ray_address
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+from cluster.lifeline import adopt_orphans, end_with
 
 
 def main(specification: str) -> None:
@@ -28,7 +26,8 @@ def main(specification: str) -> None:
       specification: JSON of {"parent": process id, "head": bool, "params": fields of RayParams}.
     """
     spec = json.loads(specification)
-    _live_and_die_with(spec["parent"])
+    adopt_orphans()
+    end_with(spec["parent"])
     params = RayParams(
         node_ip_address="127.0.0.1",
         min_worker_port=0,
@@ -54,17 +53,6 @@ def main(specification: str) -> None:
         if node is not None:
             node.kill_all_processes(check_alive=False, allow_graceful=True)
         _kill_children()
-
-
-def _live_and_die_with(parent: int) -> None:
-    """Asks the kernel for SIGTERM when the parent dies, and for the orphans of this process's children."""
-    if sys.platform == "linux":
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-        for option, argument in ((_PR_SET_PDEATHSIG, signal.SIGTERM), (_PR_SET_CHILD_SUBREAPER, 1)):
-            if prctl(option, argument, 0, 0, 0) != 0:
-                raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
-    if os.getppid() != parent:  # it died before the kernel was asked
-        sys.exit(1)
 
 
 def _kill_children() -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from cluster.errors import ClusterError
-from cluster.slices import Slice
+from cluster.errors import UnavailableError
+from cluster.policy import Place
+from cluster.slices import SLICES, Slice
 
 # Ray gives these labels to every node that is a TPU host.
 _KIND, _NAME, _WORKER = "ray.io/tpu-pod-type", "ray.io/tpu-slice-name", "ray.io/tpu-worker-id"
@@ -19,7 +20,9 @@ _SAY_EVERY_S = 5.0
 
 
 @contextlib.contextmanager
-def reserved(slice: Slice, wait_s: float, pause: Callable[[], None]) -> Iterator[PlacementGroup]:
+def reserved(
+    slice: Slice, wait_s: float, pause: Callable[[], None], name: str | None = None
+) -> Iterator[PlacementGroup]:
     """Context manager: a placement group whose bundle i is the host with TPU_WORKER_ID i; given back at the end.
 
     Ray places all of a group or nothing, so that two runs cannot each get a part of a slice. (Its
@@ -29,22 +32,24 @@ def reserved(slice: Slice, wait_s: float, pause: Callable[[], None]) -> Iterator
       slice: which slice.
       wait_s: how long to wait for one that is busy.
       pause: called between looks; what it raises ends the waiting.
+      name: of the slice, where it must be that one of its kind.
 
     Raises:
-      ClusterError: the cluster has no such slice, at once; or all of them stayed busy.
+      UnavailableError: the cluster has no such slice, at once; or all of them stayed busy.
     """
     began = time.monotonic()
     said = -_SAY_EVERY_S
     group = None
     while group is None:
-        for name in _whole_slices(slice):
-            group = _try(slice, name)
+        for candidate in _candidates(slice, name):
+            group = _try(slice, candidate)
             if group is not None:
                 break
         else:
             waited = time.monotonic() - began
             if waited > wait_s:
-                raise ClusterError(f"every {slice.name} of the cluster has been busy for {waited:.0f} s.")
+                which = f"the {slice.name} {name}" if name else f"every {slice.name} of the cluster"
+                raise UnavailableError(f"{which} has been busy for {waited:.0f} s.")
             if waited - said > _SAY_EVERY_S:
                 print(f"waiting for a free {slice.name} ({waited:.0f} s)", flush=True)
                 said = waited
@@ -55,14 +60,29 @@ def reserved(slice: Slice, wait_s: float, pause: Callable[[], None]) -> Iterator
         remove_placement_group(group)
 
 
-def _whole_slices(slice: Slice) -> list[str]:
-    """Names of those slices of the kind whose hosts have all joined; there is at least one."""
-    names = [
-        name for (kind, name), hosts in _hosts_by_slice().items() if kind == slice.name and len(hosts) == slice.hosts
+def whole_slices() -> list[tuple[Slice, str]]:
+    """The slices whose hosts have all joined, free or busy, each with its name; smaller ones first, then by name."""
+    kinds = {each.name: each for each in SLICES}
+    whole = [
+        (kinds[kind], name)
+        for (kind, name), hosts in _hosts_by_slice().items()
+        if kind in kinds and len(hosts) == kinds[kind].hosts
     ]
+    return sorted(whole, key=lambda found: (SLICES.index(found[0]), found[1]))
+
+
+def places() -> list[Place]:
+    """The whole slices as places of the run queue."""
+    address = (("RAY_ADDRESS", ray.get_runtime_context().gcs_address),)
+    return [Place(name, slice.name, address) for slice, name in whole_slices()]
+
+
+def _candidates(slice: Slice, name: str | None) -> list[str]:
+    """Names of the whole slices of the kind, or the one that is asked for; there is at least one."""
+    names = [found for kind, found in whole_slices() if kind == slice and name in (None, found)]
     if not names:
-        raise ClusterError(
-            f"the cluster has no whole {slice}. It has {_inventory()}. "
+        raise UnavailableError(
+            f"the cluster has no whole {slice}{f' called {name}' if name else ''}. It has {inventory()}. "
             "Ask for a slice that is there, or see that all hosts of this one have joined."
         )
     return names
@@ -92,7 +112,8 @@ def _hosts_by_slice() -> dict[tuple[str, str], set[int]]:
     return hosts
 
 
-def _inventory() -> str:
+def inventory() -> str:
+    """What the cluster has, for a message."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
     chips = sum(node["Resources"].get("TPU", 0) for node in nodes)
     slices = [

@@ -53,6 +53,10 @@ class Parser(argparse.ArgumentParser):
             default=os.environ.get("ALOE_WORKDIR"),
             help="folder of the run; else $ALOE_WORKDIR, else runs/TASK-VARIANT-sSEED",
         )
+        self.add_overrides()
+
+    def add_overrides(self) -> None:
+        """Takes `--config.path.to.field=value`."""
         self.set_defaults(overrides={})
         self.epilog = "--config.path.to.field=value overrides a field of the configuration; --dry_run prints them all."
 
@@ -95,8 +99,9 @@ def resolve_run(flags: argparse.Namespace) -> ConfigDict:
     folder = Path(flags.workdir or Path("runs") / f"{config.task}-{config.variant}-s{config.seed}")
     config.workdir = str(folder.absolute())
     config.data.root = str(flags.data.absolute())
-    if config.data.latents:
-        config.data.latents = str(Path(config.data.latents).absolute())
+    for store in ("latents", "frames"):
+        if config.data.get(store):
+            config.data[store] = str(Path(config.data[store]).absolute())
     return config
 
 

@@ -13,12 +13,12 @@ from cluster import slices
 from launch.flags import Parser
 
 
-def add_machines(parser: Parser) -> None:
-    """Flags that choose the machines."""
+def add_machines(parser: Parser, local: str = "run in this process, on its devices, without Ray") -> None:
+    """Flags that choose the machines; `local` says what --local means."""
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--hosts", type=int, default=1, help="run on the smallest slice with so many hosts (4: v2-32)")
     where.add_argument("--slice", help="run on this slice, such as v2-32")
-    parser.add_argument("--local", action="store_true", help="run in this process, on its devices, without Ray")
+    parser.add_argument("--local", action="store_true", help=local)
 
 
 def slice_of(flags: argparse.Namespace) -> slices.Slice | None:

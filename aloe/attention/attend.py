@@ -182,10 +182,11 @@ def _run(
     own, other = (tile.keys, tile.queries) if kernel is kernels.keys_gradient else (tile.queries, tile.keys)
 
     def program(*refs: Any) -> None:
-        named: dict[str, Rows | Numbers] = {}
+        named: dict[str, Any] = {}
         for (name, array), ref in zip(arrays.items(), refs, strict=True):
             named |= views(name, array, ref)
-        kernel(settings.rate, tile, pl.cdiv(tokens, other), **named)
+        of_all = kernels.Inputs(**{name: named.pop(name) for name in kernels.Inputs._fields if name in named})
+        kernel(settings.rate, tile, pl.cdiv(tokens, other), of_all, **named)
 
     # The first axis of the grid runs fastest, so that programs that share keys and values follow each other.
     return pl.pallas_call(

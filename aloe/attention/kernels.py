@@ -113,22 +113,21 @@ class Rows(NamedTuple):
         return mask
 
 
-def forward(
-    rate: float,
-    tile: Tile,
-    blocks: int,
-    *,
-    q: Rows,
-    k: Rows,
-    v: Rows,
-    a: Rows,
-    f: Rows,
-    out: Rows,
-    lse: Numbers,
-    row_words: Numbers | None = None,
-    column_words: Numbers | None = None,
-) -> None:
+class Inputs(NamedTuple):
+    """What all kernels of attention take: queries, keys and values, coefficients and features, words of the dropout."""
+
+    q: Rows
+    k: Rows
+    v: Rows
+    a: Rows
+    f: Rows
+    row_words: Numbers | None = None
+    column_words: Numbers | None = None
+
+
+def forward(rate: float, tile: Tile, blocks: int, inputs: Inputs, *, out: Rows, lse: Numbers) -> None:
     """A block of queries, over all keys, by the running maximum and sum of Milakov and Gimelshein, 2018."""
+    q, k, v, a, f, row_words, column_words = inputs
     start = pl.program_id(0) * tile.queries
     queries, coefficients = q.load(start, tile.queries), a.load(start, tile.queries)
     rows = None if row_words is None else row_words.load(start, tile.queries)[:, None]
@@ -157,26 +156,21 @@ def queries_gradient(
     rate: float,
     tile: Tile,
     blocks: int,
+    inputs: Inputs,
     *,
-    q: Rows,
-    k: Rows,
-    v: Rows,
-    a: Rows,
-    f: Rows,
     out: Rows,
     do: Rows,
     lse: Numbers,
     dq: Rows,
     da: Rows,
     delta: Numbers,
-    row_words: Numbers | None = None,
-    column_words: Numbers | None = None,
 ) -> None:
     """Gradients of a block of queries and their coefficients, and what `keys_gradient` needs of them.
 
     With weights w, kept or not (κ is 1 or 0) at a share of σ, the gradient of a logit is w · (κ / σ · do·v − delta),
     and delta = Σ_j w · κ / σ · do·v = do · out. Tiles hold σ times that, and sums over keys are divided by σ.
     """
+    q, k, v, a, f, row_words, column_words = inputs
     start = pl.program_id(0) * tile.queries
     queries, coefficients, slopes = (x.load(start, tile.queries) for x in (q, a, do))
     outputs, norms = out.load(start, tile.queries), lse.load(start, tile.queries)[:, None]
@@ -208,21 +202,16 @@ def keys_gradient(
     rate: float,
     tile: Tile,
     blocks: int,
+    inputs: Inputs,
     *,
-    q: Rows,
-    k: Rows,
-    v: Rows,
-    a: Rows,
-    f: Rows,
     do: Rows,
     lse: Numbers,
     delta: Numbers,
     dk: Rows,
     dv: Rows,
-    row_words: Numbers | None = None,
-    column_words: Numbers | None = None,
 ) -> None:
     """Gradients of a block of keys and their values, over all queries. Tiles are [keys, queries] here."""
+    q, k, v, a, f, row_words, column_words = inputs
     start = pl.program_id(0) * tile.keys
     keys, values, features = (x.load(start, tile.keys) for x in (k, v, f))
     columns = None if column_words is None else column_words.load(start, tile.keys)[:, None]

@@ -93,7 +93,8 @@ class LatentsStore:
         """Writes the latents of some videos. Videos of one file written in one call cost one write of that file.
 
         Raises:
-          InputError: the store has no such video, or the latents have another shape or are not finite.
+          InputError: the store has no such video, the latents have another shape or are not finite, or the disk is
+            full; of the videos of a file all are written, or none.
         """
         latents_VxFxNxD = np.asarray(latents_VxFxNxD, np.float32)
         expected = (len(scene_indices), *self.shape[1:])
@@ -109,8 +110,14 @@ class LatentsStore:
         rows = [self._row(scene_index) for scene_index in scene_indices]
         for scene_index in scene_indices:
             self._kept.pop(scene_index, None)
-        with tensorstore.Transaction() as transaction:  # so that each file is written once
-            self._array.with_transaction(transaction)[rows] = latents_VxFxNxD
+        try:
+            with tensorstore.Transaction() as transaction:  # so that each file is written once
+                self._array.with_transaction(transaction)[rows] = latents_VxFxNxD
+        except ValueError as error:
+            raise InputError(
+                f"{self.path}: cannot be written: {_reason(error)}. What was written before is whole: make room, and "
+                "run the same command again; it goes on from there."
+            ) from error
 
     def missing(self) -> np.ndarray:
         """Scene indices of the videos that have not been written, int64, in the order of the rows.

@@ -1,5 +1,6 @@
 """A map over many files by several processes, in order."""
 
+import collections
 import concurrent.futures
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ Result = TypeVar("Result")
 
 _WORTH_PROCESSES = 300  # starting the processes takes about a second; a file takes milliseconds
 _CHUNK = 16
+_AHEAD = 2  # chunks for each process
 
 
 def ordered_map(
@@ -31,4 +33,15 @@ def ordered_map(
     # Spawned, not forked: a forked child of a process with threads (JAX, tensorstore) can hang.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(function, items, chunksize=_CHUNK)
+        # As the results are taken, not all at once: what has not been taken yet would fill the memory.
+        pending: collections.deque[concurrent.futures.Future[list[Result]]] = collections.deque()
+        for start in range(0, len(items), _CHUNK):
+            pending.append(pool.submit(_each, function, items[start : start + _CHUNK]))
+            if len(pending) > _AHEAD * workers:
+                yield from pending.popleft().result()
+        for chunk in pending:
+            yield from chunk.result()
+
+
+def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return list(map(function, items))

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from aloe.attention import chosen_path, fused
+from aloe import attention
+from aloe.attention import fused
 from aloe.attention.dropout import DropoutKeys, mask_words
 from aloe.attention.kernels import LN2
 from aloe.dense import feed_forward, residual
@@ -27,7 +28,7 @@ def chosen_block(config: ModelConfig) -> type[Block]:
     Those that no kernel of attention computes, and those in float32, whose products take far longer than their
     numbers take to move, are plain ones.
     """
-    path = chosen_path(config.relative_form, config.token, config.compute_dtype)
+    path = attention.chosen_path(config.relative_form, config.token, config.compute_dtype)
     block = FusedBlock if path == "kernels" and config.compute_dtype == jnp.bfloat16 else Block
     _log_once(block.__name__, config.width, config.dtype)
     return block
@@ -67,7 +68,7 @@ class FusedBlock(Block):
 
     def _attended(self, h_BxTxW: jax.Array, keys: DropoutKeys | None) -> jax.Array:
         """Attention without the bias of its output, [B, T, W]."""
-        config, attention = self.config, self.attention
+        config, own = self.config, self.attention
         batch, tokens, lanes = h_BxTxW.shape
         heads, size, slots = config.heads, config.token, fused.lanes(config.token)
 
@@ -75,17 +76,17 @@ class FusedBlock(Block):
             weights_WxE = _folded(self.attention_norm, linear.kernel[...], jnp.zeros(config.width))
             return jnp.pad(weights_WxE.reshape(lanes, heads, size), ((0, 0), (0, 0), (0, slots - size)))
 
-        bias_HxP = jnp.pad(attention.content_bias[...], ((0, 0), (0, slots - size)), constant_values=LN2)
-        query_WxHxP = (by_head(attention.query) * size**-0.5).at[config.width].add(bias_HxP) / LN2
-        weights_Wx3xHxP = jnp.stack([query_WxHxP, by_head(attention.key), by_head(attention.value)], axis=1)
+        bias_HxP = jnp.pad(own.content_bias[...], ((0, 0), (0, slots - size)), constant_values=LN2)
+        query_WxHxP = (by_head(own.query) * size**-0.5).at[config.width].add(bias_HxP) / LN2
+        weights_Wx3xHxP = jnp.stack([query_WxHxP, by_head(own.key), by_head(own.value)], axis=1)
         out_BxTxHxP = fused.attention(
             *project_apart(h_BxTxW, weights_Wx3xHxP),
-            attention.relative_weights(keys),
-            attention.position_bias[...] - attention.content_bias[...],
+            own.relative_weights(keys),
+            own.position_bias[...] - own.content_bias[...],
             dropout=None if keys is None else (config.dropout, keys.at(Site.WEIGHTS).examples_B),
             interpret=self.path == "interpreted",
         )
-        output_HxKxE = attention.output.kernel[...].reshape(heads, size, config.width)
+        output_HxKxE = own.output.kernel[...].reshape(heads, size, config.width)
         output_HxPxW = jnp.pad(output_HxKxE, ((0, 0), (0, slots - size), (0, lanes - config.width)))
         return project(out_BxTxHxP.reshape(batch, tokens, -1), output_HxPxW.reshape(-1, lanes))
 

@@ -64,8 +64,8 @@ class Transformer(nnx.Module):
             return nnx.merge(graphdef, params)(x_BxTxE, keys, return_weights)
 
         if config.remat:
-            run = jax.checkpoint(run, prevent_cse=not config.scan)
-        if config.scan:
+            run = jax.checkpoint(run, prevent_cse=not config.scanned)
+        if config.scanned:
             return jax.lax.scan(run, x_BxTxE, (stacked, layer_keys))
         # The transpose of unstack is one concatenation, that of indexing layer by layer a sum of padded arrays.
         leaves, structure = jax.tree.flatten((stacked, layer_keys))

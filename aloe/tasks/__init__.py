@@ -6,6 +6,7 @@
     task     the batch, heads, losses and metrics that the training loop needs
     files    the official files as records
     check    what a data folder holds, and what is wrong with it
+    masks    which object each pixel shows, where a world of our own knows
     world    writes a small data set of our own in the official format
 """
 

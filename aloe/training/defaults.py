@@ -37,7 +37,7 @@ def defaults(task: str, variant: str) -> ConfigDict:
     config.model.mask_token = "zero"
     config.model.dropout = 0.1
     config.model.dtype = "bfloat16"
-    config.model.scan = True
+    config.model.loop = "auto"  # or "scan", "unrolled"
     config.model.remat = False
 
     config.objective = ConfigDict()

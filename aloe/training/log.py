@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorboardX import SummaryWriter
 
 from aloe.data.whole import write_whole
 from aloe.training import workdir
 
 VALIDATION = "validation/"  # begins the names of scores among the metrics
+DIAGNOSIS = "diagnosis/"  # begins those of other numbers of an evaluation
 
 
 class RunLog:
@@ -47,6 +49,12 @@ class RunLog:
         for name, value in values.items():
             self.tensorboard.add_scalar(name, value, step)
         self.tensorboard.flush()
+
+    def pictures(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """Records pictures, image_YxXx3 in uint8, for TensorBoard alone."""
+        if self.write:
+            for name, image_YxXx3 in images.items():
+                self.tensorboard.add_image(name, image_YxXx3, step, dataformats="HWC")
 
     def event(self, kind: str, **fields: Any) -> None:
         """Appends an event with the time (seconds since 1970) at which it happened."""

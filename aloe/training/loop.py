@@ -20,7 +20,7 @@ from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
 from aloe.training.evaluation import Evaluator, global_batch
-from aloe.training.log import VALIDATION, RunLog
+from aloe.training.log import DIAGNOSIS, VALIDATION, RunLog
 from aloe.training.optimizer import learning_rate, make_optimizer
 from aloe.training.progress import Progress
 from aloe.training.state import TrainState, abstract_state, initial_state, model_structure
@@ -104,10 +104,15 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
 
     def evaluate() -> dict[str, float]:
         started = time.monotonic()
-        scores = task.scores("validation", evaluator.predictions(state.params, "validation"))
-        log.metrics(done, {VALIDATION + name: value for name, value in scores.items()})
+        predictions = evaluator.predictions(state.params, "validation")
+        scores, seen = task.scores("validation", predictions), task.diagnosis("validation", predictions)
+        numbers = {DIAGNOSIS + name: value for name, value in seen.numbers.items()}
+        log.metrics(done, {VALIDATION + name: value for name, value in scores.items()} | numbers)
+        log.pictures(done, seen.pictures)
         log.event("evaluation", step=done, **scores)
-        progress.show_scores(done, scores, time.monotonic() - started)
+        for alarm in seen.alarms:
+            log.event("alarm", step=done, alarm=alarm)
+        progress.show_scores(done, scores, time.monotonic() - started, seen.alarms)
         return scores
 
     try:

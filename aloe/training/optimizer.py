@@ -1,4 +1,4 @@
-"""LAMB (You et al., 2020), or Adam in its place, with the paper's schedule; layers' parameters are stacked."""
+"""LAMB (You et al., 2020), whose layers' parameters are stacked, or Adam or RMSProp, all with the paper's schedule."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
     Raises:
       InputError: there is none of this name.
     """
-    return choose("optimizer.name", config.name, {"lamb": lamb, "adam": adam})(config)
+    return choose("optimizer.name", config.name, {"lamb": lamb, "adam": adam, "rmsprop": rmsprop})(config)
 
 
 def learning_rate(config: ConfigDict) -> optax.Schedule:
@@ -47,6 +47,11 @@ def adam(config: ConfigDict) -> optax.GradientTransformation:
     return optax.adamw(
         learning_rate(config), config.b1, config.b2, config.epsilon, weight_decay=config.weight_decay, mask=decayed
     )
+
+
+def rmsprop(config: ConfigDict) -> optax.GradientTransformation:
+    """RMSProp (Tieleman and Hinton, 2012) without momentum; its mean square begins at 1, as in TensorFlow 1."""
+    return optax.rmsprop(learning_rate(config), config.decay, config.epsilon, initial_scale=1.0)
 
 
 def decayed(params: Any) -> Any:

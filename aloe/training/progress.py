@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aloe.training.task import Parts
@@ -70,9 +70,11 @@ class Progress:
         self.say(f"step {self.first_step}/{self.last_step}  compiled in {seconds:.0f} s")
         self.reported_time += seconds
 
-    def show_scores(self, step: int, scores: Mapping[str, float], seconds: float) -> None:
-        """Prints the scores of an evaluation, and leaves the time that it took out of the speed."""
+    def show_scores(self, step: int, scores: Mapping[str, float], seconds: float, alarms: Sequence[str] = ()) -> None:
+        """Prints the scores and alarms of an evaluation, and leaves the time that it took out of the speed."""
         self.say(f"step {step}/{self.last_step}  validation  " + "  ".join(f"{n} {v:.1f} %" for n, v in scores.items()))
+        for alarm in alarms:
+            self.say(f"step {step}/{self.last_step}  alarm: {alarm}")
         self.reported_time += seconds
 
     def say(self, line: str) -> None:

@@ -1,6 +1,7 @@
 """What the training loop asks of a task. A task's `task.py` has `make(config, splits=TRAINING_SPLITS) -> Task`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import grain
@@ -25,6 +26,20 @@ class Comparison(NamedTuple):
 
     table: str
     controls: Mapping[str, Mapping[str, float]]
+
+
+class Diagnosis(NamedTuple):
+    """What an evaluation shows beside its scores.
+
+    Attributes:
+      numbers: by name, in whatever unit.
+      pictures: by name, image_YxXx3 in uint8, for TensorBoard.
+      alarms: what has gone wrong with the training, each with a mend.
+    """
+
+    numbers: Mapping[str, float] = MappingProxyType({})
+    pictures: Mapping[str, np.ndarray] = MappingProxyType({})
+    alarms: Sequence[str] = ()
 
 
 class Task(Protocol):
@@ -64,6 +79,9 @@ class Task(Protocol):
 
     def scores(self, split: str, predictions: Predictions) -> dict[str, float]:
         """Percentages by name, from the predictions for all examples of a split."""
+
+    def diagnosis(self, split: str, predictions: Predictions) -> Diagnosis:
+        """What else is worth watching, from the predictions for all examples of a split."""
 
     def comparison(self, split: str, *, hard: bool = False) -> Compare:
         """What compares a model's results with their controls; needs the training split too.

@@ -16,7 +16,7 @@ EVENTS = "events.jsonl"
 TENSORBOARD = "tensorboard"
 
 # Where things lie may change between restarts; what is computed may not.
-MOVABLE = {"workdir", "data.root", "data.latents", "profile"}
+MOVABLE = {"workdir", "data.root", "data.latents", "data.frames", "profile"}
 
 
 def claim(config: ConfigDict) -> Path:

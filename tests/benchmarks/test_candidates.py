@@ -8,6 +8,9 @@ import pytest
 from aloe import attention
 from aloe.attention import definition, relative_attention
 from aloe.attention.definition import FORMS
+from aloe.model.block import Block
+from aloe.model.config import ModelConfig
+from aloe.model.fused_block import FusedBlock, chosen_block
 from benchmarks import paths
 from benchmarks.paths import PATHS
 
@@ -53,6 +56,15 @@ def test_what_is_taken_is_told_and_plain_paths_are_plain_wherever_kernels_are_ch
         assert paths.taken(path, "bidirectional", 18, jnp.bfloat16) == "xla"
     monkeypatch.undo()
     assert "rank" not in paths.different("bidirectional", 18, jnp.bfloat16)  # on a CPU the chosen path is that
+
+
+def test_plain_paths_have_plain_blocks(monkeypatch):
+    config = ModelConfig(layers=1, heads=2, latent=6, slots=2, frames=2, outputs={"answer": 3}, dtype="bfloat16")
+    monkeypatch.setattr(attention, "_has_gpu", lambda: True)
+    assert chosen_block(config) is FusedBlock
+    for path in ("rank", "shift", "angle addition"):
+        with PATHS[path]():
+            assert chosen_block(config) is Block
 
 
 def test_a_path_is_taken_inside_its_context_alone():

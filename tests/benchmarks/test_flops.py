@@ -54,7 +54,7 @@ def test_attention(defined, batch, tokens, heads, size):
 
 @pytest.mark.parametrize("auxiliary", ["0.01", "0.0"])
 def test_training_step(defined, tmp_path, auxiliary):
-    sizes = {"layers": 2, "heads": 4, "latent": 510, "frames": 9, "hidden": 3000, "dropout": 0.0, "scan": "false"}
+    sizes = {"layers": 2, "heads": 4, "latent": 510, "frames": 9, "hidden": 3000, "dropout": 0.0, "loop": "unrolled"}
     overrides = {f"model.{name}": str(value) for name, value in sizes.items()} | {"objective.weight": auxiliary}
     config = with_data(resolve("clevrer", "paper", overrides), tmp_path, videos=1)
     count = make_run(config, jax.devices()[:1]).lowered().cost_analysis()["flops"]

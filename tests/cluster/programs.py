@@ -58,6 +58,34 @@ def train_until_stopped(config):
     raise AssertionError("nobody stopped it")
 
 
+def count_up(config):
+    """Counts to config["to"], a line a step in the file config["trail"], from where an earlier attempt has come to.
+
+    Every line has the process that wrote it. Leaves when it is asked to.
+    """
+    trail = Path(config["trail"])
+    first = len(trail.read_text().splitlines()) if trail.exists() else 0
+    for step in range(first, config["to"]):
+        with trail.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        print(f"step {step}", flush=True)
+        time.sleep(0.1)
+        if multihost_utils.reached_preemption_sync_point(step):
+            return {"stopped": True, "step": step}
+    return {"stopped": False, "step": config["to"]}
+
+
+def end_somehow(config):
+    """Ends in the way that config["how"] says."""
+    if config["how"] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if config["how"] == "refuse":
+        raise ClusterError("field x: not good")
+    if config["how"] == "raise":
+        raise FloatingPointError("step 3: loss not finite")
+    return {"devices": jax.device_count(), "config": config}
+
+
 def _sum_over_devices(value):
     """Every device of this process brings `value`; returns the sum over the devices of all processes."""
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))

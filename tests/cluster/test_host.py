@@ -4,7 +4,8 @@ import signal
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.host import Host, _exit_status, _message
+from cluster.host import Host
+from cluster.process import exit_status_of, message_of
 
 
 @pytest.fixture
@@ -47,4 +48,4 @@ def test_leftovers_of_an_earlier_multislice_start_are_cleared(monkeypatch):
     ],
 )
 def test_an_error_carries_its_exit_status(error, status, message):
-    assert (_exit_status(error), _message(error)) == (status, message)
+    assert (exit_status_of(error), message_of(error)) == (status, message)

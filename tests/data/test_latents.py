@@ -1,6 +1,7 @@
 import concurrent.futures
 import multiprocessing
 import pickle
+import resource
 
 import numpy as np
 import pytest
@@ -192,3 +193,18 @@ def test_latents_that_are_not_finite(tmp_path):
     with pytest.raises(InputError, match="the latents of video 2 are not finite"):
         store.write([1, 2], latents_VxFxNxD)
     assert len(store.missing()) == 3
+
+
+def test_a_full_disk_is_said_leaves_nothing_half_written_and_the_same_write_goes_on(tmp_path):
+    """A limit on the size of a file stands in for the disk's end: both fail a write amid a file."""
+    store, videos = make(tmp_path / "store", [0, 1], (64, 8, 16)), draw(2, shape=(64, 8, 16))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"store: cannot be written: .*make room, and run the same command again"):
+            store.write([0, 1], videos)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert latents.open(tmp_path / "store").missing().tolist() == [0, 1]
+    store.write([0, 1], videos)
+    np.testing.assert_array_equal(latents.open(tmp_path / "store").read(1), videos[1])

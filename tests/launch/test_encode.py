@@ -91,7 +91,8 @@ def test_bad_input_leaves_with_status_2_and_the_message_alone(tmp_path):
     [
         ("--splits=train,valid", "no split 'valid'"),
         ("--task=clever", "did you mean --task=clevrer"),
-        ("--encoder=monet", ""),
+        ("--encoder=monnet", ""),
+        ("--encoder=monet", "--checkpoint=WORKDIR"),
     ],
 )
 def test_flags_that_name_nothing(world, flag, message):

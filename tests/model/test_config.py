@@ -24,7 +24,7 @@ CONFIG = ModelConfig(layers=2, heads=2, latent=6, slots=3, frames=4, outputs={"a
         ("dtype", "float16", "bfloat16, float32"),
         ("dropout", 0.999, "from 0 to 0.9"),
         ("dropout", "0.1", "from 0 to 0.9"),
-        ("scan", "yes", "True or False"),
+        ("loop", "while", "auto, scan, unrolled"),
         ("latent", 2, "at least 3"),
     ],
 )

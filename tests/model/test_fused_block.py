@@ -119,7 +119,9 @@ def tower_outputs_and_gradients(kind, monkeypatch, **changes):
     return jax.jit(jax.grad(loss, has_aux=True))(params)
 
 
-@pytest.mark.parametrize("changes", [{"scan": True}, {"scan": False}, {"scan": False, "remat": True}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"loop": "scan"}, {"loop": "unrolled"}, {"loop": "unrolled", "remat": True}], ids=str
+)
 def test_tower_of_fused_blocks_scanned_unrolled_and_with_remat(changes, monkeypatch):
     expected = tower_outputs_and_gradients(Block, monkeypatch)
     found = tower_outputs_and_gradients(Interpreted, monkeypatch, **changes)
@@ -168,7 +170,9 @@ class Sequences:
         return {"square": Average.from_model_output(outputs.astype(jnp.float32) ** 2)}
 
 
-@pytest.mark.parametrize("changes", [{"scan": True}, {"scan": False}, {"scan": False, "remat": True}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"loop": "scan"}, {"loop": "unrolled"}, {"loop": "unrolled", "remat": True}], ids=str
+)
 def test_training_step_lowers_for_gpus_inside_shard_map_that_checks_what_varies(changes, monkeypatch):
     monkeypatch.setattr(transformer, "chosen_block", lambda config: FusedBlock)
     task = Sequences(dataclasses.replace(config_of(180, "bfloat16"), **changes))

@@ -50,9 +50,9 @@ def errors(found):
     }
 
 
-@pytest.mark.parametrize("scan", [True, False])
-def test_released_form_gives_the_released_figures(case, scan):
-    found = errors(figures(case, dataclasses.replace(CONFIG, scan=scan)))
+@pytest.mark.parametrize("loop", ["scan", "unrolled"])
+def test_released_form_gives_the_released_figures(case, loop):
+    found = errors(figures(case, dataclasses.replace(CONFIG, loop=loop)))
     assert len(found) == 6
     assert all(error < WITHIN for error in found.values()), found
 

@@ -21,9 +21,9 @@ KEYS = DropoutKeys(jax.random.split(jax.random.key(1), 6), jax.random.key(2))
 
 
 @functools.cache
-def outputs_and_gradients(scan=True, remat=False, dtype="float32", train=False):
+def outputs_and_gradients(loop="scan", remat=False, dtype="float32", train=False):
     """Outputs and the gradient of a function of them, of the tower that seed 0 draws; with dropout to train."""
-    config = dataclasses.replace(CONFIG, scan=scan, remat=remat, dtype=dtype)
+    config = dataclasses.replace(CONFIG, loop=loop, remat=remat, dtype=dtype)
     graphdef, params = nnx.split(Transformer(config, rngs=nnx.Rngs(0)), nnx.Param)
 
     def loss(params):
@@ -40,21 +40,28 @@ def assert_same(actual, expected, within=2e-6):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"scan": False}, {"remat": True}, {"scan": False, "remat": True, "train": True}], ids=str
+    "changes", [{"loop": "unrolled"}, {"remat": True}, {"loop": "unrolled", "remat": True, "train": True}], ids=str
 )
-def test_scan_and_remat_change_nothing(changes):
+def test_loop_and_remat_change_nothing(changes):
     expected = outputs_and_gradients(train=changes.get("train", False))
     assert_same(outputs_and_gradients(**changes), expected, within=1e-5)
 
 
+def test_layers_are_unrolled_on_gpus(monkeypatch):
+    assert CONFIG.scanned
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not CONFIG.scanned
+    assert dataclasses.replace(CONFIG, loop="scan").scanned
+
+
 def test_attention_weights_are_the_same_scanned_and_unrolled():
-    def weights(scan):
-        tower = Transformer(dataclasses.replace(CONFIG, scan=scan), rngs=nnx.Rngs(0))
+    def weights(loop):
+        tower = Transformer(dataclasses.replace(CONFIG, loop=loop), rngs=nnx.Rngs(0))
         return np.asarray(tower.attention_weights(TOKENS))
 
-    scanned = weights(scan=True)
+    scanned = weights("scan")
     assert scanned.shape == (2, 6, 2, 11, 11)
-    np.testing.assert_allclose(scanned, weights(scan=False), atol=1e-6)
+    np.testing.assert_allclose(scanned, weights("unrolled"), atol=1e-6)
     np.testing.assert_allclose(scanned.sum(axis=-1), 1, atol=1e-5)
     assert np.abs(scanned[0] - scanned[1]).max() > 1e-3  # layers differ
 

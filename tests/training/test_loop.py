@@ -78,6 +78,16 @@ def test_a_run_takes_its_steps_and_logs_them(uninterrupted):
     assert events[-1] == "end"
 
 
+def test_an_evaluation_is_followed_by_its_diagnosis(uninterrupted):
+    resolved, _ = uninterrupted
+    metrics = lines(resolved, workdir.METRICS)
+    assert [line["step"] for line in metrics if "diagnosis/largest" in line] == [6, 12]
+    alarms = [(event["step"], event["alarm"]) for event in lines(resolved, workdir.EVENTS) if event["event"] == "alarm"]
+    assert alarms == [(6, "it is a toy"), (12, "it is a toy")]
+    written = b"".join(path.read_bytes() for path in (resolved_folder(resolved) / workdir.TENSORBOARD).iterdir())
+    assert written.count(b"\x89PNG") == 2
+
+
 @pytest.mark.parametrize("stop_at", [1, 4, 7])
 def test_a_stopped_run_resumes_to_the_same_bits(uninterrupted, tmp_path, stop_at):
     resolved = settings(tmp_path)

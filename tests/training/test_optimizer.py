@@ -126,3 +126,22 @@ def test_the_rate_warms_up_and_decays_to_its_end(settings):
 def test_which_parameters_decay():
     names = ["kernel", "embedding", "bias", "content_bias", "position_bias", "scale", "cls", "mask"]
     assert {name for name, chosen in decayed(dict.fromkeys(names, 0)).items() if chosen} == {"kernel", "embedding"}
+
+
+def test_rmsprop_is_that_of_tensorflow_1():
+    """The mean square begins at 1; two steps by hand."""
+    given = {"name": "rmsprop", "learning_rate": "0.1", "final_learning_rate": "0.1"}
+    settings = config.resolve("monet", "paper", {f"optimizer.{name}": value for name, value in given.items()}).optimizer
+    params, gradients = {"x": jnp.array([1.0, -2.0])}, [{"x": jnp.array([3.0, 0.5])}, {"x": jnp.array([-1.0, 2.0])}]
+    got = updates(make_optimizer(settings), params, gradients)["x"]
+    expected, square = np.array([1.0, -2.0]), np.ones(2)
+    for gradient in gradients:
+        g = np.asarray(gradient["x"], np.float64)
+        square = 0.9 * square + 0.1 * g**2
+        expected -= 0.1 * g / np.sqrt(square + 1e-10)
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_a_schedule_without_warm_up_or_decay_is_constant():
+    rates = learning_rate(config.resolve("monet", "paper", {}).optimizer)
+    assert [float(rates(step)) for step in (0, 1, 299_999, 400_000)] == pytest.approx([1e-4] * 4)

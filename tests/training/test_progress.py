@@ -43,13 +43,14 @@ def test_speed_and_time_left_leave_evaluations_out(report, clock, capsys):
     report.add(parts((1, 1), (1, 1)))
     clock.now += 10
     clock.now += 1000
-    report.show_scores(15, {"score": 50.0}, 1000)
+    report.show_scores(15, {"score": 50.0}, 1000, ["one slot takes all"])
     clock.now += 10
     values = report.report(20)
     assert values["steps_per_second"] == pytest.approx(10 / 20)
     assert values["examples_per_second"] == pytest.approx(16)
     printed = capsys.readouterr().out
     assert "score 50.0 %" in printed
+    assert "step 15/100  alarm: one slot takes all" in printed
     assert "16 examples/s  0:02:40 left" in printed
 
 

@@ -8,7 +8,7 @@ from clu.metrics import Average
 from flax import nnx
 
 from aloe.data.streams import Stream, endless
-from aloe.training.task import Comparison
+from aloe.training.task import Comparison, Diagnosis
 
 SIZE = 6
 BATCH = 16
@@ -74,6 +74,10 @@ class Toy:
 
     def scores(self, split, predictions):
         return {"mean": float(np.mean(predictions["only"]))}
+
+    def diagnosis(self, split, predictions):
+        picture = np.full((4, 4, 3), 128, np.uint8)
+        return Diagnosis({"largest": float(np.max(predictions["only"]))}, {"grey": picture}, ("it is a toy",))
 
     def comparison(self, split, *, hard=False):
         return lambda predictions, shuffled: Comparison(f"{np.mean(predictions['only'])}", {"shuffled": {}})

@@ -20,7 +20,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "study": {
         "data.workers": 8,
-        "model.scan": False,
         "batch.evaluation": 1_000,
         "optimizer.warmup_steps": 1_000,
         "optimizer.decay_steps": 10_000,
@@ -35,7 +34,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "model.hidden": 256,
         "model.dropout": 0.0,
         "model.dtype": "float32",
-        "model.scan": False,
+        "model.loop": "unrolled",
         "batch.query": 64,
         "batch.unsupervised": 16,
         "optimizer.learning_rate": 4e-3,

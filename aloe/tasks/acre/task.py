@@ -27,7 +27,7 @@ from aloe.tasks.acre import controls, examples, files, scores
 from aloe.tasks.acre.examples import AskedQuery, Examples, asked
 from aloe.tasks.acre.problems import LABELS, PANELS, Problem, to_json
 from aloe.training.randomness import folded, reordered
-from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Keys, Parts, Predictions
+from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Diagnosis, Keys, Parts, Predictions
 
 QUERY, UNSUPERVISED, AUXILIARY = "query", "unsupervised", "auxiliary"
 
@@ -120,6 +120,9 @@ class Acre:
 
     def scores(self, split: str, predictions: Predictions) -> dict[str, float]:
         return scores.percentages(scores.outcomes(self.queries(split), predictions[QUERY]))
+
+    def diagnosis(self, split: str, predictions: Predictions) -> Diagnosis:
+        return Diagnosis()
 
     def comparison(self, split: str, *, hard: bool = False) -> Compare:
         if hard:

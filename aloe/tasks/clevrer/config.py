@@ -44,7 +44,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "study": {
         "data.workers": 8,
         "model.layers": 8,
-        "model.scan": False,
         "batch.choice": 64,
         "batch.unsupervised": 64,
         "batch.evaluation": 512,
@@ -62,7 +61,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "model.hidden": 256,
         "model.dropout": 0.0,
         "model.dtype": "float32",
-        "model.scan": False,
+        "model.loop": "unrolled",
         "batch.descriptive": 64,
         "batch.choice": 8,
         "batch.unsupervised": 16,

@@ -31,7 +31,7 @@ from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.examples import AskedQuestion, Examples, asked
 from aloe.tasks.clevrer.questions import MAX_CHOICES, VideoQuestions
 from aloe.training.randomness import folded, reordered
-from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Keys, Parts, Predictions
+from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Diagnosis, Keys, Parts, Predictions
 
 DESCRIPTIVE, CHOICE, UNSUPERVISED = "descriptive", "choice", "unsupervised"
 AUXILIARY = "auxiliary"
@@ -156,6 +156,9 @@ class Clevrer:
 
     def scores(self, split: str, predictions: Predictions) -> dict[str, float]:
         return scores.percentages(scores.outcomes(self.questions(split), predictions))
+
+    def diagnosis(self, split: str, predictions: Predictions) -> Diagnosis:
+        return Diagnosis()
 
     def comparison(self, split: str, *, hard: bool = False) -> Compare:
         """With a column for counterfactual questions answered as if descriptive, where the data has what it takes.

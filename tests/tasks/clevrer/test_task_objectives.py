@@ -31,7 +31,7 @@ LOSSES = (
 
 def task_of(root, mask, loss):
     fields = {f"objective.{name}": value for name, value in {"mask": mask, "buffer": 1, **loss}.items()}
-    sizes = {"model.frames": 5, "model.layers": 1, "model.dropout": 0.0, "model.scan": False}
+    sizes = {"model.frames": 5, "model.layers": 1, "model.dropout": 0.0, "model.loop": "unrolled"}
     task = clevrer.make(settings(root, sizes | fields))
     task.loss_weights = {AUXILIARY: 1.0}
     return task

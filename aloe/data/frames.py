@@ -1,0 +1,172 @@
+"""The frame store: some frames of every video of a split, small and decoded, for training that reads them at random.
+
+Decoding one frame of a video means decoding all before it; so it is done once. A store is two files in a folder:
+
+    <split>_frames.npy     frames_VxFxYxXx3, uint8 RGB, read through memory-mapping: a frame is one read of 12 kB
+    <split>_frames.json    the videos (scene indices) of its rows, and the numbers of their frames; written last
+"""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from aloe.data.fields import field, read_json, within
+from aloe.data.parallel import ordered_map
+from aloe.data.skipped import DEFAULT_LIMIT, Skipped
+from aloe.data.video import read_frames
+from aloe.data.whole import write_whole
+from aloe.errors import InputError
+from aloe.progress_bar import progress_bar
+
+
+class FrameStore(Sequence[np.ndarray]):
+    """A frame store that exists; `open` gives it. Its elements are the frames, image_YxXx3, video by video.
+
+    It can be pickled and used from many threads: the file is mapped at the first use in each process.
+
+    Attributes:
+      path: of the .npy file.
+      scene_indices: of the videos, in the order of the rows.
+      frame_numbers: in their videos, the same for all, ascending.
+    """
+
+    def __init__(self, path: Path, scene_indices: Sequence[int], frame_numbers: Sequence[int]) -> None:
+        self.path = path
+        self.scene_indices = tuple(scene_indices)
+        self.frame_numbers = tuple(frame_numbers)
+
+    def __reduce__(self) -> tuple[type, tuple[Path, Sequence[int], Sequence[int]]]:
+        return FrameStore, (self.path, self.scene_indices, self.frame_numbers)
+
+    def __len__(self) -> int:
+        return len(self.scene_indices) * len(self.frame_numbers)
+
+    def __getitem__(self, place: int) -> np.ndarray:  # type: ignore[override]  # of slices nobody has need
+        video, frame = self.place(place)
+        return np.array(self._frames_VxFxYxXx3[video, frame])  # copied out of the map, in one read
+
+    def place(self, place: int) -> tuple[int, int]:
+        """Video and frame of an element, as places in `scene_indices` and `frame_numbers`."""
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        return divmod(place, len(self.frame_numbers))
+
+    @functools.cached_property
+    def _frames_VxFxYxXx3(self) -> np.ndarray:
+        return np.load(self.path, mmap_mode="r", allow_pickle=False)
+
+
+def open_or_write(
+    folder: Path,
+    split: str,
+    videos: Mapping[int, Path],
+    scene_indices: Sequence[int],
+    frame_numbers: Sequence[int],
+    size: int,
+    limit: float = DEFAULT_LIMIT,
+) -> FrameStore:
+    """The store of a split; decodes its videos first if there is none, and shows its progress.
+
+    Args:
+      folder: of the store.
+      split: its name.
+      videos: file by scene index.
+      scene_indices: the videos that the store is for.
+      frame_numbers: which frames of each video, ascending.
+      size: rows, and columns, to which the whole picture is resized, not cropped.
+      limit: share of the videos that may be missing or broken; they are named, counted and left out.
+
+    Raises:
+      InputError: the store there is of other videos or frames, is damaged, or too many videos are broken.
+    """
+    index = folder / f"{split}_frames.json"
+    if not index.exists():
+        write(folder, split, videos, scene_indices, frame_numbers, size, limit)
+    record = read_json(index)
+    with within(index):
+        found = field(record, "scene_indices", list), field(record, "frame_numbers", list)
+        broken = field(record, "broken", list)
+    if found[1] != list(frame_numbers) or sorted(found[0] + broken) != sorted(scene_indices):
+        raise InputError(
+            f"{index}: this frame store is of other videos or frames: {len(found[0]) + len(broken)} videos with "
+            f"{len(found[1])} frames, not {len(scene_indices)} with {len(frame_numbers)}. Delete {folder}, or name "
+            "another one with --config.data.frames."
+        )
+    store = FrameStore(folder / f"{split}_frames.npy", *found)
+    wanted = (len(found[0]), len(frame_numbers), size, size, 3)
+    try:
+        shape = store._frames_VxFxYxXx3.shape
+    except (OSError, ValueError) as error:
+        raise InputError(f"{store.path}: cannot be read: {error}. Delete {folder}; it is written anew.") from error
+    if shape != wanted:
+        raise InputError(f"{store.path}: has the shape {shape}, not {wanted}. Delete {folder}; it is written anew.")
+    return store
+
+
+def write(
+    folder: Path,
+    split: str,
+    videos: Mapping[int, Path],
+    scene_indices: Sequence[int],
+    frame_numbers: Sequence[int],
+    size: int,
+    limit: float = DEFAULT_LIMIT,
+) -> None:
+    """Decodes the videos of a split into a store, whole or not at all. Arguments and errors as `open_or_write`."""
+    skipped = Skipped(f"videos of the {split} split", len(scene_indices), limit)
+    good: list[int] = []
+    read = functools.partial(decode, frame_numbers=tuple(frame_numbers), size=size)
+    found = [(index, videos.get(index)) for index in scene_indices]
+    decoded = progress_bar(ordered_map(read, found), f"frames of the {split} split", len(found), unit="video")
+
+    def fill(path: Path) -> None:
+        with path.open("wb") as file:
+            _write_header(file, 0, frame_numbers, size)
+            for index, frames_FxYxXx3 in zip(scene_indices, decoded, strict=True):
+                if isinstance(frames_FxYxXx3, InputError):
+                    skipped.add(index, frames_FxYxXx3)
+                    skipped.stop_if_too_many()
+                else:
+                    good.append(index)
+                    file.write(frames_FxYxXx3.tobytes())
+            file.seek(0)
+            _write_header(file, len(good), frame_numbers, size)
+
+    try:
+        write_whole(folder / f"{split}_frames.npy", fill)
+    except OSError as error:
+        gigabytes = len(scene_indices) * len(frame_numbers) * 3 * size**2 / 1e9
+        raise InputError(
+            f"{folder}: {error.strerror} while {gigabytes:.1f} GB of frames were written. Make room, or name a folder "
+            "elsewhere with --config.data.frames, or fewer frames with --config.data.frames_per_video."
+        ) from error
+    record = {"scene_indices": good, "broken": list(skipped.problems), "frame_numbers": list(frame_numbers)}
+    write_whole(folder / f"{split}_frames.json", json.dumps(record))
+    if skipped:
+        print(skipped.summary(), flush=True)
+
+
+def spread(total: int, number: int) -> list[int]:
+    """`number` places of `total`, evenly spread from the first on: 0, 4, …, 124 for 32 of 128."""
+    return [place * total // number for place in range(number)]
+
+
+def decode(found: tuple[int, Path | None], frame_numbers: Sequence[int], size: int) -> np.ndarray | InputError:
+    """Some frames of a video given by scene index and file, frames_FxYxXx3 in uint8, or what is wrong with it."""
+    index, path = found
+    if path is None:
+        return InputError(f"no video of scene_index {index} was found in the data folder")
+    try:
+        return read_frames(path, frame_numbers, (size, size))
+    except InputError as error:
+        return error
+
+
+def _write_header(file: BinaryIO, videos: int, frame_numbers: Sequence[int], size: int) -> None:
+    """NumPy leaves room in a header for its first axis to grow, so that it can be written again in place."""
+    shape = (videos, len(frame_numbers), size, size, 3)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})

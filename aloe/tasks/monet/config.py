@@ -1,0 +1,95 @@
+"""MONet's configurations.
+
+paper       arXiv 1901.11390, appendix B, with Aloe's 8 slots and its 16 latents for CLEVRER: batch 64, RMSProp at 1e-4
+            without decay, frames of 64 × 64. Sizes are the paper's; the number of steps is ours.
+latent36    the same with the 36 latents of CATER and ACRE.
+quickstart  32 × 32 and narrow: the same program, small enough for two CPU cores. It shows that all works, no more.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+# By name, what is not as in `paper`.
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "paper": {},
+    "latent36": {"model.latent": 36},
+    "quickstart": {
+        "data.frames_per_video": 8,
+        "data.evaluation_frames": 64,
+        "model.size": 32,
+        "model.attention_width": 8,
+        "model.attention_hidden": 32,
+        "model.component_width": 8,
+        "model.component_hidden": 64,
+        "model.dtype": "float32",
+        "batch.frames": 16,
+        "batch.evaluation": 16,
+        "optimizer.learning_rate": 1e-3,
+        "optimizer.final_learning_rate": 1e-3,
+        "training.steps": 2_000,
+        "training.log_every": 50,
+        "training.evaluate_every": 500,
+        "training.checkpoint_every_steps": 500,
+    },
+}
+
+
+def get_config(variant: str = "paper") -> ConfigDict:
+    """The configuration of a variant. Every field is plain data; `--config.path.to.field=value` overrides it."""
+    config = ConfigDict()
+    config.task = "monet"
+    config.variant = variant
+    config.seed = 0
+    config.workdir = ""
+    config.profile = ""  # steps to trace, such as 100:105
+
+    config.data = ConfigDict()
+    config.data.root = ""
+    config.data.source = "clevrer"  # the task in whose layout the videos lie
+    config.data.frames = ""  # folder for the decoded frames; empty: frames in the root
+    config.data.frames_per_video = 32  # evenly spread; neighbours are nearly the same picture
+    config.data.evaluation_frames = 512  # of the split, evenly spread
+    config.data.workers = 0  # processes a host that make batches; 0 for a thread: some ten thousand frames a second
+
+    config.model = ConfigDict()
+    config.model.size = 64
+    config.model.slots = 8
+    config.model.latent = 16
+    config.model.attention_width = 32
+    config.model.attention_hidden = 128
+    config.model.component_width = 32
+    config.model.component_hidden = 256
+    config.model.dtype = "bfloat16"
+
+    config.loss = ConfigDict()
+    config.loss.beta = 0.5  # of the latents' divergence
+    config.loss.gamma = 0.5  # of the masks' divergence
+    config.loss.background_sigma = 0.09
+    config.loss.foreground_sigma = 0.11
+
+    config.batch = ConfigDict()
+    config.batch.frames = 64
+    config.batch.evaluation = 128
+    config.batch.accumulation = 1
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "rmsprop"
+    config.optimizer.learning_rate = 1e-4
+    config.optimizer.warmup_steps = 0
+    config.optimizer.decay_steps = 300_000
+    config.optimizer.final_learning_rate = 1e-4  # no decay
+    config.optimizer.decay = 0.9  # of the mean square; this and epsilon are the defaults of TensorFlow 1
+    config.optimizer.epsilon = 1e-10
+
+    config.training = ConfigDict()
+    config.training.steps = 300_000
+    config.training.log_every = 100
+    config.training.evaluate_every = 5_000
+    config.training.checkpoint_every_steps = 5_000
+    config.training.checkpoint_every_minutes = 20.0
+    config.training.keep_checkpoints = 3
+
+    config.update_from_flattened_dict(VARIANTS[variant])
+    return config

@@ -1,0 +1,82 @@
+"""Scores of runs that differ in their seed alone, as mean and standard deviation."""
+
+import csv
+import dataclasses
+import io
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from tabulate import tabulate
+
+FORMATS = ("md", "csv", "json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """One score of several runs.
+
+    Attributes:
+      labels: what the runs have in common, in words, such as {"variant": "paper"}.
+      split: which the score is of.
+      score: its name.
+      n: number of runs.
+      mean: over runs.
+      std: over runs, of a sample (divided by n − 1); None for a single run.
+    """
+
+    labels: Mapping[str, str]
+    split: str
+    score: str
+    n: int
+    mean: float
+    std: float | None
+
+
+def summarize(results: Iterable[tuple[Mapping[str, str], Mapping[str, float]]], split: str) -> list[Summary]:
+    """Groups runs by their labels; groups and scores come in the order in which they are first met.
+
+    Args:
+      results: labels and scores of each run; all have the same names of labels.
+      split: which the scores are of.
+    """
+    groups: dict[tuple[tuple[str, str], ...], dict[str, list[float]]] = {}
+    for labels, scores in results:
+        group = groups.setdefault(tuple(labels.items()), {})
+        for score, value in scores.items():
+            group.setdefault(score, []).append(value)
+    return [
+        Summary(
+            labels=dict(labels),
+            split=split,
+            score=score,
+            n=len(values),
+            mean=statistics.fmean(values),
+            std=statistics.stdev(values) if len(values) > 1 else None,
+        )
+        for labels, group in groups.items()
+        for score, values in group.items()
+    ]
+
+
+def table(summaries: Sequence[Summary], format: str) -> str:
+    """Text of one of the FORMATS: a Markdown table with a row a group, or CSV and JSON with a record a score."""
+    records = [
+        {**each.labels, "split": each.split, "score": each.score, "n": each.n, "mean": each.mean, "std": each.std}
+        for each in summaries
+    ]
+    if format == "json":
+        return json.dumps(records, indent=2)
+    if format == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(records[0]) if records else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        return text.getvalue().rstrip("\n")
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for each in summaries:
+        row = rows.setdefault(
+            (*each.labels.values(), str(each.n)), {**each.labels, "split": each.split, "n": str(each.n)}
+        )
+        row[each.score] = f"{each.mean:.1f}" if each.std is None else f"{each.mean:.1f} ± {each.std:.1f}"
+    return tabulate(list(rows.values()), headers="keys", tablefmt="github", disable_numparse=True, missingval="–")

@@ -1,0 +1,258 @@
+"""Drives a run queue: starts what the policy says, sees how it ends, and writes it down. One driver a queue."""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from cluster import attempt
+from cluster.errors import ClusterError
+from cluster.ledger import RUNNING, WAITING, Ledger, Run
+from cluster.outcomes import Budgets, Ended, Ending, growing_pause
+from cluster.policy import Place, Snapshot, Waiting, plan
+from cluster.signals import Signals
+
+LOCK = "driver.lock"
+_SAY_EVERY_S = 30.0
+
+
+class Process(Protocol):
+    """What the driver asks of an attempt; attempt.Attempt is the real one."""
+
+    def poll(self) -> Ended | None: ...
+    def stop(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+@dataclasses.dataclass
+class _Running:
+    """An attempt under way; `stop_by` is when it is killed, infinite until it is asked to stop."""
+
+    process: Process
+    number: int
+    place: Place
+    began: float
+    stop_by: float = float("inf")
+
+
+def drive(
+    ledger: Ledger,
+    places: Callable[[], Sequence[Place]],
+    *,
+    budgets: Budgets = Budgets(),  # noqa: B008 (frozen)
+    grace_s: float = 660.0,
+    poll_s: float = 0.5,
+    say: Callable[[str], None] = lambda text: print(text, flush=True),
+    start: Callable[..., Process] = attempt.start,
+    adopt: Callable[[Path], Process] = attempt.adopt,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Runs all that is queued, and what is queued meanwhile; returns when nothing waits or runs.
+
+    Whatever an earlier driver left running is waited for, and goes on afterwards. The first SIGINT or SIGTERM stops the
+    runs, which save and go back in line, uncharged; a second one kills them.
+
+    Args:
+      ledger: the queue.
+      places: asked again and again for those there are, free or taken.
+      budgets: of every run.
+      grace_s: how long a stopped run may take to save before it is killed; more than gang.run gives the hosts.
+      poll_s: seconds between two looks.
+      say: told what happens, a line at a time.
+      start: `attempt.start`.
+      adopt: `attempt.adopt`.
+      clock: seconds since 1970.
+      sleep: `time.sleep`.
+
+    Returns:
+      0, or 128 + the signal that stopped it.
+
+    Raises:
+      ClusterError: another driver has the queue.
+    """
+    with sole_driver(ledger.folder), Signals() as signals:
+        driver = _Driver(ledger, budgets, grace_s, say, start, adopt, clock)
+        driver.take_over()
+        while True:
+            driver.collect()
+            if signals.received:
+                if not driver.running:
+                    return 128 + signals.received[0]
+                driver.stop_all(at_once=len(signals.received) > 1)
+            else:
+                driver.stop_cancelled()
+                if not driver.start_planned(places()) and not driver.running:
+                    return 0
+                driver.tell()
+            sleep(poll_s)
+
+
+@contextlib.contextmanager
+def sole_driver(folder: Path) -> Iterator[None]:
+    """Context manager: this process drives the queue of a folder, and no other one.
+
+    Raises:
+      ClusterError: another one does; the message has its whereabouts.
+    """
+    with (folder / LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise ClusterError(
+                f"{folder}: another driver has this queue: {lock.read().strip()}. Let it run, or end it with SIGTERM: "
+                "its runs save first. python launch/runs.py list shows them."
+            ) from None
+        since = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()} since {since}: {' '.join(sys.argv)}")
+        lock.flush()
+        yield
+
+
+class _Driver:
+    """What a driver knows beside the ledger: the processes under way, and which places have let runs down."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        budgets: Budgets,
+        grace_s: float,
+        say: Callable[[str], None],
+        start: Callable[..., Process],
+        adopt: Callable[[Path], Process],
+        clock: Callable[[], float],
+    ) -> None:
+        self.running: dict[str, _Running] = {}
+        self._ledger = ledger
+        self._budgets = budgets
+        self._grace_s = grace_s
+        self._say = say
+        self._start = start
+        self._adopt = adopt
+        self._clock = clock
+        self._faults: dict[Place, int] = {}  # in a row
+        self._rests_until: dict[Place, float] = {}
+        self._shunned: dict[str, Place] = {}  # by run, where it has failed last
+        self._told = clock()
+
+    def take_over(self) -> None:
+        """Takes what an earlier driver left running as attempts that were asked to stop, as its death has done."""
+        for run in self._ledger.runs(RUNNING):
+            last = self._ledger.attempts(run.name)[-1]
+            process = self._adopt(self._ledger.attempt_folder(run.name, last.number))
+            stop_by = self._clock() + self._grace_s
+            self.running[run.name] = _Running(process, last.number, Place(last.place, last.kind), last.started, stop_by)
+            self._say(f"{run.name}: was running when the last driver ended")
+
+    def collect(self) -> None:
+        """Records the attempts that have ended; kills those whose grace is over."""
+        for name, running in list(self.running.items()):
+            ended = running.process.poll()
+            if ended is None:
+                if self._clock() > running.stop_by:
+                    running.process.kill()
+                continue
+            del self.running[name]
+            was_asked = running.stop_by < float("inf")
+            if was_asked and not ended.final and ended.ending != Ending.SUCCEEDED:
+                run = self._ledger.release(name, running.number, ended.message, self._clock())
+            else:
+                self._judge(name, running.place, running.began, ended)
+                run = self._ledger.end(name, running.number, ended, self._budgets, self._clock())
+            self._tell_end(run, ended)
+
+    def _judge(self, name: str, place: Place, began: float, ended: Ended) -> None:
+        """Lets a place rest that has let a run down, the longer the more often in a row, each soon after the start.
+
+        A broken one is free most of the time, and would otherwise take all runs and spend their budgets.
+        """
+        good = ended.final or ended.ending in (Ending.SUCCEEDED, Ending.CANCELLED)
+        if good or self._clock() - began > self._budgets.longest_pause:
+            self._faults.pop(place, None)
+        if good:
+            return
+        self._faults[place] = self._faults.get(place, 0) + 1
+        if ended.ending != Ending.PREEMPTED:
+            self._shunned[name] = place
+        self._rests_until[place] = self._clock() + growing_pause(self._faults[place], self._budgets)
+
+    def stop_all(self, *, at_once: bool) -> None:
+        if any(running.stop_by == float("inf") for running in self.running.values()):
+            self._say(f"stopping: {len(self.running)} running, which save and leave; once more kills them")
+        for running in self.running.values():
+            if at_once:
+                running.process.kill()
+            else:
+                self._ask_to_stop(running)
+
+    def stop_cancelled(self) -> None:
+        for run in self._ledger.runs(RUNNING):
+            if run.cancelling and run.name in self.running:
+                self._ask_to_stop(self.running[run.name])
+
+    def _ask_to_stop(self, running: _Running) -> None:
+        if running.stop_by == float("inf"):
+            running.stop_by = self._clock() + self._grace_s
+            running.process.stop()
+
+    def start_planned(self, places: Sequence[Place]) -> bool:
+        """Starts what the policy says; returns whether any run waits or has been started."""
+        waiting = self._ledger.runs(WAITING)
+        now = self._clock()
+        resting = frozenset(place for place, until in self._rests_until.items() if until > now)
+        held = {name: running.place for name, running in self.running.items()}
+        line = [
+            Waiting(run.name, run.kinds, run.position, run.priority, run.not_before, self._shunned.get(run.name))
+            for run in waiting
+        ]
+        for name, place in plan(Snapshot(now, places, held, line, resting)).items():
+            number = self._ledger.begin(name, place.name, place.kind, now)
+            if number is None:  # cancelled this moment
+                continue
+            entry, config = self._ledger.request(name)
+            folder = self._ledger.attempt_folder(name, number)
+            try:
+                process = self._start(folder, entry, config, place)
+            except OSError as error:
+                ended = Ended(Ending.FAILED, f"its process could not be started: {error}")
+                self._judge(name, place, now, ended)
+                self._tell_end(self._ledger.end(name, number, ended, self._budgets, self._clock()), ended)
+                continue
+            self.running[name] = _Running(process, number, place, now)
+            self._say(f"{name}: on {place}, attempt {number}, log {folder / attempt.LOG}")
+        return bool(waiting)
+
+    def _tell_end(self, run: Run, ended: Ended) -> None:
+        why = f" ({ended.message})" if ended.message else ""
+        if run.state != WAITING:
+            again = "" if run.state == Ending.SUCCEEDED else f"; again: python launch/runs.py retry {run.name}"
+            self._say(f"{run.name}: {run.state}{why}{again}")
+            return
+        pause = run.not_before - self._clock()
+        when = f"in {pause:.0f} s" if pause > 0 else "when a place is free"
+        spent = (
+            f"{run.spent.preemptions} of {self._budgets.preemptions} preemptions, "
+            f"{run.spent.failures} of {self._budgets.failures} failures"
+        )
+        self._say(f"{run.name}: {ended.ending}{why}; goes on {when} ({spent})")
+
+    def tell(self) -> None:
+        """Now and then, how far all is, with what each run has last printed."""
+        if self._clock() - self._told < _SAY_EVERY_S:
+            return
+        self._told = self._clock()
+        states = [run.state for run in self._ledger.runs()]
+        ended = len(states) - states.count(WAITING) - states.count(RUNNING)
+        self._say(f"{ended} of {len(states)} ended, {states.count(RUNNING)} run, {states.count(WAITING)} wait")
+        for name, running in self.running.items():
+            line = attempt.last_line(self._ledger.attempt_folder(name, running.number))
+            self._say(f"  {name} on {running.place}: {line}")

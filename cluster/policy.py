@@ -1,0 +1,112 @@
+"""Which run starts where: a pure function of a snapshot."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """What one run at a time can have: a slice of a cluster, or a device of this machine.
+
+    Attributes:
+      name: unique among the places of its kind.
+      kind: the slice's official name, such as "v2-32"; or "device".
+      environment: variables for the process of a run that is started there.
+    """
+
+    name: str
+    kind: str
+    environment: tuple[tuple[str, str], ...] = dataclasses.field(default=(), compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """A run that waits.
+
+    Attributes:
+      name: unique.
+      kinds: of places that it may have, the most fitting first.
+      position: its place in the order, unique.
+      priority: larger goes first.
+      not_before: when its pause is over, in the snapshot's time.
+      shuns: the place where it has just failed; it may not have that while the cluster has another of its kinds.
+    """
+
+    name: str
+    kinds: Sequence[str]
+    position: int
+    priority: int = 0
+    not_before: float = 0.0
+    shuns: Place | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """All that the policy looks at.
+
+    Attributes:
+      now: seconds.
+      places: those there are, taken or free.
+      running: the place of each run that runs; it may have gone from `places` already.
+      waiting: in any order.
+      resting: places to leave alone for now.
+    """
+
+    now: float
+    places: Sequence[Place]
+    running: Mapping[str, Place]
+    waiting: Sequence[Waiting]
+    resting: AbstractSet[Place] = frozenset()
+
+
+def plan(snapshot: Snapshot) -> dict[str, Place]:
+    """Which waiting runs start now, and where.
+
+    Runs are served by priority, then in their order, each with the most fitting kind of place that is free. So
+
+    * no place is given twice,
+    * a run is passed over only while no place is free that it may have, and no longer than that: what frees up goes to
+      the first run that may have it. So a run can be overtaken only by runs that take what it cannot use, and nobody
+      starves but for those of higher priority,
+    * a run that could do with a small place leaves a larger one free as long as a small one is,
+    * no free place is left to itself while a run waits that may have it.
+
+    Running ones are left alone, whatever waits. A run that was preempted keeps its position, so it is first in line.
+    """
+    taken = {*snapshot.running.values(), *snapshot.resting}
+    free: dict[str, list[Place]] = {}
+    for place in reversed(dict.fromkeys(snapshot.places)):
+        if place not in taken:
+            free.setdefault(place.kind, []).append(place)
+    starts: dict[str, Place] = {}
+    if not free:
+        return starts
+    able = [
+        run
+        for run in snapshot.waiting
+        if run.not_before <= snapshot.now and not free.keys().isdisjoint(run.kinds) and run.name not in snapshot.running
+    ]
+    for run in sorted(able, key=lambda run: (-run.priority, run.position)):
+        chosen = _choose(run, free, snapshot.places)
+        if chosen is not None:
+            starts[run.name] = chosen
+            free[chosen.kind].remove(chosen)
+            if not any(free.values()):
+                break
+    return starts
+
+
+def _choose(run: Waiting, free: Mapping[str, Sequence[Place]], places: Sequence[Place]) -> Place | None:
+    """A free place of the most fitting kind, but for the one that the run shuns where there is another."""
+    shuns = run.shuns
+    if shuns and not any(place.kind in run.kinds and place != shuns for place in places):
+        shuns = None
+    for kind in run.kinds:
+        for place in reversed(free.get(kind, ())):
+            if place != shuns:
+                return place
+    return None

@@ -1,0 +1,23 @@
+"""Chooses among MONet runs of several seeds by a score that needs no label: the loss of held-out frames.
+
+    python launch/choose.py --workdir=runs/monet-paper-s0 --workdir=runs/monet-paper-s1 --workdir=runs/monet-paper-s2
+
+The last line is the workdir of the best one, for launch/encode.py --encoder=monet --checkpoint=WORKDIR.
+"""
+
+from pathlib import Path
+
+from aloe.perception.monet import choose
+from launch.flags import Parser, run
+
+
+def main() -> int:
+    parser = Parser(__doc__)
+    parser.add_argument("--workdir", type=Path, action="append", required=True, help="folder of a run; may be repeated")
+    candidates = choose.ranked(parser.parse().workdir)
+    print(f"{choose.table(candidates)}\n\nThe lowest loss:\n{candidates[0].folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

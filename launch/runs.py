@@ -1,0 +1,108 @@
+"""Shows and changes the runs of a queue that launch/sweep.py fills; it may be working meanwhile.
+
+python launch/runs.py list
+python launch/runs.py show RUN        settings that count for the queue, and every attempt
+python launch/runs.py logs RUN        what its last attempt has printed
+python launch/runs.py cancel RUN …    one that waits at once; one that runs saves and leaves
+python launch/runs.py retry RUN …     one that failed or was cancelled, with fresh budgets
+"""
+
+import datetime
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from tabulate import tabulate
+
+from aloe.errors import InputError
+from cluster.attempt import LOG, last_line
+from cluster.ledger import RUNNING, Ledger
+from launch.flags import Parser, run
+
+
+def main() -> int:
+    parser = Parser(__doc__)
+    parser.add_argument("action", choices=("list", "show", "logs", "cancel", "retry"))
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="names, as list prints them")
+    parser.add_argument("--queue", type=Path, default=Path("runs") / "queue", help="folder of the queue")
+    flags = parser.parse()
+    if (flags.action == "list") == bool(flags.runs):
+        raise InputError(f"{flags.action}: {'takes no names' if flags.runs else 'name the runs that are meant'}.")
+    with Ledger(flags.queue.absolute(), create=False) as ledger:
+        if flags.action == "list":
+            print(listing(ledger))
+        for name in flags.runs:
+            if flags.action == "show":
+                print(description(ledger, name))
+            elif flags.action == "logs":
+                print_log(ledger, name)
+            elif flags.action == "cancel":
+                state = ledger.cancel(name)
+                print(f"{name}: " + ("saves and leaves" if state == RUNNING else state))
+            else:
+                ledger.retry(name)
+                print(f"{name}: waits; the command that filled the queue runs it")
+    return 0
+
+
+def listing(ledger: Ledger) -> str:
+    """A row a run, with the last thing that it has printed or why it ended."""
+    width = max(20, shutil.get_terminal_size((160, 24)).columns - 90)
+    rows = []
+    for each in ledger.runs():
+        attempts = ledger.attempts(each.name)
+        state, place, last = each.state, "", each.message
+        if state == RUNNING:
+            state = "cancelling" if each.cancelling else state
+            place = f"{attempts[-1].kind} {attempts[-1].place}"
+            last = last_line(ledger.attempt_folder(each.name, len(attempts)))
+        spent = each.spent
+        row = [each.name, each.priority, state, place, len(attempts), spent.preemptions, spent.failures, last[:width]]
+        rows.append(row)
+    headers = ["run", "priority", "state", "on", "attempts", "preemptions", "failures", "last"]
+    return tabulate(rows, headers=headers)
+
+
+def description(ledger: Ledger, name: str) -> str:
+    """A run with all its attempts."""
+    each = ledger.run(name)
+    entry, config = ledger.request(name)
+    lines = [
+        f"{name}: {each.state}" + (f" ({each.message})" if each.message else ""),
+        f"  runs         {entry}, on {' or '.join(each.kinds)}; priority {each.priority}",
+        f"  workdir      {config.get('workdir', '–')}",
+        f"  charged      {each.spent.preemptions} preemptions, {each.spent.failures} failures",
+    ]
+    if each.not_before > time.time():
+        lines += [f"  pauses until {clock(each.not_before)}"]
+    attempts = ledger.attempts(name)
+    if attempts:
+        rows = [
+            [a.number, f"{a.kind} {a.place}", clock(a.started), clock(a.ended), a.ending or "runs", a.message]
+            for a in attempts
+        ]
+        lines += ["", tabulate(rows, headers=["attempt", "on", "started", "ended", "how", "why"])]
+        lines += ["", f"log: {ledger.attempt_folder(name, len(attempts)) / LOG}"]
+    return "\n".join(lines)
+
+
+def print_log(ledger: Ledger, name: str) -> None:
+    """Raises InputError if the run has not been started yet."""
+    number = len(ledger.attempts(ledger.run(name).name))
+    path = ledger.attempt_folder(name, number) / LOG
+    if not path.exists():
+        raise InputError(f"{name}: it has not been started yet, so there is no log.")
+    with path.open(errors="replace") as log:
+        shutil.copyfileobj(log, sys.stdout)
+
+
+def clock(seconds: float | None) -> str:
+    """Seconds since 1970 as date and time; nothing for None."""
+    if seconds is None:
+        return ""
+    return datetime.datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+
+
+if __name__ == "__main__":
+    run(main)

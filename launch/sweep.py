@@ -1,0 +1,159 @@
+"""Trains a task once a seed, variant and setting, on as many slices as there are; then prints mean ± std.
+
+    python launch/sweep.py --task=clevrer --seeds=5 --hosts=4           on the slices of a Ray cluster
+    python launch/sweep.py --task=clevrer --seeds=5 --local             on this machine, a process a visible device
+    … --variants=paper,mlp --fractions=10,25,50,100                     of the labelled videos, in percent
+    … --grid config.optimizer.learning_rate=1e-3,2e-3                   more fields, each with its values
+
+Runs have their workdirs in --folder: <task>-<variant>-s<seed>. Kill it at any moment and give the same command again:
+what has finished stays so, what ran goes on from its last checkpoint. launch/runs.py shows, cancels and retries runs.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+
+from aloe import tasks
+from aloe.config import to_json
+from aloe.errors import InputError
+from aloe.training import loop, workdir
+from aloe.training.log import VALIDATION
+from aloe.training.summary import FORMATS, summarize, table
+from aloe.training.task import Task
+from cluster import slices
+from cluster.attempt import DEVICE
+from cluster.driver import drive
+from cluster.errors import UnavailableError
+from cluster.ledger import Ledger, Request
+from cluster.local import visible_devices
+from cluster.outcomes import Ending
+from cluster.policy import Place
+from launch.flags import Parser, run
+from launch.grid import Cell, cells
+from launch.machines import add_machines, slice_of
+
+PROGRAM = "aloe.training.loop:run"
+
+
+def main() -> int:
+    parser = Parser(__doc__)
+    parser.add_task()
+    parser.add_data()
+    parser.add_overrides()
+    add_machines(parser, local="run on this machine without Ray, one process a visible device")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many: seeds 0 to N − 1")
+    parser.add_argument("--variants", default=os.environ.get("ALOE_VARIANT", "paper"), help="with commas between")
+    parser.add_argument("--fractions", default="", help="percentages of the videos that are labelled")
+    parser.add_argument("--grid", nargs="+", action="extend", default=[], metavar="config.FIELD=VALUE,VALUE")
+    parser.add_argument("--priority", type=int, default=0, help="runs of a larger one go first")
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="where the workdirs are to be")
+    parser.add_argument("--queue", type=Path, help="folder of the queue, on a local disk; else FOLDER/queue")
+    parser.add_argument("--format", choices=FORMATS, default="md", help="of the table")
+    flags = parser.parse()
+    jax.config.update("jax_platforms", "cpu")  # this process only looks at data; the devices are for the runs
+    wanted = slice_of(flags)
+    asked = cells(flags)
+    kinds = check(asked, wanted)
+    with Ledger((flags.queue or flags.folder / "queue").absolute()) as ledger:
+        requests = [
+            Request(cell.name, PROGRAM, cell.config.to_dict(), kinds[cell.name], flags.priority) for cell in asked
+        ]
+        new = ledger.add(requests)
+        say(f"{len(asked)} runs, {len(new)} of them new; queue {ledger.folder}")
+        status = drive_on_devices(ledger) if wanted is None else drive_on_slices(ledger, wanted)
+        return status or report(ledger, asked, flags.format)
+
+
+def check(asked: Sequence[Cell], wanted: slices.Slice | None) -> dict[str, tuple[str, ...]]:
+    """Looks at everything that can be wrong before anything is started.
+
+    Returns:
+      By run, the kinds of places that it may have, the most fitting first.
+
+    Raises:
+      InputError: a setting, the data, or a workdir that holds another configuration.
+    """
+    kinds = {}
+    seen: dict[str, tuple[str, ...]] = {}
+    for cell in asked:
+        loop.check_settings(cell.config)
+        workdir.refuse_another(cell.config)
+        # Opening the data takes a while, and is the same for all seeds.
+        shared = ConfigDict(cell.config.to_dict() | {"seed": 0, "workdir": ""})
+        key = to_json(shared)
+        if key not in seen:
+            task: Task = tasks.part(cell.config.task, "task").make(cell.config)
+            seen[key] = kinds_for(task, cell.config.batch.accumulation, wanted)
+        kinds[cell.name] = seen[key]
+    return kinds
+
+
+def kinds_for(task: Task, accumulation: int, wanted: slices.Slice | None) -> tuple[str, ...]:
+    """The slice that was asked for, and larger ones of its generation over whose devices the batches divide."""
+    streams = task.streams()
+    if wanted is None:
+        loop.check_batches(streams, accumulation, devices=1)
+        return (DEVICE,)
+
+    def divides(slice: slices.Slice) -> bool:
+        try:
+            loop.check_batches(streams, accumulation, slice.devices)
+        except InputError:
+            return False
+        return True
+
+    larger = [s for s in slices.SLICES if s.generation == wanted.generation and s.chips > wanted.chips and divides(s)]
+    return (wanted.name, *(slice.name for slice in larger))
+
+
+def drive_on_devices(ledger: Ledger) -> int:
+    devices = visible_devices()
+    say(f"on this machine: {', '.join(device.name for device in devices)}")
+    return drive(ledger, lambda: devices, say=say)
+
+
+def drive_on_slices(ledger: Ledger, wanted: slices.Slice) -> int:
+    """On the cluster that this job belongs to or that runs here; where there is none, on a slice emulated here."""
+    from cluster import emulated, gang, placement  # they import Ray, which --local does without
+
+    def drive_on(places: Callable[[], list[Place]]) -> int:
+        fitting = {kind for run in ledger.runs() for kind in run.kinds}
+        if not fitting & {place.kind for place in places()}:
+            raise UnavailableError(
+                f"the cluster has no whole slice that fits: {wanted} or a larger one. It has {placement.inventory()}."
+            )
+        return drive(ledger, places, say=say)
+
+    if gang.connect():
+        return drive_on(placement.places)
+    say(f"No Ray cluster is running here: emulating {wanted} on this machine's CPU.")
+    with emulated.EmulatedSlice(wanted, port=None) as here:
+        gang.connect(here.address)
+        return drive_on(placement.places)
+
+
+def report(ledger: Ledger, asked: Sequence[Cell], format: str) -> int:
+    """Prints the table of what has succeeded; returns 0 if that is all, else 1."""
+    states = {run.name: run for run in ledger.runs()}
+    done = [cell for cell in asked if states[cell.name].state == Ending.SUCCEEDED]
+    results = [(cell.labels, ledger.value(cell.name)["scores"]) for cell in done]
+    if results:
+        print(table(summarize(results, VALIDATION.rstrip("/")), format), flush=True)
+    for cell in asked:
+        if cell not in done:
+            last = states[cell.name]
+            say(f"not in the table: {cell.name}, {last.state}: {last.message}. python launch/runs.py show {cell.name}")
+    return 0 if len(done) == len(asked) else 1
+
+
+def say(text: str) -> None:
+    """Standard output is for the table."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run(main)

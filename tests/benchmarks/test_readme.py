@@ -1,0 +1,51 @@
+"""The README's figures are those of the results files."""
+
+import json
+
+import pytest
+
+from aloe.errors import InputError
+from benchmarks.readme import README, filled
+
+ROW = {
+    "case": {"path": "chosen"},
+    "seconds": {"median": 0.1214, "min": 0.12, "max": 0.13},
+    "figures": {"all_bytes": 2**20},
+}
+TEXT = "before\n<!-- figures of step.json, step: path, ms -->\nold\n<!-- end of figures -->\nafter\n"
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "step.json").write_text(json.dumps({"device": {}, "tables": {"step": [ROW, ROW]}}))
+    return tmp_path
+
+
+def test_the_readme_is_what_its_results_files_make_it():
+    text = README.read_text()
+    assert "<!-- figures of" in text
+    assert filled(text) == text, "run python -m benchmarks readme"
+
+
+def test_a_block_is_made_anew_and_the_rest_is_kept(root):
+    made = filled(TEXT, root)
+    assert "old" not in made
+    lines = [line.split() for line in made.splitlines() if "chosen" in line]
+    assert lines == [["|", "chosen", "|", "121.4", "|"]] * 2
+    assert "MiB" not in made  # a column that was not asked for
+    assert made.startswith("before\n<!-- figures of step.json")
+    assert made.endswith("<!-- end of figures -->\nafter\n")
+    assert filled(made, root) == made
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (("step.json", "other.json"), "other.json"),
+        ((", step:", ", stop:"), "no table 'stop'; did you mean step"),
+        (("path, ms", "path, mss"), "no column 'mss'; did you mean ms"),
+    ],
+)
+def test_what_is_not_there_is_told(root, wrong, message):
+    with pytest.raises(InputError, match=message):
+        filled(TEXT.replace(*wrong), root)

@@ -1,0 +1,133 @@
+"""A trained MONet fills a latents store: the right latents, once each, and no other checkpoint's."""
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from aloe.data import latents
+from aloe.data.video import read_frames
+from aloe.errors import InputError
+from aloe.perception.fill import fill
+from aloe.perception.monet import encoder as monet
+from aloe.perception.monet.config import MonetConfig
+from aloe.perception.monet.model import Monet, colors
+from aloe.tasks.clevrer import files
+from aloe.training import workdir
+from aloe.training.checkpoints import Checkpoints
+from aloe.training.optimizer import make_optimizer
+from aloe.training.state import initial_state
+from aloe.training.step import data_mesh
+from launch import encode
+from tests.tasks.monet.squares import settings, write_squares
+
+FRAMES = 128
+
+
+def save_run(folder, seed, steps=(1,)):
+    """A workdir with checkpoints of a MONet as it begins."""
+    resolved = settings(folder)
+    resolved.workdir = str(folder)
+    workdir.claim(resolved)
+    state = initial_state(Monet(MonetConfig(**resolved.model), rngs=nnx.Rngs(seed)), make_optimizer(resolved.optimizer))
+    for step in steps:
+        checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, data_mesh(), resolved.training)
+        checkpoints.save(step, jax.device_put(state, jax.NamedSharding(data_mesh(), jax.P())))
+        checkpoints.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    return write_squares(tmp_path_factory.mktemp("squares"), train=3, validation=2)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return save_run(tmp_path_factory.mktemp("run"), seed=0)
+
+
+@pytest.fixture(scope="module")
+def filled(squares, run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("latents")
+    flags = ["--task=clevrer", f"--data={squares}", "--encoder=monet"]
+    encode.main([*flags, f"--checkpoint={run}", f"--latents={folder}"])
+    return folder
+
+
+def test_latents_are_the_means_of_every_frame_in_order(filled, squares):
+    model = Monet(MonetConfig(**settings(squares).model), rngs=nnx.Rngs(0))
+    paths = files.find_videos(squares)
+    for split, indices in (("train", [0, 1, 2]), ("validation", [3, 4])):
+        store = latents.open(filled / split)
+        assert store.shape == (len(indices), FRAMES, 3, 8)
+        for index in indices:
+            image = read_frames(paths[index], range(FRAMES), (16, 16))
+            _, mean, _ = nnx.jit(lambda model, image: model.encode(image))(model, colors(jax.numpy.asarray(image)))
+            np.testing.assert_allclose(store.read(index), mean, rtol=1e-3, atol=1e-4)
+
+
+def test_a_store_of_another_checkpoint_is_refused(filled, squares, run, tmp_path):
+    videos = files.find_videos(squares)
+    again = monet.Encoder(run, videos, FRAMES)
+    fill(filled / "train", [0, 1, 2], again)  # the same one is welcome
+    others = save_run(tmp_path / "seed", seed=1), save_run(tmp_path / "step", seed=0, steps=(1, 2))
+    for other in others:
+        with pytest.raises(InputError, match=r"filled by the encoder .*'monet'.*not by .*'monet'"):
+            fill(filled / "train", [0, 1, 2], monet.Encoder(other, videos, FRAMES))
+
+
+def test_a_broken_video_is_said_in_its_place(squares, run, tmp_path):
+    videos = files.find_videos(squares)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(videos[1].read_bytes()[:1200])
+    encoder = monet.Encoder(run, {**videos, 1: cut}, FRAMES)
+    one, two, three, four = encoder.encode([0, 1, 2, 77])
+    assert isinstance(two, InputError)
+    assert str(cut) in str(two)
+    assert "no video of scene_index 77" in str(four)
+    whole = list(monet.Encoder(run, videos, FRAMES).encode([0, 2]))
+    np.testing.assert_allclose([one, three], whole, rtol=1e-4, atol=1e-5)
+
+
+def test_more_videos_than_go_at_once(squares, run, monkeypatch):
+    """In twos, and on eight devices that do not divide what they are given, latents are the same."""
+    encoder = monet.Encoder(run, files.find_videos(squares), 31)
+    expected = list(encoder.encode([0, 1, 2, 3, 4]))
+    monkeypatch.setattr(monet, "VIDEOS_AT_ONCE", 2)
+    in_twos = list(monet.Encoder(run, files.find_videos(squares), 31).encode([0, 1, 2, 3, 4]))
+    np.testing.assert_allclose(in_twos, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("used", "remarks"), [(2, []), (3, ["4 of 4 frames use all 3 slots"])])
+def test_frames_that_use_all_slots_are_counted(squares, run, monkeypatch, used, remarks):
+    told = monet.quality.of_masks
+    monkeypatch.setattr(monet.quality, "of_masks", lambda mask: {"slots_used": 0 * told(mask)["slots_used"] + used})
+    encoder = monet.Encoder(run, files.find_videos(squares), 4)
+    list(encoder.encode([0]))
+    assert [remark.split(";")[0] for remark in encoder.remarks()] == remarks
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "--encoder=monet: name the run .*--checkpoint=WORKDIR"),
+        (["--checkpoint=nowhere"], "nowhere/config.json: no such file"),
+    ],
+)
+def test_a_run_must_be_named(squares, argv, message):
+    with pytest.raises(InputError, match=message):
+        encode.main(["--task=clevrer", f"--data={squares}", "--encoder=monet", *argv])
+    assert not (squares / "latents").exists()
+
+
+def test_a_run_of_another_task_or_without_a_checkpoint_is_refused(squares, tmp_path):
+    resolved = settings(squares)
+    resolved.workdir = str(tmp_path / "empty")
+    workdir.claim(resolved)
+    with pytest.raises(InputError, match="no checkpoint yet"):
+        monet.Encoder(tmp_path / "empty", {}, FRAMES)
+    resolved.task, resolved.workdir = "clevrer", str(tmp_path / "other")
+    workdir.claim(resolved)
+    with pytest.raises(InputError, match="a run of --task=clevrer, not of monet"):
+        monet.Encoder(tmp_path / "other", {}, FRAMES)
