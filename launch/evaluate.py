@@ -2,8 +2,8 @@
 
     python launch/evaluate.py --task=clevrer --workdir=runs/clevrer-paper-s0 --local
 
-Of a split without answers, `--split=test`, it writes what the model answers into the workdir, in the form in which the
-data set takes submissions.
+Of a split without answers, such as CLEVRER's `--split=test`, it writes what the model answers into the workdir, in the
+form in which the data set takes submissions; of any other with `--predictions`.
 """
 
 from pathlib import Path
@@ -22,6 +22,9 @@ def main() -> int:
     add_machines(parser)
     parser.add_argument("--split", default="validation", choices=("train", "validation", "test"))
     parser.add_argument("--hard", action="store_true", help="tell apart the questions that truly need reasoning")
+    parser.add_argument(
+        "--predictions", action="store_true", help="also write the answers, in the form of the data set, to the workdir"
+    )
     flags = parser.parse()
     if flags.hard and flags.split in tasks.part(flags.task, "files").UNLABELLED:
         raise InputError(f"--hard compares with labels, which --split={flags.split} has not; leave one of them out.")
@@ -34,7 +37,7 @@ def main() -> int:
     for path in flags.overrides:
         config.update_from_flattened_dict({path: dict(flatten(asked))[path]})
     workdir.refuse_another(config)
-    config.split, config.hard = flags.split, flags.hard
+    config.split, config.hard, config.predictions = flags.split, flags.hard, flags.predictions
     if wanted:
         return run_on_slice(wanted, evaluation.run, config)
     evaluation.run(config.to_dict())

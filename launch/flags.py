@@ -74,6 +74,12 @@ class Parser(argparse.ArgumentParser):
             flags.data = Path(flags.data or Path("data") / flags.task)
         return flags
 
+    def task_given(self, argv: Sequence[str] | None = None) -> str | None:
+        """The task that the command line names, if it does, for flags that only this task has."""
+        early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        early.add_argument("--task")
+        return early.parse_known_args(argv)[0].task
+
     def hint(self, unknown: str) -> str:
         known = [option for action in self._actions for option in action.option_strings]
         return nearest(unknown.partition("=")[0], known)

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from aloe import tasks
 from aloe.data.skipped import DEFAULT_LIMIT
+from aloe.data.videos import latents_folder
 from aloe.errors import InputError
 from aloe.model import released as model
 from aloe.model.tensorflow_checkpoint import read_variables
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if params is not None:
         new = begin_with(config, nnx.to_pure_dict(params), str(checkpoint.absolute()))
         print(f"{config.workdir}: {'now' if new else 'already'} a run of these weights, at step 0", flush=True)
-    folder = tasks.part(given.task, "task").latents_folder(config)
+    folder = latents_folder(config)
     for split, (scene_indices, encoder) in encoders.items():
         skipped = fill(folder / split, scene_indices, encoder, given.broken_limit, f"videos of the {split} split")
         print(f"{folder / split}: {len(scene_indices) - len(skipped)} videos", flush=True)

@@ -17,27 +17,31 @@ from launch import flags
 def main() -> None:
     parser = flags.Parser(__doc__)
     parser.add_task()
-    parser.add_argument("--videos", type=int, required=True, help="how many in all, over the splits")
+    parser.add_argument("--videos", type=int, help="how many in all, over the splits")
     parser.add_argument("--out", type=Path, help="folder to write to; else data/TASK")
     parser.add_argument("--seed", type=int, default=0, help="other seeds make other worlds")
-    parser.add_argument("--size", default="480x320", help="WIDTHxHEIGHT of the pictures, in pixels")
+    parser.add_argument("--size", help="WIDTHxHEIGHT of the pictures, in pixels; else as in the official set")
     parser.add_argument("--workers", type=int, help="processes; else one for each core")
     parser.add_argument("--gpu", action="store_true", help="draw the pictures on this machine's GPU")
     parser.add_argument("--without_videos", action="store_true", help="write annotations and questions, draw nothing")
+    task = parser.task_given()
+    own = getattr(tasks.part(task, "world"), "FLAGS", {}) if task else {}
+    for name, options in own.items():
+        parser.add_argument(f"--{name}", **options)
     given = parser.parse()
-    world = tasks.part(given.task, "world")
-    width, height = _size(given.size)
     out = given.out or Path("data") / given.task
-    size = {"width": width, "height": height}
     how = {"workers": given.workers, "gpu": given.gpu, "draw": not given.without_videos}
-    print(world.write(out, given.videos, seed=given.seed, **size, **how))
+    how |= {name: getattr(given, name) for name in own}
+    print(tasks.part(given.task, "world").write(out, given.videos, seed=given.seed, **_size(given.size), **how))
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str | None) -> dict[str, int]:
+    if text is None:
+        return {}
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal()):
         raise InputError(f"--size={text}: write it as WIDTHxHEIGHT, such as 480x320.")
-    return int(width), int(height)
+    return {"width": int(width), "height": int(height)}
 
 
 if __name__ == "__main__":

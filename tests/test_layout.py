@@ -1,9 +1,12 @@
 """Arrows go one way: launch and benchmarks use cluster and aloe, which know nothing of each other."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+
+from aloe import tasks
 
 ROOT = Path(__file__).resolve().parents[1]
 FORBIDDEN = {
@@ -11,6 +14,8 @@ FORBIDDEN = {
     "cluster": {"aloe", "launch", "benchmarks", "tests"},
     "benchmarks": {"launch", "ray", "tests"},
 }
+# A task may be named after a method that lives in aloe/ itself.
+METHODS = {"monet"}
 
 
 def imported_packages(path):
@@ -43,6 +48,29 @@ def test_benchmarks_take_of_cluster_only_its_table_of_slices():
         node.module if isinstance(node, ast.ImportFrom) else alias.name for node in imports for alias in node.names
     }
     assert {name for name in modules if name and name.startswith("cluster")} == {"cluster.slices"}
+
+
+def named_in(text, names):
+    """Which of the names stand in a text, in any case, also as parts of identifiers."""
+    return {name for name in names if re.search(rf"(?<![a-z]){name}(?![a-z])", text.lower())}
+
+
+def test_outside_tasks_no_task_is_named():
+    """One model serves all tasks without modification: only a task's folder, and the paper's table, know of it."""
+    names = set(tasks.names()) - METHODS
+    assert names
+    aloe = ROOT / "aloe"
+    files = [path for path in aloe.rglob("*.py") if aloe / "tasks" not in path.parents]
+    files = [path for path in files if path != aloe / "experiments.py"]
+    found = {str(path.relative_to(ROOT)): named_in(path.read_text(), names) for path in files}
+    assert len(files) > 50
+    assert {path: named for path, named in found.items() if named} == {}
+
+
+def test_a_name_is_found_in_comments_strings_and_identifiers():
+    assert named_in("def clevrer_camera(): ...", {"clevrer", "clevr"}) == {"clevrer"}
+    assert named_in("# as in CLEVR, not in CATER's", {"clevr", "cater", "acre"}) == {"clevr", "cater"}
+    assert named_in("nacreous caterer", {"acre", "cater"}) == set()
 
 
 def test_imports_are_found_wherever_they_stand(tmp_path):

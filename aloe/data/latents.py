@@ -20,7 +20,7 @@ import tensorstore
 from aloe.errors import InputError
 
 SHARD_BYTES = 8 << 20
-CACHE_BYTES = 1 << 30  # more than CLEVRER's training split, 0.66 GB
+CACHE_BYTES = 1 << 30  # more than 10,000 videos of 128 frames and 8 × 16 numbers, 0.66 GB
 INDEX_BYTES = 16 << 20  # of tensorstore's own cache, for the indices of the files
 
 _MEND = "Write it with: python launch/encode.py --task=… --data=… --splits=…, or python launch/import_released.py …"

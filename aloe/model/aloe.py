@@ -5,6 +5,7 @@ from typing import Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from aloe.attention.dropout import DropoutKeys
@@ -43,8 +44,8 @@ class Aloe(nnx.Module):
     """The model in steps: latents, tokens, the tower, then answers from CLS and latents from the objects.
 
     The tower is a transformer, or what stands in its place (`aloe.model.tower`); all else is the same whatever it is.
-    Tokens of several batches that are equally long may be concatenated and transformed in one pass. The parameters are
-    those of `graphdef, params = nnx.split(model, nnx.Param)`, all float32; `aloe.model.parameters` sorts them.
+    The parameters are those of `graphdef, params = nnx.split(model, nnx.Param)`, all float32;
+    `aloe.model.parameters` sorts them.
     """
 
     def __init__(
@@ -108,6 +109,23 @@ class Aloe(nnx.Module):
         """Outputs [B, S, E] of the tower, one a token of a transformer; with keys, with dropout."""
         with jax.default_matmul_precision(self.config.matmul_precision):
             return self.tower(tokens_BxTxP, keys if self.config.dropout else None)
+
+    def transform_together(
+        self, tokens: Mapping[str, jax.Array], example_keys: Mapping[str, jax.Array], step_key: jax.Array
+    ) -> dict[str, jax.Array]:
+        """Outputs of several batches of equally long sequences, by name, in one pass with dropout.
+
+        The tower is shared, and one long batch is quicker than several short ones.
+
+        Args:
+          tokens: by name, tokens_BxTxP.
+          example_keys: by name, a key for each sequence.
+          step_key: what all sequences of a step share in their dropout.
+        """
+        keys = DropoutKeys(jnp.concatenate([example_keys[name] for name in tokens]), step_key)
+        outputs_BxSxE = self.transform(jnp.concatenate(list(tokens.values())), keys)
+        ends = np.cumsum([len(rows) for rows in tokens.values()])
+        return dict(zip(tokens, jnp.split(outputs_BxSxE, ends[:-1]), strict=True))
 
     def attention_weights(self, tokens_BxTxP: jax.Array) -> jax.Array:
         """Attention weights [L, B, H, T, T] of query and key tokens in all layers, float32, for analysis.

@@ -1,4 +1,4 @@
-"""The authors' CLEVRER model: their configuration, weights and forward pass, reproduced to the rounding of float32.
+"""The authors' released model: its configuration, weights and forward pass, reproduced to the rounding of float32.
 
 Source: google-deepmind/deepmind-research, object_attention_for_reasoning. `aloe.model.tensorflow_checkpoint` reads the
 variables of a checkpoint of theirs.

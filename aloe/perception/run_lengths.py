@@ -77,3 +77,9 @@ def unpack(text: str) -> np.ndarray:
     lengths[1::2] = np.cumsum(lengths[1::2])
     lengths[2::2] = np.cumsum(lengths[2::2])
     return lengths
+
+
+def to_runs(mask_YxX: np.ndarray) -> list[int]:
+    """The run lengths of a mask along its rows, which `from_runs` reads; the first is of pixels not of the mask."""
+    changes = np.flatnonzero(np.diff(mask_YxX.ravel(), prepend=False))
+    return np.diff(changes, prepend=0, append=mask_YxX.size).tolist()

@@ -1,4 +1,4 @@
-"""A pinhole camera, and the one that filmed CLEVRER.
+"""A pinhole camera.
 
 World axes: z up, the ground is z = 0. Pixels: u to the right, v down, in units of a pixel, (0, 0) the outer corner of
 the first pixel, so that pixel (row y, column x) has its centre at (x + ½, y + ½).
@@ -67,20 +67,16 @@ class Camera:
         return right_down @ self.axes_3x3[:2] + self.axes_3x3[2]
 
 
-def clevrer(width: int = 480, height: int = 320) -> Camera:
-    """CLEVRER's fixed camera: 2.5 above the ground, pitched down by 30°, x towards the viewer and y to the right.
-
-    Fitted by VRDP (dingmyu/VRDP) as u = (−207.846x + 525y − 120z + 1200) / w, v = (123.936x − 534.663z + 800) / w with
-    w = −0.866x − 0.5z + 5, at 480 × 320.
-    """
-    cos, sin = np.cos(np.pi / 6), np.sin(np.pi / 6)
-    forward_3 = np.array([-cos, 0.0, -sin])
-    camera = Camera(
-        width=480,
-        height=320,
-        position_3=np.array([(5 - 2.5 * sin) / cos, 0.0, 2.5]),
-        axes_3x3=np.stack([np.array([0.0, 1.0, 0.0]), np.array([sin, 0.0, -cos]), forward_3]),
-        focal_2=np.array([525.0, 525.0]),
-        center_2=np.array([240.0, 160.0]),
+def looking_at(target: np.ndarray, position: np.ndarray, focal: float, width: int, height: int) -> Camera:
+    """An upright camera at `position` with `target` in the middle of its picture; `focal` is in pixels."""
+    forward_3 = np.subtract(target, position) / np.linalg.norm(np.subtract(target, position))
+    right_3 = np.cross(forward_3, (0.0, 0.0, 1.0))
+    right_3 /= np.linalg.norm(right_3)
+    return Camera(
+        width=width,
+        height=height,
+        position_3=np.asarray(position, float),
+        axes_3x3=np.stack([right_3, np.cross(forward_3, right_3), forward_3]),
+        focal_2=np.array([focal, focal]),
+        center_2=np.array([width / 2, height / 2]),
     )
-    return camera.resized(width, height)

@@ -1,6 +1,6 @@
 """Discs that slide and collide on a table, seen from above: the planar physics of the worlds (pymunk).
 
-Objects stand upright on the ground, so their motion is that of discs. Constants after VRDP's fit to CLEVRER
+Objects stand upright on the ground, so their motion is that of discs. Constants after VRDP's fit to such videos
 (dingmyu/VRDP): radius 0.2, mass 1, restitution 0.7, sliding friction 0.03 with g = 9.806, damping 0.06 a second.
 """
 

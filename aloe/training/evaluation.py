@@ -69,7 +69,8 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     Of a split without labels it writes the answers, in the official form.
 
     Args:
-      config: of the run, as its workdir has it, `split`, and `hard` as in `Task.comparison`; the same on every host.
+      config: of the run, as its workdir has it, `split`, `hard` as in `Task.comparison`, and `predictions`, whether to
+        write those of a split with labels too; the same on every host.
 
     Returns:
       `step` of the checkpoint and `scores`, empty for a split without labels.
@@ -95,15 +96,18 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     evaluator = Evaluator(task, graphdef, mesh, resolved.batch.evaluation)
     predictions = evaluator.predictions(state.params, split)
     title = f"{resolved.task}, {split} split, after {step} steps"
+    main = jax.process_index() == 0
     if compare is None:
-        if jax.process_index() == 0:
+        if main:
             path = folder / f"submission-{step}.json"
             write_whole(path, json.dumps(task.submission(split, predictions)))
             print(f"\n{title}: the answers are in {path}; the split has none to score them by.\n", flush=True)
         return {"step": step, "scores": {}}
+    if main and resolved.get("predictions", False):
+        write_whole(folder / f"predictions-{split}-{step}.json", json.dumps(task.submission(split, predictions)))
     table, controls = compare(predictions, evaluator.predictions(state.params, split, shuffled=True))
     scores = task.scores(split, predictions)
-    if jax.process_index() == 0:
+    if main:
         print(f"\n{title}\n\n{table}\n", flush=True)
         record = {"step": step, "split": split, **scores, "controls": controls}
         write_whole(folder / f"{split}-{step}.json", json.dumps(record, indent=2))

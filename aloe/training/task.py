@@ -91,4 +91,4 @@ class Task(Protocol):
         """
 
     def submission(self, split: str, predictions: Predictions) -> Any:
-        """The answers to a split without labels (`UNLABELLED` of the task's files.py), as JSON in the official form."""
+        """The answers to a split, as JSON in the official form; it may be without labels (`UNLABELLED` in files.py)."""

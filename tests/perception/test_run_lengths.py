@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
 from aloe.errors import InputError
-from aloe.perception.run_lengths import coco_mask, from_runs, unpack
+from aloe.perception.run_lengths import coco_mask, from_runs, to_runs, unpack
 
 ROW, COLUMN = np.mgrid[:40, :60]
 
@@ -103,3 +103,10 @@ def test_any_text_makes_a_mask_of_the_size_or_is_refused(text):
 def test_what_makes_no_mask_is_refused(record, message):
     with pytest.raises(InputError, match=message):
         coco_mask(record)
+
+
+@given(st_np.arrays(bool, st_np.array_shapes(min_dims=2, max_dims=2, max_side=8)))
+def test_any_mask_becomes_the_runs_of_a_walk_and_comes_back(mask_YxX):
+    runs = to_runs(mask_YxX)
+    assert runs == runs_of(mask_YxX.ravel())
+    np.testing.assert_array_equal(from_runs(runs, mask_YxX.shape, by_columns=False), mask_YxX)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from aloe.render import camera, raycast
+from aloe.render import raycast
 from aloe.render.raycast import BOX, CYLINDER, SPHERE
+from aloe.tasks.clevrer.view import clevrer_camera
 
 
 def solids(*objects, metal=0.0, frames=1):
@@ -57,7 +58,7 @@ def march(scene, view, pixel, scale):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_masks_are_those_of_a_walk_along_each_ray(seed):
-    scene, view = crowd(seed=seed), camera.clevrer(36, 24)
+    scene, view = crowd(seed=seed), clevrer_camera(36, 24)
     index_YxX = np.asarray(raycast.visible(scene, view))[0]
     compared = set()
     for y in range(view.height):
@@ -73,7 +74,7 @@ def test_an_object_lies_where_the_camera_projects_its_centre():
     places = [(-2, -1, 0.2), (-1, 0.5, 0.2), (1, 0.8, 0.2), (0.5, -0.9, 0.2), (-2, 1, 0.2)]
     scene = solids(*((index % 3, (0.2,) * 3, place, 0.3, (1, 0, 0)) for index, place in enumerate(places)))
     for size in ((96, 64), (64, 64)):
-        view = camera.clevrer(*size)
+        view = clevrer_camera(*size)
         columns, rows = view.project(np.array(places))[0].astype(int).T
         index_YxX = np.asarray(raycast.visible(scene, view))[0]
         assert index_YxX[rows, columns].tolist() == [0, 1, 2, 3, 4]
@@ -83,7 +84,7 @@ def test_more_objects_than_the_padding_and_none_out_of_view():
     scene = crowd(objects=11, seed=3)
     scene.location_FxOx3[0, 4] = (0, 40, 0.2)  # beside the picture
     scene.location_FxOx3[0, 5] = (9, 0, 0.2)  # behind the camera
-    seen = set(np.unique(np.asarray(raycast.visible(scene, camera.clevrer(96, 64)))).tolist())
+    seen = set(np.unique(np.asarray(raycast.visible(scene, clevrer_camera(96, 64)))).tolist())
     assert seen <= set(range(-1, 11)) - {4, 5}
     assert seen >= {-1, 10}
 
@@ -91,7 +92,7 @@ def test_more_objects_than_the_padding_and_none_out_of_view():
 def test_frames_follow_their_own_locations():
     scene = crowd(frames=3)
     scene.location_FxOx3[2] += (0.3, 0.2, 0)
-    image_FxYxXx3 = np.asarray(raycast.render(scene, camera.clevrer(48, 32)))
+    image_FxYxXx3 = np.asarray(raycast.render(scene, clevrer_camera(48, 32)))
     assert image_FxYxXx3.shape == (3, 32, 48, 3)
     assert image_FxYxXx3.dtype == np.uint8
     assert (image_FxYxXx3[0] == image_FxYxXx3[1]).all()
@@ -99,7 +100,7 @@ def test_frames_follow_their_own_locations():
 
 
 def test_drawing_frames_together_draws_the_same():
-    scene, view = crowd(frames=5), camera.clevrer(48, 32)
+    scene, view = crowd(frames=5), clevrer_camera(48, 32)
     scene.location_FxOx3[:, 0, 1] += np.linspace(0, 1, 5)
     one_by_one, together = (np.asarray(raycast.render(scene, view, frames_at_once=n)).astype(int) for n in (None, 2))
     assert abs(one_by_one - together).max() <= 1
@@ -110,14 +111,14 @@ def test_drawing_frames_together_draws_the_same():
 
 def test_samples_are_averaged():
     scene = crowd()
-    fine = np.asarray(raycast.render(scene, camera.clevrer(96, 64)), float)[0]
-    smooth = np.asarray(raycast.render(scene, camera.clevrer(48, 32), samples=2))[0]
+    fine = np.asarray(raycast.render(scene, clevrer_camera(96, 64)), float)[0]
+    smooth = np.asarray(raycast.render(scene, clevrer_camera(48, 32), samples=2))[0]
     assert abs(smooth - fine.reshape(32, 2, 48, 2, 3).mean((1, 3))).max() <= 0.5
 
 
 @pytest.mark.parametrize("shape", [SPHERE, BOX, CYLINDER])
 def test_metal_and_rubber_look_different(shape):
-    view = camera.clevrer(96, 64)
+    view = clevrer_camera(96, 64)
     one = (shape, (0.2,) * 3, (0.5, 0, 0.2), 0.4, (0.68, 0.14, 0.14))
     rubber, metal = (np.asarray(raycast.render(solids(one, metal=m), view), float)[0] for m in (0.0, 1.0))
     mask_YxX = np.asarray(raycast.visible(solids(one), view))[0] == 0
@@ -128,7 +129,7 @@ def test_metal_and_rubber_look_different(shape):
 
 
 def test_an_object_shades_the_ground_beside_it_only():
-    view = camera.clevrer(96, 64)
+    view = clevrer_camera(96, 64)
     scene = solids((CYLINDER, (0.2,) * 3, (0, 0, 0.2), 0.0, (1, 1, 1)))
     far = solids((CYLINDER, (0.2,) * 3, (0, 40, 0.2), 0.0, (1, 1, 1)))
     darker_YxX = (np.asarray(raycast.render(far, view), int) - np.asarray(raycast.render(scene, view), int))[0].sum(-1)

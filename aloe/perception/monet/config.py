@@ -20,7 +20,7 @@ class MonetConfig:
     Attributes:
       size: rows, and columns, of a picture: a power of two.
       slots: N.
-      latent: D, numbers of a slot; Aloe takes 16 for CLEVRER, 36 for CATER and ACRE.
+      latent: D, numbers of a slot; Aloe takes 16 or 36, by the data set.
       attention_width: channels of the first two blocks of the U-Net; the others have twice as many.
       attention_hidden: width of the two hidden layers at the bottom of the U-Net.
       component_width: channels of the decoder, and of the encoder's first two layers; its others have twice as many.

@@ -5,9 +5,11 @@ import math
 
 import numpy as np
 
-from aloe.render import camera, raycast
+from aloe.render import raycast
+from aloe.render.palette import RGB, SOLID
+from aloe.tasks.clevrer.view import clevrer_camera
 
-VIEW = camera.clevrer()
+VIEW = clevrer_camera()
 _SIDES_4x3 = VIEW.sides()
 RADIUS = 0.2  # of the disc that stands for an object where objects meet
 FARTHEST = -3.0  # x beyond which objects look too small; the picture's top is at −5.6
@@ -15,17 +17,6 @@ FARTHEST = -3.0  # x beyond which objects look too small; the picture's top is a
 # A cube's side is a compromise: the disc that moves it lies between the circles in and around its square.
 HALF_SIZE = {"cube": (0.16, 0.16, 0.16), "sphere": (0.2, 0.2, 0.2), "cylinder": (0.2, 0.2, 0.2)}
 REACH = 0.3  # no part of an object's hull is as far from its centre
-SOLID = {"cube": raycast.BOX, "sphere": raycast.SPHERE, "cylinder": raycast.CYLINDER}
-RGB = {
-    "gray": (0.34, 0.34, 0.34),
-    "red": (0.68, 0.14, 0.14),
-    "blue": (0.16, 0.29, 0.84),
-    "green": (0.11, 0.41, 0.08),
-    "brown": (0.51, 0.29, 0.10),
-    "purple": (0.51, 0.15, 0.75),
-    "cyan": (0.16, 0.82, 0.82),
-    "yellow": (1.0, 0.93, 0.20),
-}
 
 
 def centered(location: np.ndarray, margin: float = 0) -> np.ndarray:

@@ -2,20 +2,19 @@
 
 import collections
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from aloe.data import latents, video
+from aloe.data import video
+from aloe.data.checking import check_files, check_store
 from aloe.data.findings import Findings
-from aloe.data.parallel import ordered_map
-from aloe.data.skipped import DEFAULT_LIMIT, Skipped
+from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
-from aloe.progress_bar import progress_bar
 from aloe.tasks.clevrer import files
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.questions import SUBTYPES, TYPES, VideoQuestions
 
-_MEND = "unpack its archive anew, or run launch/make_world.py again if the world is our own"
+_MAKE = "launch/make_world.py, run again without --without_videos, adds them to a world of our own"
 
 
 def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Findings:
@@ -44,11 +43,11 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
         findings.counts[split] = _count_questions(scenes)
         indices = [scene.scene_index for scene in scenes]
         video_problem = functools.partial(_video_problem, decode=decode)
-        _check_files(split, "videos", indices, videos, video_problem, limit, findings)
+        check_files(split, "videos", indices, videos, video_problem, limit, findings, more=_MAKE)
         if split not in files.UNLABELLED:
-            _check_files(split, "annotations", indices, annotations, _annotation_problem, limit, findings)
+            check_files(split, "annotations", indices, annotations, _annotation_problem, limit, findings)
         for path in sorted(root.glob(f"latents/*/{split}")):
-            _check_store(split, path, indices, limit, findings)
+            check_store(split, path, indices, FRAMES, limit, findings)
     return findings
 
 
@@ -68,60 +67,6 @@ def _count_questions(scenes: Sequence[VideoQuestions]) -> dict[str, int]:
     counts["- correct"] = sum(choice.correct is True for choice in choices)
     counts["multiple choice without options"] = sum(not q.is_descriptive and not q.choices for q in questions)
     return counts
-
-
-def _check_files(
-    split: str,
-    kind: str,
-    indices: Sequence[int],
-    paths: Mapping[int, Path],
-    problem_of: Callable[[Path], str | None],
-    limit: float,
-    findings: Findings,
-) -> None:
-    """Checks the videos, or the annotations, of one split: is there one for each index, and is it whole?"""
-    present = [index for index in indices if index in paths]
-    findings.counts[split][kind] = len(present)
-    if not present:
-        note = f"no {kind} of the {split} split were found; training on a latents store needs none"
-        if kind == "videos":
-            note += " (launch/make_world.py, run again without --without_videos, adds them to a world of our own)"
-        findings.notes.append(note)
-        return
-    skipped = Skipped(f"{kind} of the {split} split", len(indices), limit)
-    for index in indices:
-        if index not in paths:
-            skipped.add(index, f"no {kind[:-1]} of scene_index {index} was found; {_MEND}")
-    problems = ordered_map(problem_of, [paths[index] for index in present])
-    for index, problem in zip(present, progress_bar(problems, skipped.what, len(present), unit="file"), strict=True):
-        if problem:
-            skipped.add(index, problem)
-    findings.counts[split][f"{kind} missing or broken"] = len(skipped)
-    _report(skipped, findings)
-
-
-def _check_store(split: str, path: Path, indices: Sequence[int], limit: float, findings: Findings) -> None:
-    """Checks that a latents store can be opened and has the videos of the split."""
-    name = f"latents/{path.parent.name}"
-    try:
-        store = latents.open(path)
-        if store.shape[1] != FRAMES:
-            raise InputError(f"{path}: has {store.shape[1]} frames a video; it must have {FRAMES}: encode anew")
-        written = set(store.scene_indices.tolist()) - set(store.missing().tolist())
-    except InputError as error:
-        findings.problems.append(str(error))
-        return
-    findings.counts[split][name] = len(written)
-    skipped = Skipped(f"videos of the {split} split in {path}", len(indices), limit)
-    for index in indices:
-        if index not in written:
-            skipped.add(index, f"scene_index {index} has no latents; launch/encode.py encodes what is missing")
-    _report(skipped, findings)
-
-
-def _report(skipped: Skipped, findings: Findings) -> None:
-    if skipped:
-        (findings.problems if skipped.too_many else findings.notes).append(skipped.summary(shown=50))
 
 
 def _video_problem(path: Path, decode: bool) -> str | None:

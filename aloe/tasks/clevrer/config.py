@@ -22,6 +22,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from aloe.training.defaults import defaults
+
 # By name, what is not as in `paper`.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
@@ -89,23 +91,11 @@ PAPER_PARAMETERS = {"paper": "15 M", "no_auxiliary": "15 M", "adam": "15 M", "ml
 
 def get_config(variant: str = "paper") -> ConfigDict:
     """The configuration of a variant. Every field is plain data; `--config.path.to.field=value` overrides it."""
-    config = ConfigDict()
-    config.task = "clevrer"
-    config.variant = variant
-    config.seed = 0
-    config.workdir = ""
-    config.profile = ""  # steps to trace, such as 100:105
+    config = defaults("clevrer", variant)
 
-    config.data = ConfigDict()
-    config.data.root = ""
-    config.data.encoder = "oracle"  # whose latents, of those in the root: latents/oracle
-    config.data.latents = ""  # the folder of latents stores, where it is not that one
     config.data.frames = ""  # folder for the decoded frames; empty: frames in the root
     config.data.frames_per_video = 128  # decoded, evenly spread, where latents are not stored; 25 of them are drawn
     config.data.masks = "exact"  # whose masks, of those that launch/masks.py wrote, for masked_frames
-    config.data.labelled_fraction = 1.0  # of the training videos; smaller fractions are subsets of larger ones
-
-    config.data.workers = 0  # processes a host that make batches; 0 for a thread: some thousand examples a second
 
     config.perception = ConfigDict()
     config.perception.kind = "stored"  # latents that an encoder made; or superpixels, masked_frames
@@ -114,58 +104,24 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.perception.width = 16  # channels of the first block; each further one has twice as many
     config.perception.pretrained = ""  # workdir of a run that this one has its perception from
 
-    config.model = ConfigDict()
-    config.model.architecture = "transformer"  # or hierarchical, mlp, lstm
     config.model.layers = 28
-    config.model.layers_within_frames = 0  # of a hierarchical model's layers; 0 for half of them
     config.model.heads = 10
     config.model.latent = 16
     config.model.frames = 25
-    config.model.slots = 8
-    config.model.hidden = 1024
     config.model.head_hidden = 128
-    config.model.relative_form = "bidirectional"
-    config.model.mask_token = "zero"
-    config.model.dropout = 0.1
-    config.model.dtype = "bfloat16"
-    config.model.loop = "auto"  # or "scan", "unrolled"
-    config.model.remat = False
 
-    config.objective = ConfigDict()
-    config.objective.mask = "one_object_per_frame"  # or another of aloe.objectives.make
-    config.objective.visible = 7 / 8  # for "uniform": the share that "one_object_per_frame" shows of 8 slots
-    config.objective.buffer = 3  # frames, for the masks that predict and infill
-    config.objective.loss = "l2"  # or "contrastive", to which the next three belong
-    config.objective.negatives = "sequence"
-    config.objective.similarity = "dot"
-    config.objective.temperature = 1.0
-    config.objective.weight = 0.01  # λ; 0 for no self-supervised loss
+    config.objective.weight = 0.01
 
-    config.batch = ConfigDict()
     config.batch.descriptive = 128
     config.batch.choice = 128
     config.batch.unsupervised = 256
     config.batch.evaluation = 256
-    config.batch.accumulation = 1
 
-    config.optimizer = ConfigDict()
-    config.optimizer.name = "lamb"  # or adam
-    config.optimizer.learning_rate = 2e-3
-    config.optimizer.warmup_steps = 4_000
     config.optimizer.decay_steps = 200_000
-    config.optimizer.final_learning_rate = 2e-7
-    config.optimizer.b1 = 0.9
-    config.optimizer.b2 = 0.999
-    config.optimizer.epsilon = 1e-6
-    config.optimizer.weight_decay = 0.01
 
-    config.training = ConfigDict()
     config.training.steps = 200_000
-    config.training.log_every = 100
     config.training.evaluate_every = 10_000
     config.training.checkpoint_every_steps = 5_000
-    config.training.checkpoint_every_minutes = 20.0
-    config.training.keep_checkpoints = 3
 
     config.update_from_flattened_dict(VARIANTS[variant])
     return config

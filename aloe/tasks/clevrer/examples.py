@@ -8,14 +8,9 @@ import grain
 import numpy as np
 
 from aloe.data.streams import Example
-from aloe.errors import InputError
 from aloe.tasks.clevrer import vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.questions import MAX_CHOICES, Question, VideoQuestions
-
-# Which videos are labelled is no matter of the run's seed: runs of several seeds compare on the same labels.
-LABELLED_ORDER_SEED = 0
-SHUFFLE_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,24 +29,6 @@ def asked(videos: Sequence[VideoQuestions], *, descriptive: bool) -> list[AskedQ
         for question in video.questions
         if question.is_descriptive == descriptive and (descriptive or question.choices)
     ]
-
-
-def labelled_videos(videos: Sequence[VideoQuestions], fraction: float) -> list[VideoQuestions]:
-    """The labelled share of the training videos, at least one; a smaller fraction's are among a larger one's.
-
-    Raises:
-      InputError: the fraction is not above 0 and at most 1.
-    """
-    if not 0 < fraction <= 1:
-        raise InputError(f"config.data.labelled_fraction = {fraction}: give a share above 0 and at most 1.")
-    order = np.random.default_rng(LABELLED_ORDER_SEED).permutation(len(videos))
-    return [videos[place] for place in order[: max(1, round(fraction * len(videos)))]]
-
-
-def another_video(videos: Sequence[VideoQuestions]) -> dict[int, int]:
-    """For every video's scene index that of another one, each used once (one cycle through all of them)."""
-    cycle = np.random.default_rng(SHUFFLE_SEED).permutation([video.scene_index for video in videos])
-    return dict(zip(cycle.tolist(), np.roll(cycle, 1).tolist(), strict=True))
 
 
 class Videos(Protocol):

@@ -11,9 +11,10 @@ import numpy as np
 
 from aloe.data.fields import field, read_json, within
 from aloe.errors import InputError
-from aloe.render import camera, raycast
+from aloe.render import raycast
 from aloe.tasks.clevrer import appearance, files
 from aloe.tasks.clevrer.annotations import COLORS, Annotation, parse_annotation
+from aloe.tasks.clevrer.view import clevrer_camera
 
 
 def exist(root: Path) -> bool:
@@ -52,7 +53,7 @@ def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
     frames_F = np.array(frame_numbers)
     solids = appearance.solids(attributes, annotation.location_FxOx3[frames_F, :, :2], yaw_FxO[frames_F])
     return ExactMasks(
-        object_FxYxX=np.asarray(raycast.visible(solids, camera.clevrer(size, size)), np.int8),
+        object_FxYxX=np.asarray(raycast.visible(solids, clevrer_camera(size, size)), np.int8),
         color_O=np.array([COLORS.index(color) for color, _, _ in attributes], np.int8),
     )
 

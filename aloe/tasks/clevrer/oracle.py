@@ -4,16 +4,10 @@ It fills the latents store where no perception has been trained. It stays beside
 that separates reasoning from perception: a model on these latents sees every object exactly as it is, so what it still
 gets wrong is reasoning. It is no baseline of the paper.
 
-A visible object becomes 15 features, position x and y and its colour, shape and material one-hot, each scaled to about
-mean 0 and variance 1; a fixed orthonormal map takes them to D numbers. So a feature is a linear function of the latent
-and every number of a latent has a variance of about 1. Only what the camera sees takes a slot. The slots of each frame
-are in a random order, so that, as with learned object embeddings, a slot says nothing of which object it holds. A slot
-without an object holds a fixed vector at a right angle to all objects', plus Gaussian noise: easy to tell from every
-object and from the zeros of a masked latent, but never twice the same.
+A visible object becomes 15 features, position x and y and its colour, shape and material one-hot; how they become
+latents: `aloe.perception.feature_map`.
 """
 
-import functools
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +15,7 @@ import numpy as np
 
 from aloe.data.parallel import ordered_map
 from aloe.errors import InputError
+from aloe.perception.feature_map import checksum, place_in_slots, scaled_one_hot
 from aloe.tasks.clevrer import files
 from aloe.tasks.clevrer.annotations import COLORS, FRAMES, MATERIALS, SHAPES, Annotation
 
@@ -29,10 +24,7 @@ SIZE = 16
 FEATURES = 2 + len(COLORS) + len(SHAPES) + len(MATERIALS)
 
 _VERSION = 1  # raise it when other latents come out; stores of another version are refused
-_SEED = 20201215
 _POSITION_SCALE = 1.6  # world units; the standard deviation over what the camera sees, some 6 across
-_EMPTY_LENGTH = 4.0  # about that of an object, whose one-hot features alone have length sqrt(13)
-_EMPTY_NOISE = 0.3
 
 
 def encode(annotation: Annotation, slots: int = SLOTS, size: int = SIZE) -> np.ndarray:
@@ -44,19 +36,9 @@ def encode(annotation: Annotation, slots: int = SLOTS, size: int = SIZE) -> np.n
     Raises:
       ValueError: `size` is less than FEATURES + 1.
     """
-    object_map, empty_D = _projection(size)
-    visible_FxO = annotation.visible_FxO & (np.cumsum(annotation.visible_FxO, axis=1) <= slots)
-    latents_FxOxD = features(annotation) @ object_map.T
-
-    seeds = np.random.SeedSequence([_SEED, annotation.scene_index]).spawn(2)
-    order_random, noise_random = map(np.random.default_rng, seeds)
-    shape = (len(visible_FxO), slots, size)
-    latents_FxNxD = empty_D + _EMPTY_NOISE * noise_random.standard_normal(shape)
-    order_FxN = order_random.random(shape[:2]).argsort(axis=1)
-    place_FxO = np.cumsum(visible_FxO, axis=1) - 1  # among the visible objects of the frame
-    frame, number = np.nonzero(visible_FxO)
-    latents_FxNxD[frame, order_FxN[frame, place_FxO[frame, number]]] = latents_FxOxD[frame, number]
-    return latents_FxNxD.astype(np.float32)
+    return place_in_slots(
+        features(annotation), annotation.visible_FxO, slots=slots, size=size, scene_index=annotation.scene_index
+    )
 
 
 def features(annotation: Annotation) -> np.ndarray:
@@ -66,7 +48,7 @@ def features(annotation: Annotation) -> np.ndarray:
         (SHAPES, [entry.shape for entry in annotation.objects]),
         (MATERIALS, [entry.material for entry in annotation.objects]),
     ]
-    attributes_OxA = np.concatenate([_scaled_one_hot(known, values) for known, values in named], axis=1)
+    attributes_OxA = np.concatenate([scaled_one_hot(known, values) for known, values in named], axis=1)
     position_FxOx2 = annotation.location_FxOx3[..., :2] / _POSITION_SCALE
     repeated_FxOxA = np.broadcast_to(attributes_OxA, (len(position_FxOx2), *attributes_OxA.shape))
     return np.concatenate([position_FxOx2, repeated_FxOxA], axis=-1)
@@ -90,7 +72,7 @@ class Encoder:
     size = SIZE
 
     def __init__(self, root: Path, workers: int | None = None) -> None:
-        self.description = {"name": "oracle", "version": _VERSION, "checksum": _checksum(self.size)}
+        self.description = {"name": "oracle", "version": _VERSION, "checksum": checksum(FEATURES, self.size)}
         self._paths = files.find_annotations(root)
         self._workers = workers
         self._crowded: dict[int, int] = {}
@@ -128,26 +110,3 @@ def _encode_file(found: tuple[int, Path | None]) -> tuple[np.ndarray, int] | Inp
     except InputError as error:
         return error
     return encode(annotation), crowded_frames(annotation)
-
-
-@functools.cache
-def _projection(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The map from features to latents [D, FEATURES] with orthonormal columns, and the empty vector [D]."""
-    if size < FEATURES + 1:
-        raise ValueError(f"latents of size {size}: the oracle needs at least {FEATURES + 1}")
-    # RandomState, for its stream is frozen: stores must agree over versions of numpy.
-    orthonormal, upper = np.linalg.qr(np.random.RandomState(_SEED).standard_normal((size, size)))
-    orthonormal = orthonormal * np.sign(np.diag(upper))  # QR leaves the signs open
-    return orthonormal[:, :FEATURES], _EMPTY_LENGTH * orthonormal[:, FEATURES]
-
-
-def _checksum(size: int) -> str:
-    object_map, empty_D = _projection(size)
-    return hashlib.sha256(np.column_stack([object_map, empty_D]).round(4).astype("<f4").tobytes()).hexdigest()[:16]
-
-
-def _scaled_one_hot(known: Sequence[str], values: Sequence[str]) -> np.ndarray:
-    """One-hot of shape [values, known], of mean 0 and variance 1 where all of `known` are equally frequent."""
-    share = 1 / len(known)
-    one_hot = np.array([[value == name for name in known] for value in values], np.float64)
-    return (one_hot - share) / np.sqrt(share * (1 - share))

@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from aloe.data.whole import write_whole
-from aloe.render import camera, raycast
+from aloe.render import raycast
+from aloe.tasks.clevrer.view import clevrer_camera
 
 SMOOTHED = 240  # pictures narrower than this are drawn with four rays a pixel, as if made smaller from larger ones
 FRAMES_AT_ONCE = 32  # on a GPU; a whole video at once gains little more
@@ -20,7 +21,7 @@ def draw(solids: raycast.Solids, width: int, height: int, *, gpu: bool = False) 
     """The frames of a scene, image_FxYxXx3 in uint8; on a GPU they are asked for, not waited for."""
     samples = 2 if width < SMOOTHED else 1
     at_once = FRAMES_AT_ONCE if gpu else None
-    return raycast.render(solids, camera.clevrer(width, height), samples=samples, frames_at_once=at_once)
+    return raycast.render(solids, clevrer_camera(width, height), samples=samples, frames_at_once=at_once)
 
 
 def write(image_FxYxXx3: np.ndarray | jax.Array, file: Path) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from tabulate import tabulate
 
+from aloe.analysis.margin import margin
 from aloe.tasks.clevrer import vocabulary
 from aloe.tasks.clevrer.examples import AskedQuestion
 from aloe.tasks.clevrer.questions import MAX_CHOICES, TYPES
 
 Questions = Mapping[str, Sequence[AskedQuestion]]  # by group: "descriptive", "choice"
-RESAMPLES = 2_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,22 +95,6 @@ def majority_predictions(train: Questions, questions: Questions) -> dict[str, np
     }
 
 
-def margin_interval(results: Outcomes, control: Outcomes) -> tuple[float, float, float]:
-    """How many percentage points more questions are right than in a control, with a 95 % interval.
-
-    Returns:
-      The margin, and the 2.5th and 97.5th percentiles of margins when whole videos are drawn with replacement:
-      questions about the same video are right or wrong together.
-    """
-    videos, video_Q = np.unique(results.video_Q, return_inverse=True)
-    gained_V = np.bincount(video_Q, results.right_Q.astype(float) - control.right_Q, minlength=len(videos))
-    asked_V = np.bincount(video_Q, minlength=len(videos))
-    drawn_SxV = np.random.default_rng(0).multinomial(len(videos), np.full(len(videos), 1 / len(videos)), RESAMPLES)
-    margins_S = 100 * (drawn_SxV @ gained_V) / (drawn_SxV @ asked_V)
-    low, high = np.percentile(margins_S, [2.5, 97.5])
-    return 100 * float(gained_V.sum() / asked_V.sum()), float(low), float(high)
-
-
 def table(columns: Mapping[str, Outcomes]) -> str:
     """Percent right by type, of the model and of its controls.
 
@@ -124,7 +108,7 @@ def table(columns: Mapping[str, Outcomes]) -> str:
     rows = {each: {name: column.of(each) for name, column in columns.items()} for each in types}
     controls = [name for name, each in columns.items() if name != "model" and len(each.right_Q) == len(model.right_Q)]
     margins = [
-        [name, *(margin(row["model"], row[control]) for control in controls)]
+        [name, *(margin(gained(row["model"], row[control]), row["model"].video_Q) for control in controls)]
         for name, row in {**rows, "all types": columns}.items()
     ]
     headers = ["Model minus", *controls]
@@ -134,9 +118,9 @@ def table(columns: Mapping[str, Outcomes]) -> str:
     )
 
 
-def margin(results: Outcomes, control: Outcomes) -> str:
-    points, low, high = margin_interval(results, control)
-    return f"{points:+.1f} [{low:+.1f}, {high:+.1f}]"
+def gained(results: Outcomes, control: Outcomes) -> np.ndarray:
+    """For every question 1 where only the results are right, −1 where only the control is, else 0."""
+    return results.right_Q.astype(float) - control.right_Q
 
 
 def percent_table(title: str, rows: Mapping[str, Mapping[str, Outcomes]]) -> str:

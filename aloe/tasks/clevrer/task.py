@@ -20,10 +20,9 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from aloe import objectives
-from aloe.attention.dropout import DropoutKeys
-from aloe.data import latents
-from aloe.data.skipped import DEFAULT_LIMIT, Skipped
+from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.data.streams import Example, Stream, endless
+from aloe.data.videos import another_video, labelled_videos, open_latents, with_latents
 from aloe.errors import InputError
 from aloe.model.aloe import Aloe
 from aloe.model.config import ModelConfig
@@ -32,8 +31,9 @@ from aloe.perception.config import STORED, PerceptionConfig
 from aloe.perception.pixels import open_pixels
 from aloe.tasks.clevrer import counterfactuals, files, scores, submission, vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
-from aloe.tasks.clevrer.examples import AskedQuestion, Examples, another_video, asked, labelled_videos
+from aloe.tasks.clevrer.examples import AskedQuestion, Examples, asked
 from aloe.tasks.clevrer.questions import MAX_CHOICES, VideoQuestions
+from aloe.training.randomness import folded, reordered
 from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Diagnosis, Keys, Parts, Predictions
 
 DESCRIPTIVE, CHOICE, UNSUPERVISED = "descriptive", "choice", "unsupervised"
@@ -74,8 +74,7 @@ class Clevrer:
             limit = 0.0 if split in files.UNLABELLED else DEFAULT_LIMIT  # a submission answers every question
             videos = files.read_questions(root, split)
             if self.perception_config.kind == STORED:
-                store = latents.open(latents_folder(config) / split)
-                check_shape(store, config.model)
+                store = open_latents(config, split, FRAMES)
                 self.videos[split] = with_latents(videos, store, limit)
                 self.examples[split] = Examples(store, config.model.frames)
             else:
@@ -132,12 +131,7 @@ class Clevrer:
             visible_BxFxN, target_BxFxN = self.objective.masks(masks[UNSUPERVISED])
             tokens[UNSUPERVISED] = unsupervised_tokens(model, unsupervised, visible_BxFxN)
 
-        # One pass for all: the tower is shared, and one long batch is quicker than three short ones.
-        example_keys = jnp.concatenate([dropout[name] for name in tokens])
-        outputs_BxSxE = model.transform(jnp.concatenate(list(tokens.values())), DropoutKeys(example_keys, step_key))
-        ends = np.cumsum([len(rows) for rows in tokens.values()])
-        outputs = dict(zip(tokens, jnp.split(outputs_BxSxE, ends[:-1]), strict=True))
-
+        outputs = model.transform_together(tokens, dropout, step_key)
         answer_BxA = model.answer(outputs[DESCRIPTIVE], DESCRIPTIVE)
         option_BxC = model.answer(outputs[CHOICE], CHOICE).reshape(choice["exists"].shape)
         exists_BxC, correct_BxC = choice["exists"], choice["correct"]
@@ -234,38 +228,6 @@ def perception_config(config: ConfigDict) -> PerceptionConfig:
     return PerceptionConfig(**{name: config.perception[name] for name in ("kind", "size", "blocks", "width")})
 
 
-def latents_folder(config: ConfigDict) -> Path:
-    """Where the latents stores lie, one a split."""
-    return Path(config.data.latents or Path(config.data.root) / "latents" / config.data.encoder)
-
-
-def check_shape(store: latents.LatentsStore, model: ConfigDict) -> None:
-    """Raises InputError unless the store's latents are those that the model takes, and enough of them."""
-    wanted, found = (FRAMES, model.slots, model.latent), store.shape[1:]
-    if found != wanted:
-        raise InputError(
-            f"{store.path}: latents of shape {found} (frames, slots, size), and the model takes {wanted}; encode the "
-            "videos anew (python launch/encode.py), or set config.model.slots and config.model.latent."
-        )
-    if model.frames > FRAMES:
-        raise InputError(f"config.model.frames = {model.frames}: a video has {FRAMES} frames; take as many or fewer.")
-
-
-def with_latents(
-    videos: list[VideoQuestions], store: latents.LatentsStore, limit: float = DEFAULT_LIMIT
-) -> list[VideoQuestions]:
-    """The videos whose latents are stored; those without are named, counted and left out, up to a limit."""
-    stored = set(store.scene_indices.tolist()) - set(store.missing().tolist())
-    absent = {video.scene_index for video in videos} - stored
-    skipped = Skipped("videos", len(videos), limit)
-    for scene_index in sorted(absent):
-        skipped.add(scene_index, f"{store.path}: no latents of video {scene_index}; run python launch/encode.py")
-    skipped.stop_if_too_many()
-    if skipped:
-        print(skipped.summary(), flush=True)
-    return [video for video in videos if video.scene_index not in absent]
-
-
 def descriptive_tokens(model: Aloe, batch: Mapping[str, jax.Array]) -> jax.Array:
     """CLS, the question, an empty choice, the objects: tokens_BxTx(D+2)."""
     words_BxW = jnp.pad(batch["question"], ((0, 0), (0, vocabulary.CHOICE_LENGTH)))
@@ -303,13 +265,3 @@ def without_gradient(rows: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     would else draw together. So the unsupervised videos go through the perception forwards only.
     """
     return {**rows, "latents": jax.lax.stop_gradient(rows["latents"])}
-
-
-def folded(key_B: jax.Array, use: int) -> jax.Array:
-    """A key of its own for every use of an example's randomness."""
-    return jax.vmap(jax.random.fold_in, (0, None))(key_B, use)
-
-
-def reordered(key_B: jax.Array, latents_BxFxNxD: jax.Array) -> jax.Array:
-    """Slots in an order drawn for each example, the same in all its frames."""
-    return jax.vmap(lambda key, latents: jax.random.permutation(key, latents, axis=1))(key_B, latents_BxFxNxD)

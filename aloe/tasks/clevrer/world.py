@@ -33,6 +33,7 @@ import jax
 import numpy as np
 from tabulate import tabulate
 
+from aloe.data.claim import claim
 from aloe.data.whole import write_whole
 from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
@@ -146,7 +147,8 @@ def write(
     splits = _splits(videos)
     settings = _Settings(out, seed, width, height, draw, gpu)
     workers = workers or os.cpu_count() or 1
-    _claim(settings, videos)
+    marks = {"task": "clevrer", "version": VERSION, "seed": seed, "width": width, "height": height}
+    claim(out, marks, videos)
 
     indices = {split: [START[split] + place for place in range(size)] for split, size in splits.items()}
     records: dict[str, list[dict[str, Any]]] = {}
@@ -201,8 +203,10 @@ def write(
     )
 
 
-def _check(videos: int, seed: int, width: int, height: int, workers: int | None, gpu: bool, draw: bool) -> None:
+def _check(videos: int | None, seed: int, width: int, height: int, workers: int | None, gpu: bool, draw: bool) -> None:
     largest = sum(LARGEST.values())
+    if videos is None:
+        raise InputError("--videos is missing: say how many videos to make in all, such as --videos=600.")
     if not 3 <= videos <= largest:
         raise InputError(f"videos={videos}: there must be at least 3, one for each split, and at most {largest}.")
     if seed < 0:
@@ -221,32 +225,6 @@ def _splits(videos: int) -> dict[str, int]:
     """A tenth each for validation and test, and more of it where train is full."""
     held_out = max(1, round(videos / 10), -(-(videos - LARGEST["train"]) // 2))
     return {"train": videos - 2 * held_out, "validation": held_out, "test": held_out}
-
-
-def _claim(settings: _Settings, videos: int) -> None:
-    """Marks the folder as this world's, unless it is something else's."""
-    mark = settings.out / "world.json"
-    wanted: dict[str, Any] = {"task": "clevrer", "version": VERSION, "seed": settings.seed}
-    wanted |= {"width": settings.width, "height": settings.height}
-    if mark.exists():
-        try:
-            found = json.loads(mark.read_text())
-            more = found.pop("videos")
-        except (ValueError, KeyError, AttributeError) as error:
-            raise InputError(f"{mark}: does not parse ({error}); name another folder, or delete this one.") from error
-        for name, value in wanted.items():
-            if found.get(name) != value:
-                raise InputError(
-                    f"{mark}: this world has {name} {found.get(name)}, not {value}; "
-                    "name another folder, or delete this one."
-                )
-        if more > videos:
-            raise InputError(f"{mark}: this world has {more} videos already, more than {videos}; name another folder.")
-    elif settings.out.exists() and (not settings.out.is_dir() or any(settings.out.iterdir())):
-        raise InputError(
-            f"{settings.out}: holds something that is no world (it has no world.json); name another folder."
-        )
-    _write_json(mark, {**wanted, "videos": videos})
 
 
 def _start_worker() -> None:

@@ -1,4 +1,4 @@
-"""Drawn scenes; a small encoded data folder with a task and a model on it; what XLA compiles."""
+"""Drawn scenes; a small encoded data folder with a task and a model on it."""
 
 import json
 
@@ -63,17 +63,3 @@ def model(task):
         lambda leaf: leaf + 0.1 * np.random.default_rng(leaf.size).normal(size=leaf.shape).astype(np.float32), params
     )
     return graphdef, moved
-
-
-@pytest.fixture
-def compiled():
-    """Grows by an item for every program that XLA compiles during the test."""
-    seen = []
-
-    def listen(event, seconds, **_):
-        if event.endswith("backend_compile_duration"):
-            seen.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield seen
-    jax.monitoring.unregister_event_duration_listener(listen)

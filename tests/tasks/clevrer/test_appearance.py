@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
-from aloe.render import camera, raycast
+from aloe.render import raycast
 from aloe.tasks.clevrer import appearance, scenes
+from aloe.tasks.clevrer.view import clevrer_camera
 
 
 def test_nothing_shows_of_an_object_out_of_view(drawn):
-    view = camera.clevrer(120, 80)
+    view = clevrer_camera(120, 80)
     checked = 0
     for each in drawn[:4]:
         shown = each.motion.location_FxOx2[: scenes.SEEN], each.motion.angle_FxO[: scenes.SEEN]
@@ -23,7 +24,7 @@ def test_nothing_shows_of_an_object_out_of_view(drawn):
 @pytest.mark.parametrize("shape", ["cube", "sphere", "cylinder"])
 def test_in_view_begins_where_the_first_pixel_shows(shape):
     """Pushed in from the left through a fine picture: flagged no later than drawn, and hardly earlier."""
-    view = camera.clevrer(960, 640)
+    view = clevrer_camera(960, 640)
     y_F = np.linspace(-2.8, -1.8, 101)
     location_Fx1x2 = np.stack([np.zeros(101), y_F], -1)[:, None]
     attributes = (("red", "metal", shape),)

@@ -6,14 +6,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from aloe.errors import InputError
+from aloe.data.videos import another_video
 from aloe.tasks.clevrer import vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.examples import (
     Examples,
-    another_video,
     asked,
-    labelled_videos,
     question_arrays,
 )
 from aloe.tasks.clevrer.questions import parse_questions
@@ -110,35 +108,6 @@ def test_evaluation_frames_are_evenly_spaced_from_the_first_on(frames, wanted):
     for place, record in enumerate(records):
         assert seen(dataset[place]) == (record.scene_index, list(wanted))
         np.testing.assert_array_equal(dataset[place]["correct"], question_arrays(record.question)["correct"])
-
-
-def test_labelled_subsets_are_nested_and_of_the_right_size():
-    every = videos(100)
-    assert {video.scene_index for video in labelled_videos(every, 1.0)} == set(range(100))
-    smaller: set[int] = set()
-    for percent in range(1, 101):
-        labelled = {video.scene_index for video in labelled_videos(every, percent / 100)}
-        assert len(labelled) == percent
-        assert smaller < labelled
-        assert labelled != set(range(percent)) or percent in (1, 100)  # drawn, and not the first ones
-        smaller = labelled
-
-
-def test_the_smallest_fraction_is_one_video():
-    assert len(labelled_videos(videos(10), 1e-9)) == 1
-
-
-@pytest.mark.parametrize("fraction", [0.0, -0.3, 1.01, float("nan")])
-def test_what_is_no_fraction_is_refused(fraction):
-    with pytest.raises(InputError, match=r"config.data.labelled_fraction = .*above 0 and at most 1"):
-        labelled_videos(videos(10), fraction)
-
-
-@pytest.mark.parametrize("count", [2, 3, 10])
-def test_shuffled_latents_are_those_of_another_video_and_each_is_used_once(count):
-    other = another_video(videos(count))
-    assert sorted(other) == sorted(other.values()) == list(range(count))
-    assert all(video != instead for video, instead in other.items())
 
 
 def test_a_shuffled_example_keeps_its_question_and_sees_the_other_video():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aloe.errors import InputError
+from aloe.perception.feature_map import projection
 from aloe.tasks.clevrer import files, oracle
 from aloe.tasks.clevrer.annotations import COLORS, MATERIALS, SHAPES, parse_annotation
 from tests.tasks.clevrer.writer import annotation, write_annotation
@@ -18,7 +19,7 @@ def parsed():
 
 def holds_object(latents_FxNxD):
     """Which slots hold an object, told from the latents alone: empty ones are far along one fixed direction."""
-    _, empty_D = oracle._projection(latents_FxNxD.shape[-1])
+    _, empty_D = projection(oracle.FEATURES, latents_FxNxD.shape[-1])
     return latents_FxNxD @ empty_D / (empty_D @ empty_D) < 0.5
 
 
@@ -34,7 +35,7 @@ def told(parsed):
 
     The map is not used for what is compared: least squares must find it.
     """
-    object_map, _ = oracle._projection(16)
+    object_map, _ = projection(oracle.FEATURES, 16)
     latents, known = [], []
     for one in parsed:
         latents_FxNxD = oracle.encode(one)
@@ -133,7 +134,7 @@ def test_eight_objects_in_view_leave_no_slot_empty_and_nothing_out():
     assert oracle.crowded_frames(one) == 0
     latents_FxNxD = oracle.encode(one)
     assert holds_object(latents_FxNxD).all()
-    object_map, _ = oracle._projection(16)
+    object_map, _ = projection(oracle.FEATURES, 16)
     for frame in (0, 77):
         told_NxA, there_OxA = latents_FxNxD[frame] @ object_map, oracle.features(one)[frame]
         distance_NxO = np.linalg.norm(told_NxA[:, None] - there_OxA, axis=-1)
@@ -148,7 +149,7 @@ def test_of_too_many_objects_the_first_are_kept_and_counted():
             state["inside_camera_view"] = True
     one = parse_annotation(record)
     assert oracle.crowded_frames(one) == int((one.visible_FxO.sum(axis=1) > 8).sum()) >= 10
-    object_map, _ = oracle._projection(16)
+    object_map, _ = projection(oracle.FEATURES, 16)
     told_NxA = oracle.encode(one)[0] @ object_map
     kept_OxA = oracle.features(one)[0, :8]
     distance = np.linalg.norm(told_NxA[:, None] - kept_OxA, axis=-1)
@@ -157,7 +158,7 @@ def test_of_too_many_objects_the_first_are_kept_and_counted():
 
 
 def test_a_size_too_small_for_the_features():
-    with pytest.raises(ValueError, match="size 15: the oracle needs at least 16"):
+    with pytest.raises(ValueError, match="size 15: 15 features need at least 16"):
         oracle.encode(still(), size=15)
     assert oracle.encode(still(), size=20).shape == (128, 8, 20)
 

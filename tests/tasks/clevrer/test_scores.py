@@ -70,19 +70,6 @@ def test_majority_answers_come_from_the_training_split_by_subtype():
     assert result.right_options_Q[-4:].tolist() == [1, 2, 1, 1]
 
 
-def test_the_margins_interval_is_that_of_videos_not_of_questions():
-    """Each video's questions are all right or all wrong: the interval must be that of 40 draws, not of 400."""
-    rng = np.random.default_rng(0)
-    right_V = rng.random(40) < 0.5
-    video_Q = np.repeat(np.arange(40), 10)
-    results = scores.Outcomes(np.full(400, "descriptive"), video_Q, np.repeat(right_V, 10), *np.zeros((2, 400)))
-    nothing = scores.Outcomes(np.full(400, "descriptive"), video_Q, np.zeros(400, bool), *np.zeros((2, 400)))
-    margin, low, high = scores.margin_interval(results, nothing)
-    assert margin == pytest.approx(100 * right_V.mean())
-    deviation = 100 * np.sqrt(right_V.mean() * (1 - right_V.mean()) / 40)
-    assert high - low == pytest.approx(2 * 1.96 * deviation, rel=0.15)
-
-
 def test_the_table_names_every_type_and_shows_its_numbers():
     right = predictions(["2", "red", "yes"], [[True, False, True], [False, False], [True, False], [True]])
     wrong = predictions(["1", "blue", "no"], [[False, True, False], [True, True], [False, True], [False]])

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from aloe.errors import InputError
-from aloe.render import camera, raycast
+from aloe.render import raycast
 from aloe.tasks.clevrer import appearance, check, executor, files, scenes, world
+from aloe.tasks.clevrer.view import clevrer_camera
 
 SIZE = {"width": 48, "height": 32}
 
@@ -145,7 +146,7 @@ def test_a_video_shows_the_scene(written):
     image_FxYxXx3 = read_video(written[0] / "1" / "video_10000-11000" / "video_10000.mp4")
     assert image_FxYxXx3.shape == (128, 32, 48, 3)
     scene, motion = scenes.sample(0, 10_000)
-    view = camera.clevrer(**SIZE)
+    view = clevrer_camera(**SIZE)
     solids = appearance.solids(scene.attributes, motion.location_FxOx2[:128], motion.angle_FxO[:128])
     drawn = np.asarray(raycast.render(solids, view, samples=2)).astype(int)
     grey = (image_FxYxXx3.astype(int) - drawn).mean(-1)  # colour is stored at half the resolution

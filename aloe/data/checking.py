@@ -1,0 +1,77 @@
+"""Checks of a data folder that any task can make: files by scene index, and latents stores."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from aloe.data import latents
+from aloe.data.findings import Findings
+from aloe.data.parallel import Item, ordered_map
+from aloe.data.skipped import Skipped
+from aloe.errors import InputError
+from aloe.progress_bar import progress_bar
+
+_MEND = "unpack its archive anew, or run launch/make_world.py again if the world is our own"
+
+
+def check_files(
+    split: str,
+    kind: str,
+    indices: Sequence[int],
+    found: Mapping[int, Item],
+    problem_of: Callable[[Item], str | None],
+    limit: float,
+    findings: Findings,
+    more: str = "",
+) -> None:
+    """Checks the files of a kind of one split: is there one for each index, and is it whole?
+
+    Args:
+      split: its name.
+      kind: of the files, in the plural.
+      indices: scene indices of the split.
+      found: by scene index what `problem_of` takes, such as the file, of those that are there.
+      problem_of: what is wrong with a file, None for nothing; can be pickled.
+      limit: share of the files that may be missing or broken.
+      findings: where to tell.
+      more: what to tell besides where none of the files is there.
+    """
+    present = [index for index in indices if index in found]
+    findings.counts[split][kind] = len(present)
+    if not present:
+        note = f"no {kind} of the {split} split were found; training on a latents store needs none"
+        findings.notes.append(f"{note} ({more})" if more else note)
+        return
+    skipped = Skipped(f"{kind} of the {split} split", len(indices), limit)
+    for index in indices:
+        if index not in found:
+            skipped.add(index, f"no {kind[:-1]} of scene_index {index} was found; {_MEND}")
+    problems = ordered_map(problem_of, [found[index] for index in present])
+    for index, problem in zip(present, progress_bar(problems, skipped.what, len(present), unit="file"), strict=True):
+        if problem:
+            skipped.add(index, problem)
+    findings.counts[split][f"{kind} missing or broken"] = len(skipped)
+    _report(skipped, findings)
+
+
+def check_store(split: str, path: Path, indices: Sequence[int], frames: int, limit: float, findings: Findings) -> None:
+    """Checks that a latents store can be opened and has the videos of the split, with so many frames."""
+    name = f"latents/{path.parent.name}"
+    try:
+        store = latents.open(path)
+        if store.shape[1] != frames:
+            raise InputError(f"{path}: has {store.shape[1]} frames a video; it must have {frames}: encode anew")
+        written = set(store.scene_indices.tolist()) - set(store.missing().tolist())
+    except InputError as error:
+        findings.problems.append(str(error))
+        return
+    findings.counts[split][name] = len(written)
+    skipped = Skipped(f"videos of the {split} split in {path}", len(indices), limit)
+    for index in indices:
+        if index not in written:
+            skipped.add(index, f"scene_index {index} has no latents; launch/encode.py encodes what is missing")
+    _report(skipped, findings)
+
+
+def _report(skipped: Skipped, findings: Findings) -> None:
+    if skipped:
+        (findings.problems if skipped.too_many else findings.notes).append(skipped.summary(shown=50))

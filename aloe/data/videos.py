@@ -1,0 +1,87 @@
+"""The videos of a split, for any task: their latents, which are labelled, and whose latents a control sees."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from aloe.data import latents
+from aloe.data.skipped import DEFAULT_LIMIT, Skipped
+from aloe.errors import InputError
+
+# Which videos are labelled is no matter of the run's seed: runs of several seeds compare on the same labels.
+LABELLED_ORDER_SEED = 0
+SHUFFLE_SEED = 0
+
+
+class Video(Protocol):
+    """Whatever a task knows of one video, found by its scene index."""
+
+    @property
+    def scene_index(self) -> int: ...
+
+
+AnyVideo = TypeVar("AnyVideo", bound=Video)
+
+
+def latents_folder(config: ConfigDict) -> Path:
+    """Where the latents stores lie, one a split."""
+    return Path(config.data.latents or Path(config.data.root) / "latents" / config.data.encoder)
+
+
+def open_latents(config: ConfigDict, split: str, frames: int) -> latents.LatentsStore:
+    """The latents store of a split.
+
+    Args:
+      config: of the run.
+      split: its name.
+      frames: of every video.
+
+    Raises:
+      InputError: there is none, or its latents are not those that the model takes.
+    """
+    store, model = latents.open(latents_folder(config) / split), config.model
+    wanted, found = (frames, model.slots, model.latent), store.shape[1:]
+    if found != wanted:
+        raise InputError(
+            f"{store.path}: latents of shape {found} (frames, slots, size), and the model takes {wanted}; encode the "
+            "videos anew (python launch/encode.py), or set config.model.slots and config.model.latent."
+        )
+    if model.frames > frames:
+        raise InputError(f"config.model.frames = {model.frames}: a video has {frames} frames; take as many or fewer.")
+    return store
+
+
+def with_latents(
+    videos: Sequence[AnyVideo], store: latents.LatentsStore, limit: float = DEFAULT_LIMIT
+) -> list[AnyVideo]:
+    """The videos whose latents are stored; those without are named, counted and left out, up to a limit."""
+    stored = set(store.scene_indices.tolist()) - set(store.missing().tolist())
+    absent = {video.scene_index for video in videos} - stored
+    skipped = Skipped("videos", len(videos), limit)
+    for scene_index in sorted(absent):
+        skipped.add(scene_index, f"{store.path}: no latents of video {scene_index}; run python launch/encode.py")
+    skipped.stop_if_too_many()
+    if skipped:
+        print(skipped.summary(), flush=True)
+    return [video for video in videos if video.scene_index not in absent]
+
+
+def labelled_videos(videos: Sequence[AnyVideo], fraction: float) -> list[AnyVideo]:
+    """The labelled share of the training videos, at least one; a smaller fraction's are among a larger one's.
+
+    Raises:
+      InputError: the fraction is not above 0 and at most 1.
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(f"config.data.labelled_fraction = {fraction}: give a share above 0 and at most 1.")
+    order = np.random.default_rng(LABELLED_ORDER_SEED).permutation(len(videos))
+    return [videos[place] for place in order[: max(1, round(fraction * len(videos)))]]
+
+
+def another_video(videos: Sequence[Video]) -> dict[int, int]:
+    """For every video's scene index that of another one, each used once (one cycle through all of them)."""
+    cycle = np.random.default_rng(SHUFFLE_SEED).permutation([video.scene_index for video in videos])
+    return dict(zip(cycle.tolist(), np.roll(cycle, 1).tolist(), strict=True))

@@ -1,0 +1,74 @@
+"""ACRE's configurations.
+
+paper       appendix A.3, table (b) with a head of 36, and 60,000 steps: "CATER's settings". The self-supervised batch,
+            which the paper does not give for CATER and ACRE, is as large as the supervised one. Not run here.
+study       the paper's sizes for 10,000 steps on one GPU.
+quickstart  4 layers and no dropout, small enough for two CPU cores.
+
+What the paper does not say of a variant is as in `paper`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from aloe.training.defaults import defaults
+
+# By name, what is not as in `paper`.
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "paper": {},
+    "study": {
+        "data.workers": 8,
+        "batch.evaluation": 1_000,
+        "optimizer.warmup_steps": 1_000,
+        "optimizer.decay_steps": 10_000,
+        "training.steps": 10_000,
+        "training.evaluate_every": 500,
+        "training.checkpoint_every_steps": 2_500,
+        "training.keep_checkpoints": 1,
+    },
+    "quickstart": {
+        "model.layers": 4,
+        "model.heads": 2,
+        "model.hidden": 256,
+        "model.dropout": 0.0,
+        "model.dtype": "float32",
+        "model.loop": "unrolled",
+        "batch.query": 64,
+        "batch.unsupervised": 16,
+        "optimizer.learning_rate": 4e-3,
+        "optimizer.warmup_steps": 100,
+        "optimizer.decay_steps": 1_500,
+        "training.steps": 1_500,
+        "training.log_every": 50,
+        "training.evaluate_every": 500,
+        "training.checkpoint_every_steps": 500,
+    },
+}
+
+
+def get_config(variant: str = "paper") -> ConfigDict:
+    """The configuration of a variant. Every field is plain data; `--config.path.to.field=value` overrides it."""
+    config = defaults("acre", variant)
+
+    config.model.layers = 16
+    config.model.heads = 8
+    config.model.latent = 36
+    config.model.frames = 7  # six context panels and a query
+    config.model.head_hidden = 36
+
+    config.objective.weight = 2.0
+
+    config.batch.query = 256
+    config.batch.unsupervised = 256
+    config.batch.evaluation = 256
+
+    config.optimizer.decay_steps = 60_000
+
+    config.training.steps = 60_000
+    config.training.evaluate_every = 5_000
+    config.training.checkpoint_every_steps = 2_500
+
+    config.update_from_flattened_dict(VARIANTS[variant])
+    return config

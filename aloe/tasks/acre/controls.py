@@ -1,0 +1,47 @@
+"""Predictions without any model, from the configs alone: how far one gets without causal inference.
+
+* majority: the commonest label of the training split, at best 37 to 39 %.
+* counts: for every object of a query, in how many lit and in how many unlit context panels it is; for these numbers the
+  commonest label of the training split. 85 to 87 % of the official queries, which is correlation and no more.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from aloe.tasks.acre.examples import AskedQuery
+
+Counts = tuple[tuple[int, int], ...]
+
+
+def majority(train: Sequence[AskedQuery], queries: Sequence[AskedQuery]) -> np.ndarray:
+    """The commonest label of the training split for every query, label_Q."""
+    return np.full(len(queries), _commonest(Counter(record.query.label for record in train)))
+
+
+def count_table(train: Sequence[AskedQuery], queries: Sequence[AskedQuery]) -> np.ndarray:
+    """The commonest label of the training split among queries of the same counts, or of all, label_Q."""
+    table: dict[Counts, Counter[int]] = defaultdict(Counter)
+    for record in train:
+        table[counts(record)][record.query.label] += 1
+    of_all = sum(table.values(), Counter())
+    return np.array([_commonest(table.get(counts(record), of_all)) for record in queries])
+
+
+def counts(record: AskedQuery) -> Counts:
+    """In how many lit and unlit panels each object of the query is, without telling which object it is."""
+    context = record.problem.context
+    return tuple(
+        sorted(
+            (
+                sum(each in panel.objects for panel in context if panel.lit),
+                sum(each in panel.objects for panel in context if not panel.lit),
+            )
+            for each in record.query.objects
+        )
+    )
+
+
+def _commonest(labels: Counter[int]) -> int:
+    return min(labels, key=lambda label: (-labels[label], label))

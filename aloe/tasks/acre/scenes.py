@@ -1,0 +1,64 @@
+"""What a panel shows, as the official scene files tell it."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aloe.data.fields import field, one_of, read_json, within
+from aloe.errors import InputError
+from aloe.tasks.acre.objects import COLORS, MATERIALS, SHAPES, Attributes
+
+LIGHTS = ("on", "off", "no")  # the machine lit, unlit, or not there
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """One panel.
+
+    Attributes:
+      light: one of LIGHTS.
+      objects: attributes of each.
+      location_Ox3: centres in world units.
+    """
+
+    light: str
+    objects: tuple[Attributes, ...]
+    location_Ox3: np.ndarray
+
+
+def parse_scene(record: Any) -> Scene:
+    """Reads one panel.
+
+    Raises:
+      InputError: a field is missing or wrong; the message names the object and the field.
+    """
+    light = one_of(record, "light_state", LIGHTS)
+    objects, locations = [], []
+    for number, each in enumerate(field(record, "objects", list)):
+        with within(f"object {number}"):
+            named = (one_of(each, "shape", SHAPES), one_of(each, "color", COLORS), one_of(each, "material", MATERIALS))
+            objects.append(Attributes(*named))
+            locations.append(_coordinates(each))
+    return Scene(light, tuple(objects), np.array(locations, np.float64).reshape(-1, 3))
+
+
+def read_scene(path: Path) -> Scene:
+    """Reads the file of one panel. Errors as `parse_scene`, with the file."""
+    record = read_json(path)
+    with within(path):
+        return parse_scene(record)
+
+
+def read_panels(paths: Sequence[Path]) -> list[Scene]:
+    """Reads the files of some panels. Errors as `read_scene`."""
+    return [read_scene(path) for path in paths]
+
+
+def _coordinates(record: Any) -> list[float]:
+    value = field(record, "3d_coords", list)
+    if len(value) != 3 or not all(type(each) in (int, float) and np.isfinite(each) for each in value):
+        raise InputError(f"field '3d_coords' is {value}; it must be three numbers")
+    return value

@@ -1,0 +1,224 @@
+"""Writes an ACRE world of our own: the official files of the three regimes, from a seed.
+
+    OUT/ACRE_IID/config/{train,val,test}.json
+    OUT/ACRE_IID/images/ACRE_train_000000_00.png     a picture a panel, ten a problem
+    OUT/ACRE_IID/scenes/ACRE_train_000000_00.json
+    OUT/ACRE_IID/world.json                          the settings, so that two worlds never fill one folder
+    OUT/ACRE_Comp/…, OUT/ACRE_Sys/…
+
+The problems of one split can be those of a config that exists, be it the official one: then only the pictures are ours.
+A problem and its panels are a pure function of (seed, regime, split, place in the split).
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import multiprocessing
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tabulate import tabulate
+
+from aloe.data.claim import claim
+from aloe.data.parallel import ordered_map
+from aloe.data.whole import write_whole
+from aloe.errors import InputError, nearest
+from aloe.progress_bar import progress_bar
+from aloe.tasks.acre import files, generator, pictures, placing
+from aloe.tasks.acre.objects import REGIMES, attributes
+from aloe.tasks.acre.problems import PANELS, Problem, to_json
+
+VERSION = 1  # to be raised when a seed comes to mean other problems or panels
+SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
+LARGEST = 100_000  # problems of a regime; official sets have 10,000
+
+# Of launch/make_world.py, beside those that every task has.
+FLAGS: dict[str, dict[str, Any]] = {
+    "regimes": {"default": ",".join(REGIMES), "help": "which regimes, separated by commas"},
+    "config": {"type": Path, "metavar": "FILE.json", "help": "a config whose problems are taken for the split --split"},
+    "split": {"default": "validation", "help": "whose problems --config has; without --videos no other is written"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes:
+      out: where.
+      problems: number by regime and split.
+      statistics: shares by regime and name, see `generator.statistics`, of all its splits together.
+      kept: problems that were there already.
+      elapsed: seconds that passed in all.
+      drawn: whether the pictures were written too.
+    """
+
+    out: Path
+    problems: dict[str, dict[str, int]]
+    statistics: dict[str, dict[str, float]]
+    kept: int
+    elapsed: float
+    drawn: bool
+
+    def __str__(self) -> str:
+        names = sorted(set().union(*self.statistics.values()))
+        sizes = [
+            (regime, *(splits.get(split, 0) for split in files.SPLITS)) for regime, splits in self.problems.items()
+        ]
+        shares = [(name, *(told.get(name, 0.0) for told in self.statistics.values())) for name in names]
+        total = sum(sum(splits.values()) for splits in self.problems.values())
+        return "\n\n".join(
+            [
+                tabulate(sizes, ("problems", *files.SPLITS)),
+                tabulate(shares, ("share of queries", *self.statistics), floatfmt=".3f"),
+                f"{total} problems, {self.kept} of which were there already, in {self.out}: {self.elapsed:.1f} s"
+                + ("" if self.drawn else "; no picture was written"),
+            ]
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    root: Path
+    regime: str
+    seed: int
+    size: tuple[int, int] | None
+    gpu: bool
+
+
+def write(
+    out: Path,
+    videos: int | None = None,
+    *,
+    seed: int = 0,
+    width: int = placing.CAMERA.width,
+    height: int = placing.CAMERA.height,
+    workers: int | None = None,
+    gpu: bool = False,
+    draw: bool = True,
+    regimes: str = ",".join(REGIMES),
+    config: Path | None = None,
+    split: str = "validation",
+) -> Report:
+    """Writes a world, or what is missing of it.
+
+    Args:
+      out: the folder of the regimes' folders.
+      videos: problems of each regime over all splits, 60, 20 and 20 %. None, with a config, for its split alone.
+      seed: of everything.
+      width, height: of the pictures in pixels.
+      workers: processes; by default one for each core, and none for few problems.
+      gpu: whether this process draws the pictures, on its GPU.
+      draw: whether to write pictures too; without, scene files have no masks. A later call that does adds both.
+      regimes: which, separated by commas.
+      config: a config whose problems are taken for `split` instead of drawn ones; of one regime.
+      split: see `config`.
+
+    Raises:
+      InputError: an argument that makes no sense, a config that is broken, or a folder that holds something else.
+    """
+    began = time.perf_counter()
+    chosen = regimes.split(",")
+    _check(videos, seed, width, height, workers, gpu, draw, chosen, config, split)
+    given = {split: _read_config(config, chosen[0], split)} if config else {}
+    sizes = {name: round(share * videos) for name, share in SHARES.items()} if videos else {}
+    problems, statistics, kept = {}, {}, 0
+    for regime in chosen:
+        made = {name: _drawn(regime, name, size, seed) for name, size in sizes.items()} | given
+        root = out / f"ACRE_{regime}"
+        marks = {"task": "acre", "version": VERSION, "regime": regime, "seed": seed, "width": width, "height": height}
+        marks |= {"config": {split: hashlib.sha256(config.read_bytes()).hexdigest()}} if config else {"config": {}}
+        claim(root, marks, videos or 0)
+        kept += _write_panels(_Settings(root, regime, seed, (width, height) if draw else None, gpu), made, workers)
+        # The configs come last: a world that was interrupted has none, and is not taken for a whole one.
+        for name, of_split in made.items():
+            write_whole(files.config_path(root, name), json.dumps([to_json(problem) for problem in of_split]))
+        problems[regime] = {name: len(of_split) for name, of_split in made.items()}
+        statistics[regime] = generator.statistics([problem for of_split in made.values() for problem in of_split])
+    return Report(out, problems, statistics, kept, time.perf_counter() - began, draw)
+
+
+def _check(
+    videos: int | None,
+    seed: int,
+    width: int,
+    height: int,
+    workers: int | None,
+    gpu: bool,
+    draw: bool,
+    regimes: Sequence[str],
+    config: Path | None,
+    split: str,
+) -> None:
+    for regime in regimes:
+        if regime not in REGIMES:
+            raise InputError(f"--regimes={','.join(regimes)}: no regime {regime!r}{nearest(regime, REGIMES)}")
+    if split not in files.SPLITS:
+        raise InputError(f"--split={split}: no such split{nearest(split, files.SPLITS)}")
+    if config and len(regimes) > 1:
+        raise InputError(f"--config={config}: is of one regime; say which, such as --regimes=IID.")
+    if videos is None and not config:
+        raise InputError("--videos is missing: say how many problems to make in all, such as --videos=200.")
+    if videos is not None and not 5 <= videos <= LARGEST:
+        raise InputError(f"videos={videos}: there must be at least 5, and at most {LARGEST}.")
+    if seed < 0:
+        raise InputError(f"seed={seed}: a seed is 0 or more.")
+    if min(width, height) < 16:
+        raise InputError(f"size={width}x{height}: both must be at least 16.")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers={workers}: at least one process has to do the work.")
+    if gpu and not draw:
+        raise InputError("gpu=True: without pictures there is nothing to draw; leave one of the two out.")
+    if gpu and jax.default_backend() != "gpu":
+        raise InputError("gpu=True: JAX finds no GPU here; leave it out, or install jax with its CUDA plugin.")
+
+
+def _read_config(path: Path, regime: str, split: str) -> list[Problem]:
+    """The problems of a config, which all must be sound, and have ids that the regime has."""
+    problems, wrong = files.parse_config(path, split)
+    known = len(attributes(regime, split))
+    wrong += [
+        f"{path}: problem {place}: object {each} is none of {regime}'s {known}; is it the config of another regime?"
+        for place, problem in enumerate(problems)
+        for each in sorted({each for objects in problem.panels for each in objects if each >= known})
+    ]
+    if wrong:
+        raise InputError("\n".join(wrong[:5]))
+    return problems
+
+
+def _drawn(regime: str, split: str, size: int, seed: int) -> list[Problem]:
+    drawn_as, pool = generator.regime(regime, split), len(attributes(regime, split))
+    indices = range(files.first_index(split), files.first_index(split) + size)
+    return [generator.draw(drawn_as, pool, index, _random(seed, regime, index, 0)) for index in indices]
+
+
+def _random(seed: int, regime: str, scene_index: int, use: int) -> np.random.Generator:
+    return np.random.default_rng((seed, REGIMES.index(regime), scene_index, use))
+
+
+def _write_panels(settings: _Settings, made: dict[str, list[Problem]], workers: int | None) -> int:
+    """Writes the panels of all problems; gives how many problems had theirs already."""
+    problems = [problem for of_split in made.values() for problem in of_split]
+    written = ordered_map(functools.partial(_make, settings), problems, 1 if settings.gpu else workers)
+    title = f"ACRE_{settings.regime}"
+    return sum(progress_bar(written, title, len(problems), unit="problem"))
+
+
+def _make(settings: _Settings, problem: Problem) -> bool:
+    """Writes the panels of a problem unless they are there, which it tells."""
+    index = problem.scene_index
+    kinds = (files.scene_path, files.picture_path) if settings.size else (files.scene_path,)
+    if all(path(settings.root, index, panel).exists() for path in kinds for panel in range(PANELS)):
+        return True
+    if multiprocessing.parent_process() is not None:
+        jax.config.update("jax_platforms", "cpu")  # not for many processes to share one accelerator
+    named = attributes(settings.regime, files.SPLITS[index // files.first_index("validation")])
+    placed = placing.place(problem, named, _random(settings.seed, settings.regime, index, 1))
+    pictures.write(settings.root, problem, placed, named, settings.size, PANELS if settings.gpu else None)
+    return False
