@@ -3,8 +3,8 @@
 paper       appendix A.3, table (b) with a head of 36, and 60,000 steps: "CATER's settings". The self-supervised batch,
             which the paper does not give for CATER and ACRE, is as large as the supervised one. Not run here.
 study       the paper's sizes for 10,000 steps on one GPU.
-quickstart  3 layers, no dropout and no auxiliary loss, small enough for two CPU cores and a world of 8 objects, on which
-            it beats the commonest label; it is far from counting.
+quickstart  3 layers, no dropout and no auxiliary loss: small enough for two CPU cores and a world of 8 objects, where
+            it beats the commonest label. It is far from counting.
 
 What the paper does not say of a variant is as in `paper`.
 """
