@@ -3,7 +3,8 @@
 paper       appendix A.3, table (b) with a head of 36, and 60,000 steps: "CATER's settings". The self-supervised batch,
             which the paper does not give for CATER and ACRE, is as large as the supervised one. Not run here.
 study       the paper's sizes for 10,000 steps on one GPU.
-quickstart  4 layers and no dropout, small enough for two CPU cores.
+quickstart  3 layers, no dropout and no auxiliary loss: small enough for two CPU cores and a world of 8 objects, where
+            it beats the commonest label. It is far from counting.
 
 What the paper does not say of a variant is as in `paper`.
 """
@@ -29,21 +30,20 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "training.keep_checkpoints": 1,
     },
     "quickstart": {
-        "model.layers": 4,
+        "model.layers": 3,
         "model.heads": 2,
         "model.hidden": 256,
         "model.dropout": 0.0,
         "model.dtype": "float32",
         "model.loop": "unrolled",
-        "batch.query": 64,
-        "batch.unsupervised": 16,
-        "optimizer.learning_rate": 4e-3,
+        "objective.weight": 0.0,
+        "batch.query": 32,
+        "optimizer.learning_rate": 1.5e-3,
         "optimizer.warmup_steps": 100,
-        "optimizer.decay_steps": 1_500,
-        "training.steps": 1_500,
-        "training.log_every": 50,
-        "training.evaluate_every": 500,
-        "training.checkpoint_every_steps": 500,
+        "optimizer.decay_steps": 3_500,
+        "training.steps": 3_000,
+        "training.evaluate_every": 1_000,
+        "training.checkpoint_every_steps": 1_000,
     },
 }
 

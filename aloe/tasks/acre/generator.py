@@ -39,8 +39,8 @@ def regime(name: str, split: str) -> Regime:
     return Regime((1, 2), 2 if name == "Comp" else 1)
 
 
-def draw(drawn_as: Regime, pool: int, scene_index: int, rng: np.random.Generator) -> Problem:
-    """One problem with objects of the ids 0 to `pool` − 1; every other problem of a split has the other `lit`."""
+def draw(drawn_as: Regime, pool: Objects, scene_index: int, rng: np.random.Generator) -> Problem:
+    """One problem with objects of the pool, at least eight; every other problem of a split has the other `lit`."""
     lit = drawn_as.lit[scene_index % len(drawn_as.lit)]
     potentials, others = (
         (rng.integers(2, 4), rng.integers(3, 6))

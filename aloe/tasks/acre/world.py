@@ -41,6 +41,7 @@ LARGEST = 100_000  # problems of a regime; official sets have 10,000
 FLAGS: dict[str, dict[str, Any]] = {
     "regimes": {"default": ",".join(REGIMES), "help": "which regimes, separated by commas"},
     "config": {"type": Path, "metavar": "FILE.json", "help": "a config whose problems are taken for the split --split"},
+    "objects": {"type": int, "help": "how many different objects the problems are drawn from, 8 or more; else all"},
     "split": {"default": "validation", "help": "whose problems --config has; without --videos no other is written"},
 }
 
@@ -104,6 +105,7 @@ def write(
     regimes: str = ",".join(REGIMES),
     config: Path | None = None,
     split: str = "validation",
+    objects: int | None = None,
 ) -> Report:
     """Writes a world, or what is missing of it.
 
@@ -118,6 +120,7 @@ def write(
       regimes: which, separated by commas.
       config: a config whose problems are taken for `split` instead of drawn ones; of one regime.
       split: see `config`.
+      objects: how many different objects problems are drawn from, which makes a smaller, easier world; else all.
 
     Raises:
       InputError: an argument that makes no sense, a config that is broken, or a folder that holds something else.
@@ -125,14 +128,16 @@ def write(
     began = time.perf_counter()
     chosen = regimes.split(",")
     _check(videos, seed, width, height, workers, gpu, draw, chosen, config, split)
+    pools = {regime: _pool(regime, objects) for regime in chosen}
     given = {split: _read_config(config, chosen[0], split)} if config else {}
     sizes = {name: round(share * videos) for name, share in SHARES.items()} if videos else {}
     problems, statistics, kept = {}, {}, 0
     for regime in chosen:
-        made = {name: _drawn(regime, name, size, seed) for name, size in sizes.items()} | given
+        made = {name: _drawn(regime, name, size, seed, pools[regime]) for name, size in sizes.items()} | given
         root = out / f"ACRE_{regime}"
         marks = {"task": "acre", "version": VERSION, "regime": regime, "seed": seed, "width": width, "height": height}
         marks |= {"config": {split: hashlib.sha256(config.read_bytes()).hexdigest()}} if config else {"config": {}}
+        marks |= {"objects": pools[regime]}
         claim(root, marks, videos or 0)
         kept += _write_panels(_Settings(root, regime, seed, (width, height) if draw else None, gpu), made, workers)
         # The configs come last: a world that was interrupted has none, and is not taken for a whole one.
@@ -192,8 +197,18 @@ def _read_config(path: Path, regime: str, split: str) -> list[Problem]:
     return problems
 
 
-def _drawn(regime: str, split: str, size: int, seed: int) -> list[Problem]:
-    drawn_as, pool = generator.regime(regime, split), len(attributes(regime, split))
+def _pool(regime: str, objects: int | None) -> list[int]:
+    """Ids that problems are drawn from; the smaller pools are drawn themselves, as neighbouring ids look alike."""
+    known = len(attributes(regime, "train"))
+    if objects is None:
+        return list(range(known))
+    if not 8 <= objects <= known:
+        raise InputError(f"--objects={objects}: a problem of {regime} has up to 8 different objects of {known}.")
+    return sorted(np.random.default_rng(0).permutation(known)[:objects].tolist())
+
+
+def _drawn(regime: str, split: str, size: int, seed: int, pool: list[int]) -> list[Problem]:
+    drawn_as = generator.regime(regime, split)
     indices = range(files.first_index(split), files.first_index(split) + size)
     return [generator.draw(drawn_as, pool, index, _random(seed, regime, index, 0)) for index in indices]
 

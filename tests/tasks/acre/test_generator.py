@@ -26,7 +26,7 @@ OFFICIAL_OBJECTS = {"IID": (0.17, 0.33, 0.34, 0.17), "Comp": (0.17, 0.36, 0.32, 
 
 @functools.cache
 def problems(regime, split="test", number=2_000):
-    pool = len(attributes(regime, split))
+    pool = range(len(attributes(regime, split)))
     drawn_as = generator.regime(regime, split)
     return [generator.draw(drawn_as, pool, index, np.random.default_rng((7, index))) for index in range(number)]
 

@@ -13,12 +13,12 @@ REGIME = generator.regime("IID", "train")
 
 @pytest.fixture
 def entry():
-    return to_json(generator.draw(REGIME, 48, 0, np.random.default_rng(0)))
+    return to_json(generator.draw(REGIME, range(48), 0, np.random.default_rng(0)))
 
 
 def test_what_is_written_is_read_back():
     for index in range(20):
-        problem = generator.draw(REGIME, 48, index, np.random.default_rng(index))
+        problem = generator.draw(REGIME, range(48), index, np.random.default_rng(index))
         assert parse_problem(json.loads(json.dumps(to_json(problem))), index) == problem
 
 

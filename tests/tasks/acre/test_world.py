@@ -63,7 +63,7 @@ def test_objects_stand_apart_within_reach_and_show():
     rng = np.random.default_rng(0)
     named = attributes("IID", "train")
     for index in range(4):
-        problem = generator.draw(generator.regime("IID", "train"), 48, index, rng)
+        problem = generator.draw(generator.regime("IID", "train"), range(48), index, rng)
         placed = placing.place(problem, named, rng)
         for present_O, location_Ox3 in zip(placed.present_FxO, placed.location_FxOx3, strict=True):
             there = location_Ox3[present_O]
@@ -122,6 +122,16 @@ def test_a_world_is_a_function_of_the_seed_and_a_smaller_one_is_part_of_it(tmp_p
     assert all(other[path] != content for path, content in scenes.items())
 
 
+def test_a_world_of_few_objects_has_them_in_all_splits(tmp_path):
+    world.write(tmp_path, 50, draw=False, regimes="IID", objects=9)
+    root = tmp_path / "ACRE_IID"
+    used = {each for _, problem, panel in panels(root) for each in problem.panels[panel]}
+    assert len(used) == 9
+    assert len({tuple(attributes("IID", "train")[each]) for each in used}) == 9
+    with pytest.raises(InputError, match="this world has objects"):
+        world.write(tmp_path, 50, draw=False, regimes="IID")
+
+
 def test_pictures_can_be_added_later_and_what_is_there_is_kept(tmp_path):
     without = world.write(tmp_path / "later", 5, width=32, height=32, draw=False, regimes="IID")
     assert (without.kept, without.drawn) == (0, False)
@@ -136,7 +146,7 @@ def test_pictures_can_be_added_later_and_what_is_there_is_kept(tmp_path):
 
 def test_a_config_that_exists_gives_its_problems_and_ours_the_rest(tmp_path):
     problems = [
-        generator.draw(generator.regime("Comp", "test"), 24, 9 - index, np.random.default_rng(index))
+        generator.draw(generator.regime("Comp", "test"), range(24), 9 - index, np.random.default_rng(index))
         for index in range(4)
     ]
     config = tmp_path / "their.json"
@@ -158,7 +168,7 @@ def test_a_config_that_exists_gives_its_problems_and_ours_the_rest(tmp_path):
 
 
 def test_a_broken_config_and_one_of_another_regime_are_refused(tmp_path):
-    problem = generator.draw(generator.regime("IID", "test"), 48, 0, np.random.default_rng(5))
+    problem = generator.draw(generator.regime("IID", "test"), range(48), 0, np.random.default_rng(5))
     entry = to_json(problem)
     config = tmp_path / "their.json"
     config.write_text(json.dumps([entry]))
@@ -178,6 +188,8 @@ def test_a_broken_config_and_one_of_another_regime_are_refused(tmp_path):
         ({"videos": 4}, "videos=4: there must be at least 5"),
         ({"videos": 5, "regimes": "IID,Compp"}, "no regime 'Compp'; did you mean Comp"),
         ({"videos": 5, "split": "val"}, "--split=val: no such split"),
+        ({"videos": 5, "objects": 7}, "--objects=7: a problem of IID has up to 8 different objects of 48"),
+        ({"videos": 5, "objects": 30}, "--objects=30: a problem of Comp has up to 8 different objects of 24"),
         ({"videos": 5, "seed": -1}, "seed=-1"),
         ({"videos": 5, "width": 8}, "size=8x240"),
         ({"videos": 5, "workers": 0}, "workers=0"),

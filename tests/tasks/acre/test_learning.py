@@ -1,0 +1,41 @@
+"""By the commands: on a world of eight objects a small model comes to beat its controls that see no context."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+STEPS = 2_000
+
+
+@pytest.mark.slow  # minutes: what is learned takes its time to begin
+def test_a_small_model_learns_from_the_context(tmp_path):
+    def run(program, *flags):
+        # Processes of their own, for the tests' compile everything without optimisation.
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "launch" / program), "--task=acre", *flags],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+    run("make_world.py", "--videos=3300", "--regimes=IID", "--objects=8", "--without_videos", "--out=world")
+    run("encode.py", "--data=world/ACRE_IID")
+    shorter = f"--config.training.steps={STEPS}"
+    where = ("--data=world/ACRE_IID", "--workdir=run", "--local", "--variant=quickstart", shorter)
+    run("train.py", *where)
+    run("evaluate.py", *where)
+    scores = json.loads((tmp_path / "run" / f"validation-{STEPS}.json").read_text())
+    controls = scores["controls"]
+    assert scores["query"] > 41
+    # Of 2,640 queries a difference of 3 points is three standard deviations.
+    assert scores["query"] > controls["majority"]["query"] + 3
+    assert scores["query"] > controls["shuffled"]["query"] + 3
+    # What cannot be known is told from what can: the commonest label never says so.
+    assert scores["backward_blocking"] > controls["shuffled"]["backward_blocking"] + 10
