@@ -1,7 +1,7 @@
 """Compiled programs: what the compiler says of them, and how large a batch fits the device."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jax
 
@@ -40,30 +40,30 @@ def cost(compiled: jax.stages.Compiled) -> Cost:
     )
 
 
-def halvings(size: int) -> Iterator[int]:
-    """size, size/2, … 1."""
-    while size:
-        yield size
-        size //= 2
-
-
 def largest_that_fits(
     compile_for: Callable[[int], jax.stages.Compiled], largest: int, limit: int
 ) -> tuple[int, jax.stages.Compiled]:
     """Halves a size until its program fits into `limit` bytes; the size, and the program.
 
+    A program's memory grows at most in proportion to its size, so that some need not be compiled.
+
     Raises:
       MemoryError: even the size 1 does not fit.
     """
-    for size in halvings(largest):
-        try:
-            compiled = compile_for(size)
-        except jax.errors.JaxRuntimeError as error:
-            if not str(error).startswith("RESOURCE_EXHAUSTED"):  # a TPU's compiler finds it out by itself
-                raise
-            continue
-        if cost(compiled).total_bytes <= limit:
-            return size, compiled
+    size, most = largest, float(largest)
+    while size:
+        if size <= most:
+            try:
+                compiled = compile_for(size)
+            except jax.errors.JaxRuntimeError as error:
+                if not str(error).startswith("RESOURCE_EXHAUSTED"):  # a TPU's compiler finds it out by itself
+                    raise
+            else:
+                bytes_taken = cost(compiled).total_bytes
+                if bytes_taken <= limit:
+                    return size, compiled
+                most = size * limit / bytes_taken
+        size //= 2
     raise MemoryError(f"not even the smallest batch fits {limit / 2**30:.1f} GiB")
 
 

@@ -1,8 +1,11 @@
 """The whole training step on one device: real losses and heads, dropout on, LAMB; beside a PyTorch peer."""
 
 import dataclasses
+import itertools
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +29,14 @@ TABLE, CLASSES = "step", "step: time by class of operations"
 PATHS_MEASURED = (CHOSEN, "shift")
 REMAT = (False, True)  # plain attention keeps so much that without it a part of the batch fits a GPU
 CPU_BATCH = 1  # descriptive questions: a CPU needs seconds for each
+TRACING = threading.Lock()  # a path is a context of the whole process
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A compiled step, and how long it took to trace and to compile it."""
+    """A compiled step, by a path of attention, and how long it took to trace and to compile it."""
 
+    path: str
     run: Run
     compiled: jax.stages.Compiled
     compile_seconds: float
@@ -44,19 +49,25 @@ def run(options: Options) -> Tables:
 
 def tables(config: ConfigDict, options: Options) -> Tables:
     device = jax.devices()[0]
-    steps = [
-        (path, fitting(with_remat(config, remat), device, path, options.quick))
-        for path in options.paths or PATHS_MEASURED
-        for remat in (REMAT if device.platform != "cpu" else (config.model.remat,))
-    ]
-    first = steps[0][1].run.config
+    remat = REMAT if device.platform != "cpu" else (config.model.remat,)
+
+    def compiled(case: tuple[str, bool]) -> Step:
+        path, remat = case
+        return fitting(with_remat(config, remat), device, path, options.quick)
+
+    first, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
+    steps = [compiled(first)]  # by itself, for its time; the others side by side
+    with ThreadPoolExecutor() as pool:
+        steps += pool.map(compiled, others)
+    config = steps[0].run.config
     # Before JAX takes memory for arrays, as the peer runs on the same device.
-    peers = list(peer.rows(first, sizes(first), options.repeats))
+    peers = list(peer.rows(config, sizes(config), options.repeats))
     rows: list[Row] = []
     classes: list[Row] = []
-    for path, step in steps:
+    for step in steps:
         call = repeated(step.compiled, step.run.fresh_state(), step.run.batch())
-        rows.append(row(path, step, measure(call, repeats=options.repeats), options.repeats))
+        timing = measure(call, repeats=options.repeats)
+        rows.append(row(step, timing, options.repeats, compile_time=step is steps[0]))
         if options.trace:
             classes += trace.rows(rows[-1].case, call, step.compiled)
     return {TABLE: [*rows, *peers]} | ({CLASSES: classes} if options.trace else {})
@@ -69,36 +80,40 @@ def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = Fal
     steps: dict[int, Step] = {}
 
     def compile_for(part: int) -> jax.stages.Compiled:
-        run = make_run(with_batch(config, part, whole), [device])
-        started = time.perf_counter()
-        compiled = run.lowered().compile()
-        steps[part] = Step(run, compiled, time.perf_counter() - started)
+        with TRACING, PATHS[path]():
+            run = make_run(with_batch(config, part, whole), [device])
+            started = time.perf_counter()
+            lowered = run.lowered()
+        compiled = lowered.compile()
+        steps[part] = Step(path, run, compiled, time.perf_counter() - started)
         return compiled
 
-    with PATHS[path]():
-        part, _ = largest_that_fits(compile_for, largest, room(device))
+    part, _ = largest_that_fits(compile_for, largest, room(device))
     return steps[part]
 
 
-def row(path: str, step: Step, timing: Timing, repeats: int) -> Row:
-    config, said = step.run.config, cost(step.compiled)
+def row(step: Step, timing: Timing, repeats: int, compile_time: bool) -> Row:
+    """A line of the table; of the time to compile it tells only where nothing else was compiled beside it."""
+    path, config, said = step.path, step.run.config, cost(step.compiled)
     model = model_config(config)
     update = optimizer_time(step.run, repeats)
-    with PATHS[path]():
-        jax.clear_caches()
-        cached = seconds(lambda: step.run.lowered().compile())
+    compiling: dict[str, float | str | None] = {}
+    if compile_time:
+        with PATHS[path]():
+            jax.clear_caches()
+            cached = seconds(lambda: step.run.lowered().compile())
+        compiling = {"compile_seconds": step.compile_seconds, "cached compile_seconds": cached}
     case = sizes(config)
     return Row(
         {"program": "aloe", "path": path} | case,
         timing,
         clevrer.step_flops(config),
-        {
+        compiling
+        | {
             "taken": taken(path, config.model.relative_form, model.token, model.compute_dtype),
             "tokens_per_second": int(case["sequences"]) * int(case["T"]) / timing.median,
             "optimizer_ms": 1e3 * update.median,
             "optimizer_share": update.median / timing.median,
-            "compile_seconds": step.compile_seconds,
-            "cached compile_seconds": cached,
             "temporary_bytes": said.temporary_bytes,
             "total_bytes": said.total_bytes,
             "device peak_bytes": peak_memory(jax.devices()[0]),

@@ -17,8 +17,15 @@ def test_memory_of_a_program():
 
 
 def test_halves_until_it_fits():
-    size, compiled = largest_that_fits(doubled, 24, limit=7 * 8000)
+    compiled_sizes = []
+
+    def compile_for(size):
+        compiled_sizes.append(size)
+        return doubled(size)
+
+    size, compiled = largest_that_fits(compile_for, 24, limit=7 * 8000)
     assert size == 6
+    assert compiled_sizes == [24, 6], "12 cannot fit where 24 takes 24/7 of the limit"
     assert compiled(jnp.ones((6, 1000))).shape == (6, 1000)
 
 
