@@ -25,6 +25,7 @@ QUICK_SIZES = ((17, 2, 6),)
 TOKENS = {"gpu": 1 << 17, "tpu": 1 << 15, "cpu": 1 << 12}  # in a batch, as far as they fit
 QUICK_TOKENS = 128
 DROPOUT = 0.1
+SHARE_OF_ROOM = 0.5  # memory that other cases had is free, but in pieces
 
 FORWARD, GRADIENT, DROPPED = "forward", "forward + gradient", "forward + gradient, dropout"
 
@@ -83,7 +84,7 @@ def measured(case: Case, options: Options, device: jax.Device) -> tuple[Row, Cal
     tokens, heads, size = shape
     dtype = number_type()
     batch, compiled = largest_that_fits(
-        lambda batch: lowered(batch, *case).compile(), largest(case, options), room(device)
+        lambda batch: lowered(batch, *case).compile(), largest(case, options), int(SHARE_OF_ROOM * room(device))
     )
     given = arguments(batch, *shape, dtype)
 

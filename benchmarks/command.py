@@ -13,6 +13,7 @@ from benchmarks import attention, chart, checkpoint, compare, input, readme, res
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
 from benchmarks.results import Row, Tables
+from benchmarks.workloads import workload
 
 PARTS: Mapping[str, Callable[[Options], Tables]] = {
     "attention": attention.run,
@@ -52,7 +53,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"), help="folder for the results")
     parser.add_argument("--paths", default="", help=f"of attention, with commas between: {', '.join(PATHS)}")
     parser.add_argument("--lengths", default="", help="tokens of the attention part, with commas between")
-    parser.add_argument("--variant", default=Options.variant, help="of CLEVRER's configurations")
+    parser.add_argument("--task", default=Options.task, help="whose step, input and checkpoints are measured")
+    parser.add_argument("--variant", default=Options.variant, help="of the task's configurations")
     parser.epilog = "--config.path.to.field=value overrides a field of the configuration."
     flags, unknown = parser.parse_known_args(argv)
     flags.overrides = {}
@@ -68,7 +70,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def options(flags: argparse.Namespace) -> Options:
-    """Raises InputError on a path or a length that is none."""
+    """Raises InputError on a path, a length or a task that is none."""
     paths = [name for name in flags.paths.split(",") if name]
     for name in paths:
         if name not in PATHS:
@@ -78,7 +80,8 @@ def options(flags: argparse.Namespace) -> Options:
     for text in filter(None, flags.lengths.split(",")):
         if text not in known:
             raise InputError(f"--lengths={text}: not measured; there are: {', '.join(known)}.")
-    return Options(flags.quick, flags.trace, paths, lengths, flags.variant, flags.overrides)
+    workload(flags.task)
+    return Options(flags.quick, flags.trace, paths, lengths, flags.task, flags.variant, flags.overrides)
 
 
 def measure(part: str, options: Options, folder: Path) -> None:
@@ -90,7 +93,10 @@ def measure(part: str, options: Options, folder: Path) -> None:
     document = results.document(tables, quick=options.quick)
     print(results.text(document))
     device = jax.devices()[0].device_kind.replace(" ", "-").lower()
-    path = folder / f"{part}-{device}{'-quick' if options.quick else ''}.json"
+    words = [part, options.task, device, "quick"]
+    if options.task == Options.task:
+        words.remove(options.task)
+    path = folder / f"{'-'.join(words if options.quick else words[:-1])}.json"
     results.save(path, document)
     print(f"\n{path}")
     if attention.TABLE in tables:

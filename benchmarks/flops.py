@@ -7,6 +7,7 @@ that is not constant.
 """
 
 import itertools
+from collections.abc import Mapping
 
 from aloe.model.config import ModelConfig
 from aloe.perception.config import MASKED_FRAMES, STORED, PerceptionConfig
@@ -39,6 +40,20 @@ def head(batch: int, config: ModelConfig, answers: int, *, gradient: bool = Fals
 def infill(batch: int, config: ModelConfig, *, gradient: bool = False) -> int:
     """The map f from the outputs of objects to latents."""
     return _passes(gradient) * 2 * batch * config.frames * config.slots * config.width * config.latent
+
+
+def training_step(config: ModelConfig, sequences: Mapping[str, int]) -> int | None:
+    """The step of a model on sequences, by the name of the head that answers; those without one are infilled.
+
+    None for a tower whose work is not written down.
+    """
+    if config.architecture != "transformer":
+        return None
+    work = transformer(sum(sequences.values()), config.tokens, config, gradient=True)
+    for name, count in sequences.items():
+        answers = config.outputs.get(name)
+        work += head(count, config, answers, gradient=True) if answers else infill(count, config, gradient=True)
+    return work
 
 
 def perception(videos: int, config: PerceptionConfig, model: ModelConfig, *, gradient: bool = False) -> int:

@@ -6,18 +6,11 @@ from collections.abc import Mapping, Sequence
 from ml_collections import ConfigDict
 
 from aloe.config import resolve
+from benchmarks.workloads import workload
 
-# `--quick`: the same programs, small enough for the tests.
-QUICK = {
-    "model.layers": "2",
-    "model.heads": "2",
-    "model.frames": "3",
-    "model.hidden": "32",
-    "model.head_hidden": "16",
-    "batch.descriptive": "8",
-    "batch.choice": "8",
-    "batch.unsupervised": "16",
-}
+# `--quick`: the same programs, small enough for the tests. The tasks' own fields are in `benchmarks.workloads`.
+QUICK = {"model.layers": "2", "model.hidden": "32", "model.head_hidden": "16"}
+QUICK_BATCH = 8  # of each stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +22,7 @@ class Options:
       trace: whether to add a table of time by class of operations.
       paths: of attention (`benchmarks.paths`); empty for all.
       lengths: tokens T of the attention benchmark; empty for all.
+      task: whose step, input and checkpoints are measured.
       variant: of the task's configurations.
       overrides: fields of the configuration by path.
     """
@@ -37,6 +31,7 @@ class Options:
     trace: bool = False
     paths: Sequence[str] = ()
     lengths: Sequence[int] = ()
+    task: str = "clevrer"
     variant: str = "paper"
     overrides: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -45,9 +40,18 @@ class Options:
         return 2 if self.quick else 7
 
     def config(self) -> ConfigDict:
-        """CLEVRER's configuration.
+        """The task's configuration.
 
         Raises:
-          InputError: an override names no field, or gives it no value of its type.
+          InputError: there is no such task; an override names no field, or gives it no value of its type.
         """
-        return resolve("clevrer", self.variant, (QUICK if self.quick else {}) | dict(self.overrides))
+        quick: dict[str, str] = {}
+        if self.quick:
+            batch = {f"batch.{name}": str(QUICK_BATCH) for name in streams(resolve(self.task, self.variant, {}))}
+            quick = QUICK | batch | workload(self.task).QUICK
+        return resolve(self.task, self.variant, quick | dict(self.overrides))
+
+
+def streams(config: ConfigDict) -> list[str]:
+    """The fields of `config.batch` that are batches of a step."""
+    return [name for name in config.batch if name not in ("accumulation", "evaluation")]

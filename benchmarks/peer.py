@@ -14,10 +14,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from aloe.tasks.clevrer.task import model_config
-from benchmarks import clevrer
 from benchmarks.results import Row
 from benchmarks.timing import Timing, measure
+from benchmarks.training import model_config
+from benchmarks.workloads import workload
 
 MISSING = (
     "No PyTorch peer in the table: torch is not installed; pip install 'torch>=2.9', or this project's extra 'peer'."
@@ -45,8 +45,8 @@ class Sizes:
 def sizes(config: ConfigDict, *, compiled: bool, repeats: int) -> Sizes:
     model = model_config(config)
     return Sizes(
-        sequences=sum(clevrer.sequences(config).values()),
-        tokens=clevrer.tokens(config),
+        sequences=sum(workload(config.task).sequences(config).values()),
+        tokens=model.tokens,
         token=model.token,
         layers=model.layers,
         heads=model.heads,

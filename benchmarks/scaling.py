@@ -12,13 +12,13 @@ from ml_collections import ConfigDict
 
 from aloe.training.state import parameter_count
 from aloe.training.step import DATA, summed_over_devices
-from benchmarks import clevrer
 from benchmarks.options import Options
 from benchmarks.paths import CHOSEN
 from benchmarks.results import Row, Tables
 from benchmarks.step import fitting, sizes
 from benchmarks.timing import LEAST_SECONDS, Timing, measure
 from benchmarks.training import Run, make_run, repeated, with_batch, with_data
+from benchmarks.workloads import workload
 
 TABLE = "scaling"
 
@@ -43,7 +43,7 @@ def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
         yield Row(
             {"devices": count} | sizes(run.config),
             timing,
-            clevrer.step_flops(each),  # of one device, as is the peak that it is a share of
+            workload(each.task).step_flops(each),  # of one device, as is the peak that it is a share of
             {
                 "efficiency_share": alone.median / timing.median,
                 "all-reduce_ms": 1e3 * reduce.median,

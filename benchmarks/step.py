@@ -14,21 +14,21 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from aloe.tasks.clevrer.task import model_config
-from benchmarks import clevrer, peer, trace
+from benchmarks import peer, trace
 from benchmarks.compile_time import fresh_compilation_cache
 from benchmarks.devices import peak_memory
-from benchmarks.options import Options
+from benchmarks.options import Options, streams
 from benchmarks.paths import CHOSEN, PATHS, taken
 from benchmarks.programs import cost, largest_that_fits, room
 from benchmarks.results import Row, Tables
 from benchmarks.timing import Timing, measure, seconds
-from benchmarks.training import Run, make_run, repeated, with_batch, with_data
+from benchmarks.training import Run, make_run, model_config, repeated, with_batch, with_data
+from benchmarks.workloads import workload
 
 TABLE, CLASSES = "step", "step: time by class of operations"
 PATHS_MEASURED = (CHOSEN, "shift")
 REMAT = (False, True)  # plain attention keeps so much that without it a part of the batch fits a GPU
-CPU_BATCH = 1  # descriptive questions: a CPU needs seconds for each
+CPU_BATCH = 1  # of the smallest stream: a CPU needs seconds for each
 TRACING = threading.Lock()  # a path is a context of the whole process
 
 
@@ -55,8 +55,8 @@ def tables(config: ConfigDict, options: Options) -> Tables:
         path, remat = case
         return fitting(with_remat(config, remat), device, path, options.quick)
 
-    first, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
-    steps = [compiled(first)]  # by itself, for its time; the others side by side
+    alone, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
+    steps = [compiled(alone)]  # by itself, for its time; the others side by side
     with ThreadPoolExecutor() as pool:
         steps += pool.map(compiled, others)
     config = steps[0].run.config
@@ -67,7 +67,9 @@ def tables(config: ConfigDict, options: Options) -> Tables:
     for step in steps:
         call = repeated(step.compiled, step.run.fresh_state(), step.run.batch())
         timing = measure(call, repeats=options.repeats)
-        rows.append(row(step, timing, options.repeats, compile_time=step is steps[0]))
+        first = step is steps[0]
+        peak = peak_memory(device) if first else None  # since the process began, so of later steps it says nothing
+        rows.append(row(step, timing, peak, options.repeats, compile_time=first))
         if options.trace:
             classes += trace.rows(rows[-1].case, call, step.compiled)
     return {TABLE: [*rows, *peers]} | ({CLASSES: classes} if options.trace else {})
@@ -75,7 +77,7 @@ def tables(config: ConfigDict, options: Options) -> Tables:
 
 def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = False) -> Step:
     """The step, by a path of attention, with the largest part of the configured batch that fits the device."""
-    whole = config.batch.descriptive
+    whole = min(config.batch[name] for name in streams(config))
     largest = CPU_BATCH if device.platform == "cpu" and not quick else whole
     steps: dict[int, Step] = {}
 
@@ -92,7 +94,7 @@ def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = Fal
     return steps[part]
 
 
-def row(step: Step, timing: Timing, repeats: int, compile_time: bool) -> Row:
+def row(step: Step, timing: Timing, peak: int | None, repeats: int, *, compile_time: bool) -> Row:
     """A line of the table; of the time to compile it tells only where nothing else was compiled beside it."""
     path, config, said = step.path, step.run.config, cost(step.compiled)
     model = model_config(config)
@@ -107,16 +109,16 @@ def row(step: Step, timing: Timing, repeats: int, compile_time: bool) -> Row:
     return Row(
         {"program": "aloe", "path": path} | case,
         timing,
-        clevrer.step_flops(config),
+        workload(config.task).step_flops(config),
         compiling
         | {
             "taken": taken(path, config.model.relative_form, model.token, model.compute_dtype),
             "tokens_per_second": int(case["sequences"]) * int(case["T"]) / timing.median,
             "optimizer_ms": 1e3 * update.median,
             "optimizer_share": update.median / timing.median,
+            "device peak_bytes": peak,
             "temporary_bytes": said.temporary_bytes,
             "total_bytes": said.total_bytes,
-            "device peak_bytes": peak_memory(jax.devices()[0]),
         },
     )
 
@@ -124,8 +126,9 @@ def row(step: Step, timing: Timing, repeats: int, compile_time: bool) -> Row:
 def sizes(config: ConfigDict) -> dict[str, str | int]:
     """What tells one step's work from another's."""
     return {
-        "sequences": sum(clevrer.sequences(config).values()),
-        "T": clevrer.tokens(config),
+        "task": config.task,
+        "sequences": sum(workload(config.task).sequences(config).values()),
+        "T": model_config(config).tokens,
         "layers": config.model.layers,
         "dropout": str(config.model.dropout),
         "dtype": config.model.dtype,

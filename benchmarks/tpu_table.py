@@ -24,12 +24,13 @@ from jax.experimental import topologies
 from ml_collections import ConfigDict
 
 from aloe.data.whole import write_whole
-from benchmarks import clevrer, hlo, results
+from benchmarks import hlo, results
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
 from benchmarks.programs import cost, largest_that_fits
 from benchmarks.results import Row
-from benchmarks.training import make_run, with_batch, with_data
+from benchmarks.training import make_run, model_config, with_batch, with_data
+from benchmarks.workloads import workload
 from cluster.slices import Slice, slice_named
 
 TABLE = "CLEVRER's step by its position logits"
@@ -64,7 +65,7 @@ def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) ->
     config.model.frames, config.model.remat = cell.frames, cell.remat
     whole = config.batch.descriptive // place.devices
 
-    case: dict[str, str | int] = {"T": clevrer.tokens(config), "form": cell.form}
+    case: dict[str, str | int] = {"T": model_config(config).tokens, "form": cell.form}
     case["recomputes"] = "yes" if cell.remat else "no"
     try:
         with PATHS[cell.form]():
@@ -76,9 +77,9 @@ def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) ->
     except MemoryError:
         return Row(case | {"sequences per core": "none fits"}), 0.0
     config, said, text = with_batch(config, part, whole), cost(compiled), compiled.as_text() or ""
-    sequences = sum(clevrer.sequences(config).values()) // place.devices
+    sequences = sum(workload(config.task).sequences(config).values()) // place.devices
     seconds = hlo.estimated_cycles(text) / CLOCK[place.generation.name]
-    useful = clevrer.step_flops(config)
+    useful = workload(config.task).step_flops(config)
     assert useful is not None
     row = Row(
         case | {"sequences per core": sequences},

@@ -18,7 +18,8 @@ CLASSES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern, re.IGNORECASE))
     for name, pattern in (
         ("communication", r"all.?reduce|all.?gather|reduce.?scatter|nccl|psum|permute"),
-        ("hand-written kernels", r"pallas|mosaic|\bmgpu|triton_kernel"),
+        ("kernels of attention", r"\battention_(forward|queries|keys|coefficients)"),
+        ("other hand-written kernels", r"\b(feed_forward|residual)_(hidden|sum|gradient)|pallas|mosaic|\bmgpu"),
         ("matrix products", r"gemm|cublas|nvjet|cutlass|\bdot\b|dot_general|convolution|ynn_|cudnn"),
         ("random bits", r"threefry|random_bits|bernoulli|shift_right_logical|shift_left|\bxor|_xor_"),
         (

@@ -13,14 +13,14 @@ from ml_collections import ConfigDict
 
 from aloe import tasks
 from aloe.data.streams import host_batches
+from aloe.model.config import ModelConfig
 from aloe.training.evaluation import global_batch
 from aloe.training.optimizer import make_optimizer
 from aloe.training.state import TrainState, abstract_state, initial_state, model_structure
 from aloe.training.step import DATA, data_mesh, train_step
 from aloe.training.task import Task
-from benchmarks import clevrer
-
-STREAMS = ("descriptive", "choice", "unsupervised")
+from benchmarks.options import streams
+from benchmarks.workloads import workload
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +66,8 @@ class Run:
 
 def with_data(config: ConfigDict, folder: Path, videos: int = 8) -> ConfigDict:
     """The configuration, on a data folder that is written for it."""
-    clevrer.write_data(folder, videos, config)
     config = config.copy_and_resolve_references()
-    config.data.root = str(folder)
+    config.data.root = str(workload(config.task).write_data(folder, videos, config))
     return config
 
 
@@ -78,11 +77,16 @@ def make_run(config: ConfigDict, devices: Sequence[Any]) -> Run:
     return Run(config, task, data_mesh(devices), optimizer)
 
 
+def model_config(config: ConfigDict) -> ModelConfig:
+    """The model of a task's configuration."""
+    return tasks.part(config.task, "task").model_config(config)
+
+
 def with_batch(config: ConfigDict, part: int, whole: int) -> ConfigDict:
     """The configuration with `part` of `whole` of each stream's batch, at least one example a microbatch."""
     config = config.copy_and_resolve_references()
     least = config.batch.accumulation
-    for name in STREAMS:
+    for name in streams(config):
         config.batch[name] = max(least, config.batch[name] * part // whole // least * least)
     return config
 

@@ -49,6 +49,14 @@ def test_step(run, monkeypatch):
     assert peer.MISSING in printed.err
 
 
+@pytest.mark.slow
+def test_step_of_another_task(tmp_path, monkeypatch):
+    monkeypatch.setattr(peer.importlib.util, "find_spec", lambda name: None)
+    assert main(["step", "--task=acre", "--quick", "--paths=rank", f"--out={tmp_path}"]) == 0
+    (row,) = json.loads((tmp_path / "step-acre-cpu-quick.json").read_text())["tables"]["step"]
+    assert (row["case"]["task"], row["case"]["sequences"], row["case"]["T"]) == ("acre", 16, 57)
+
+
 def test_input(run):
     results, _, _ = run("input")
     assert {case["workers"] for case in cases(results, "input")} == {0, 1}
@@ -95,6 +103,7 @@ def test_results_are_compared_and_shown(run, capsys):
     [
         (["attention", "--paths=shft"], "--paths=shft: no such path; did you mean shift?"),
         (["attention", "--lengths=5"], "--lengths=5: not measured"),
+        (["step", "--task=acer"], "--task=acer: no benchmark of it; did you mean acre?"),
         (["step", "--quick", "--config.model.layer=1"], "no such field; did you mean model.layers?"),
         (["show", "/nowhere.json"], "/nowhere.json"),
     ],

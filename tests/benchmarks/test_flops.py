@@ -11,8 +11,9 @@ from aloe.attention.definition import sinusoids
 from aloe.config import resolve
 from aloe.perception import learned
 from aloe.tasks.clevrer import task
-from benchmarks import clevrer, flops
+from benchmarks import flops
 from benchmarks.training import make_run, with_data
+from benchmarks.workloads import clevrer
 
 
 def gathered(q_BxTxHxK, relative_ExHxK, offset=0):

@@ -19,6 +19,8 @@ from benchmarks import trace
         ("input_reduce_fusion.7 reduce_sum", "sums and maxima"),
         ("loop_add_multiply_fusion.3 mul", "elementwise"),
         ("broadcast_add_fusion.3 add", "elementwise"),
+        ("attention_queries_gradient attention_queries_gradient.5 ", "kernels of attention"),
+        ("residual_sum_ residual_sum_.2 ", "other hand-written kernels"),
     ],
 )
 def test_class_of(names, expected):

@@ -1,4 +1,4 @@
-"""CLEVRER at any size, without its files: a data folder of random latents and made-up questions, and its work counted.
+"""CLEVRER: a data folder of any size, of random latents and made-up questions.
 
 The folder is in the official format and read by the task itself, so that everything between files and devices is the
 real thing; only what the numbers and words say is nonsense.
@@ -19,23 +19,24 @@ from aloe.tasks.clevrer.questions import MAX_CHOICES
 from aloe.tasks.clevrer.task import CHOICE, DESCRIPTIVE, UNSUPERVISED, model_config, perception_config
 from benchmarks import flops
 
-VIDEOS = 10_000  # in CLEVRER's training split
+# Of `--quick`, beside what `benchmarks.options` sets for every task.
+QUICK = {"model.frames": "3", "model.heads": "2"}
 DESCRIPTIVE_QUESTIONS, CHOICE_QUESTIONS = 11, 4  # of a video, as in the training split: 109,952 and 42,620 in all
-WRITTEN_AT_ONCE = 128
 
 
-def write_data(root: Path, videos: int, config: ConfigDict) -> None:
+def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
     """Writes a training split of so many videos, and a validation split of one."""
     rng = np.random.default_rng(0)
     for split, first, count in (("train", 0, videos), ("validation", videos, 1)):
         indices = range(first, first + count)
         entries = [{"scene_index": index, "questions": _questions(rng)} for index in indices]
-        write_whole(root / f"{split}.json", json.dumps(entries))
+        write_whole(folder / f"{split}.json", json.dumps(entries))
         shape = (FRAMES, config.model.slots, config.model.latent)
-        store = latents.create(root / "latents" / "oracle" / split, indices, *shape, {"name": "noise"})
+        store = latents.create(folder / "latents" / "oracle" / split, indices, *shape, {"name": "noise"})
         for start in range(0, count, store.videos_per_shard):
             some = indices[start : start + store.videos_per_shard]
             store.write(some, rng.standard_normal((len(some), *shape), np.float32))
+    return folder
 
 
 def _questions(rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -65,27 +66,20 @@ def _questions(rng: np.random.Generator) -> list[dict[str, Any]]:
 
 
 def sequences(config: ConfigDict) -> dict[str, int]:
-    """Sequences of a global batch by stream: every choice is one of its own."""
+    """Every choice is a sequence of its own."""
     counts = {DESCRIPTIVE: config.batch.descriptive, CHOICE: MAX_CHOICES * config.batch.choice}
     return counts | ({UNSUPERVISED: config.batch.unsupervised} if config.objective.weight else {})
 
 
-def tokens(config: ConfigDict) -> int:
-    """T, of every sequence."""
-    return model_config(config).tokens
-
-
 def step_flops(config: ConfigDict) -> int | None:
     """Useful operations of a training step; None for a tower whose work is not written down."""
-    if config.model.architecture != "transformer":
+    model = model_config(config)
+    work = flops.training_step(model, sequences(config))
+    if work is None:
         return None
-    model, batch = model_config(config), sequences(config)
-    work = flops.transformer(sum(batch.values()), tokens(config), model, gradient=True)
-    work += sum(flops.head(batch[name], model, answers, gradient=True) for name, answers in model.outputs.items())
     # Nothing learns to see from the unsupervised videos; choices share the video of their question.
     pixels = perception_config(config)
     work += flops.perception(config.batch.descriptive + config.batch.choice, pixels, model, gradient=True)
-    if UNSUPERVISED in batch:
-        work += flops.perception(batch[UNSUPERVISED], pixels, model)
-        work += flops.infill(batch[UNSUPERVISED], model, gradient=True)
+    if config.objective.weight:
+        work += flops.perception(config.batch.unsupervised, pixels, model)
     return work

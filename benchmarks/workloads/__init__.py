@@ -1,0 +1,27 @@
+"""What the benchmarks work on: for each task a data folder of any size without official files, and its work counted.
+
+A module a task, by the task's name:
+
+    QUICK                                   fields that `--quick` sets for this task
+    write_data(folder, videos, config)      writes training videos and some of validation; gives the data's root
+    sequences(config)                       of a global batch: how many, by the head that answers, or "unsupervised"
+    step_flops(config)                      useful operations of a step; None for a tower without formulas
+"""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from aloe.errors import InputError, nearest
+
+
+def workload(task: str) -> ModuleType:
+    """The module of a task.
+
+    Raises:
+      InputError: there is none.
+    """
+    known = [module.name for module in pkgutil.iter_modules(__path__)]
+    if task not in known:
+        raise InputError(f"--task={task}: no benchmark of it{nearest(task, known)}")
+    return importlib.import_module(f"{__name__}.{task}")
