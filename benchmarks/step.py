@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from aloe.progress_bar import progress_bar
 from benchmarks import peer, trace
 from benchmarks.compile_time import fresh_compilation_cache
 from benchmarks.devices import peak_memory
@@ -58,13 +59,13 @@ def tables(config: ConfigDict, options: Options) -> Tables:
     alone, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
     steps = [compiled(alone)]  # by itself, for its time; the others side by side
     with ThreadPoolExecutor() as pool:
-        steps += pool.map(compiled, others)
+        steps += progress_bar(pool.map(compiled, others), "compiling", len(others), unit="step")
     config = steps[0].run.config
     # Before JAX takes memory for arrays, as the peer runs on the same device.
     peers = list(peer.rows(config, sizes(config), options.repeats))
     rows: list[Row] = []
     classes: list[Row] = []
-    for step in steps:
+    for step in progress_bar(steps, "step", unit="step"):
         call = repeated(step.compiled, step.run.fresh_state(), step.run.batch())
         timing = measure(call, repeats=options.repeats)
         first = step is steps[0]
