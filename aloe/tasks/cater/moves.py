@@ -170,13 +170,16 @@ class _Table:
         path_Px3 = self.path(move, target_2)
         rest_Rx3 = np.repeat(path_Px3[-1:], end_of_slot - move.end, axis=0)
         path_Px3 = np.concatenate([path_Px3, rest_Rx3])
-        apart = {move.number, move.other, *self.under(move.number), *self.under(move.other)}
-        others = [other for other in range(self.objects) if other not in apart]
+        left = self.under(move.number)  # behind, or taken along
+        met = {move.number, move.other, *self.under(move.other), *(left if move.action == SLIDE else [])}
+        others = [other for other in range(self.objects) if other not in met]
         away_PxOx3 = path_Px3[:, None] - self.location_FxOx3[move.start : end_of_slot + 1, others]
         wide_O = bodies.radius_O[others] + bodies.radius_O[move.number] + APART
         high_O = bodies.half_height_O[others] + bodies.half_height_O[move.number]
         beside_PxO = np.hypot(away_PxOx3[..., 0], away_PxOx3[..., 1]) >= wide_O
-        return bool((beside_PxO | (abs(away_PxOx3[..., 2]) >= high_O)).all())
+        above_PxO = abs(away_PxOx3[..., 2]) >= high_O
+        rising_P = np.arange(len(path_Px3)) <= (move.end - move.start) / 2
+        return bool((beside_PxO | above_PxO | (rising_P[:, None] & np.isin(others, left))).all())
 
     def carry_out(self, move: Move, target_2: np.ndarray, angle: float) -> None:
         during, after = slice(move.start, move.end + 1), slice(move.end + 1, None)
