@@ -70,8 +70,9 @@ def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> 
 
 
 def _numbers(record: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    told = field(record, name, list)
     try:
-        numbers = np.array(field(record, name, list))
+        numbers = np.array(told)
     except ValueError:
         numbers = np.empty(0)
     if numbers.shape != shape or numbers.dtype.kind not in "if" or not np.isfinite(numbers).all():

@@ -54,12 +54,12 @@ def test_a_wrong_line_is_named_with_its_number(tmp_path, line, message):
 
 def test_an_empty_or_missing_list_and_one_that_is_no_text(tmp_path):
     write_list(tmp_path / "all_actions", "\n")
-    with pytest.raises(InputError, match="train.txt: the list is empty"):
+    with pytest.raises(InputError, match=r"train.txt: the list is empty"):
         files.read_videos(tmp_path, "train")
-    with pytest.raises(InputError, match="val.txt: cannot be read"):
+    with pytest.raises(InputError, match=r"val.txt: cannot be read"):
         files.read_videos(tmp_path, "validation")
     files.list_path(tmp_path / "all_actions", "train").write_bytes(b"\x80\x04}q\x00\xff")
-    with pytest.raises(InputError, match="train.txt: cannot be read"):
+    with pytest.raises(InputError, match=r"train.txt: cannot be read"):
         files.read_videos(tmp_path, "train")
     with pytest.raises(InputError, match="no test split"):
         files.read_videos(tmp_path, "test")
@@ -106,7 +106,11 @@ def test_the_pickle_beside_the_lists_is_never_loaded(tmp_path, monkeypatch):
 def test_videos_and_scenes_are_found_by_the_number_in_their_name(tmp_path):
     for folder in ("all_actions", "all_actions_cameramotion"):
         write_list(tmp_path / folder)
-        for name in ("videos/CATER_new_000123.avi", "videos/part2/CLEVR_new_000007.avi", "scenes/CATER_new_000123.json"):
+        for name in (
+            "videos/CATER_new_000123.avi",
+            "videos/part2/CLEVR_new_000007.avi",
+            "scenes/CATER_new_000123.json",
+        ):
             (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / folder / name).touch()
     assert sorted(files.find_videos(tmp_path)) == [7, 123, 1_000_007, 1_000_123]
