@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse(argv)
 
     config = flags.resolve_run(given)
+    if "perception" not in config:
+        raise InputError(f"--task={given.task}: its models take stored latents, and no masks; see launch/encode.py.")
     files, name = tasks.part(given.task, "files"), config.data.masks
     choose("data.masks", name, {**PARTS, MONET: None})
     size, slots = config.perception.size, config.model.slots

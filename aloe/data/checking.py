@@ -22,6 +22,7 @@ def check_files(
     limit: float,
     findings: Findings,
     more: str = "",
+    name_of: Callable[[int], str] = "scene_index {}".format,
 ) -> None:
     """Checks the files of a kind of one split: is there one for each index, and is it whole?
 
@@ -34,6 +35,7 @@ def check_files(
       limit: share of the files that may be missing or broken.
       findings: where to tell.
       more: what to tell besides where none of the files is there.
+      name_of: what a file that is missing is called, by scene index.
     """
     present = [index for index in indices if index in found]
     findings.counts[split][kind] = len(present)
@@ -44,7 +46,7 @@ def check_files(
     skipped = Skipped(f"{kind} of the {split} split", len(indices), limit)
     for index in indices:
         if index not in found:
-            skipped.add(index, f"no {kind[:-1]} of scene_index {index} was found; {_MEND}")
+            skipped.add(index, f"no {kind[:-1]} of {name_of(index)} was found; {_MEND}")
     problems = ordered_map(problem_of, [found[index] for index in present])
     for index, problem in zip(present, progress_bar(problems, skipped.what, len(present), unit="file"), strict=True):
         if problem:

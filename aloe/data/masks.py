@@ -8,7 +8,7 @@ Eight slots take a byte a pixel, a third of what the picture takes. Slots may ov
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,18 @@ from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
 
 BITS = 8
+
+
+class ExactMasks(NamedTuple):
+    """What some frames of a video show, where a world of our own knows.
+
+    Attributes:
+      object_FxYxX: int8, the object that each pixel shows, −1 for none.
+      color_O: int8, a number for the colour of each object; the same numbers for all videos.
+    """
+
+    object_FxYxX: np.ndarray
+    color_O: np.ndarray
 
 
 def pack(masks_FxNxYxX: np.ndarray) -> np.ndarray:

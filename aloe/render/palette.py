@@ -2,7 +2,7 @@
 
 from aloe.render import raycast
 
-SOLID = {"cube": raycast.BOX, "sphere": raycast.SPHERE, "cylinder": raycast.CYLINDER}
+SOLID = {"cube": raycast.BOX, "sphere": raycast.SPHERE, "cylinder": raycast.CYLINDER, "cone": raycast.CONE}
 RGB = {
     "gray": (0.34, 0.34, 0.34),
     "red": (0.68, 0.14, 0.14),

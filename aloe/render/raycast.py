@@ -1,7 +1,7 @@
 """A small ray-caster: analytic solids on a lit ground, on any JAX device, at any resolution.
 
 `render` draws the pictures, `visible` tells which object each pixel shows. A ray is met in the object's own frame,
-where the object is the unit sphere, box or cylinder; a new shape is one more such function. Only the patch of the
+where the object is the unit sphere, box, cylinder or cone; a new shape is one more such function. Only the patch of the
 picture that an object can cover is computed for it, and the nearer of old and new is kept pixel by pixel: the cost
 follows the area of the objects, not that of the picture.
 
@@ -19,17 +19,18 @@ from jax import lax
 
 from aloe.render.camera import Camera
 
-SPHERE, BOX, CYLINDER = range(3)
+SPHERE, BOX, CYLINDER, CONE = range(4)
 
 Triple = Sequence[jax.Array]
 Size = tuple[int, int]  # rows, columns
+View = Camera | Sequence[Camera]
 
 
 class Solids(NamedTuple):
     """The objects of a video. One that is out of the picture or behind the camera is not drawn.
 
     Attributes:
-      shape_O: SPHERE, BOX (turned about z) or CYLINDER (upright).
+      shape_O: SPHERE, BOX (turned about z), CYLINDER or CONE (upright).
       half_size_Ox3: half the extent along the object's own axes, in world units; of a sphere its radius, three times.
       color_Ox3: red, green and blue in [0, 1], as displayed.
       metal_O: from 0, matt (rubber), to 1, shining (metal).
@@ -65,28 +66,30 @@ STAGE = Stage()
 
 
 def render(
-    solids: Solids, camera: Camera, *, stage: Stage = STAGE, samples: int = 1, frames_at_once: int | None = None
+    solids: Solids, camera: View, *, stage: Stage = STAGE, samples: int = 1, frames_at_once: int | None = None
 ) -> jax.Array:
     """Draws every frame: image_FxYxXx3, uint8.
 
     Args:
       solids: the objects.
-      camera: the view, and the size of the picture.
+      camera: the view, and the size of the picture; or a view for each frame, all of one size.
       stage: lamps, ground and sky.
       samples: rays along each side of a pixel. 2 smooths the edges and takes two to four times as long.
       frames_at_once: None draws frame after frame, best on a CPU; a number draws so many together, best on a GPU.
     """
-    camera = camera.resized(camera.width * samples, camera.height * samples)
-    return _draw(solids, camera, stage, samples, frames_at_once)[..., :3]
+    views = [camera] if isinstance(camera, Camera) else camera
+    views = [view.resized(view.width * samples, view.height * samples) for view in views]
+    return _draw(solids, views, stage, samples, frames_at_once)[..., :3]
 
 
-def visible(solids: Solids, camera: Camera, *, frames_at_once: int | None = None) -> jax.Array:
+def visible(solids: Solids, camera: View, *, frames_at_once: int | None = None) -> jax.Array:
     """The object seen through the centre of each pixel: index_FxYxX, int32, −1 for none."""
-    return _draw(solids, camera, STAGE, 1, frames_at_once)[..., 3].astype(jnp.int32) - 1
+    views = [camera] if isinstance(camera, Camera) else camera
+    return _draw(solids, views, STAGE, 1, frames_at_once)[..., 3].astype(jnp.int32) - 1
 
 
-def _draw(solids: Solids, camera: Camera, stage: Stage, samples: int, frames_at_once: int | None) -> jax.Array:
-    """image_FxYxXx4, uint8: red, green, blue and 1 + the object's index."""
+def _draw(solids: Solids, views: Sequence[Camera], stage: Stage, samples: int, frames_at_once: int | None) -> jax.Array:
+    """image_FxYxXx4, uint8: red, green, blue and 1 + the object's index. One view is that of all frames."""
     reach_Ox3 = np.array(solids.half_size_Ox3, float)
     upright_O = np.hypot(reach_Ox3[:, 0], reach_Ox3[:, 1])  # a box's corner, whatever its turn
     reach_Ox3[:, :2] = np.where(np.asarray(solids.shape_O) == BOX, upright_O, reach_Ox3[:, 0])[:, None]
@@ -95,7 +98,7 @@ def _draw(solids: Solids, camera: Camera, stage: Stage, samples: int, frames_at_
     # Objects first, then their shadows.
     middle = np.concatenate([location_FxOx3, shadow_FxOx3 * (1, 1, 0)], 1)
     spread = np.concatenate([np.broadcast_to(reach_Ox3, location_FxOx3.shape), shadow_FxOx3[..., 2:] * (1, 1, 0)], 1)
-    corners, patch = _patches(camera, middle - spread, middle + spread)
+    corners, patch = _patches(views, middle - spread, middle + spread)
     corner_FxOx2, shadow_corner_FxOx2 = np.split(corners, 2, axis=1)
 
     # Padded to a multiple of eight objects, of which only the true ones are looped over: few sizes are compiled.
@@ -106,7 +109,8 @@ def _draw(solids: Solids, camera: Camera, stage: Stage, samples: int, frames_at_
         [np.pad(array, [(0, padding)] + [(0, 0)] * (array.ndim - 1)) for array in map(np.asarray, still)],
         [np.pad(array, [(0, 0), (0, padding)] + [(0, 0)] * (array.ndim - 2)) for array in map(np.asarray, moving)],
         len(solids.shape_O),
-        camera,
+        views[0],
+        jax.tree.map(lambda *each: np.stack(each), *views) if len(views) > 1 else None,
         patch=patch,
         stage=stage,
         samples=samples,
@@ -123,11 +127,16 @@ def _shadow(location_FxOx3: np.ndarray, reach_Ox3: np.ndarray, stage: Stage) -> 
     return np.concatenate([center_FxOx2, np.broadcast_to(radius_O[:, None], (*center_FxOx2.shape[:2], 1))], -1)
 
 
-def _patches(camera: Camera, low_FxOx3: np.ndarray, high_FxOx3: np.ndarray) -> tuple[np.ndarray, Size]:
+def _patches(views: Sequence[Camera], low_FxOx3: np.ndarray, high_FxOx3: np.ndarray) -> tuple[np.ndarray, Size]:
     """Patches of one size that hold what the picture shows of the boxes `low` to `high`: corner_FxOx2 and the size."""
+    camera = views[0]
     low_or_high_8x3 = (np.arange(8)[:, None] >> np.arange(3)) % 2 == 1
     corners_8xFxOx3 = np.where(low_or_high_8x3[:, None, None], high_FxOx3, low_FxOx3)
-    pixels, depth = camera.project(corners_8xFxOx3)
+    if len(views) == 1:
+        pixels, depth = camera.project(corners_8xFxOx3)
+    else:
+        projected = [view.project(corners_8xFxOx3[:, frame]) for frame, view in enumerate(views)]
+        pixels, depth = (np.stack(each, axis=1) for each in zip(*projected, strict=True))
     first_FxOx2, last_FxOx2 = np.floor(pixels.min(0)), np.ceil(pixels.max(0))
     size_2 = np.array([camera.width, camera.height])
     seen_FxO = (depth.min(0) > 0) & (first_FxOx2 < size_2).all(-1) & (last_FxOx2 > 0).all(-1)
@@ -145,31 +154,35 @@ def _draw_patches(
     moving: Sequence[jax.Array],
     objects: int | jax.Array,
     camera: Camera,
+    cameras: Camera | None,
     *,
     patch: Size,
     stage: Stage,
     samples: int,
     frames_at_once: int | None,
 ) -> jax.Array:
+    """With `cameras`, a tree of arrays with an axis for the frames, `camera` counts for the picture's size alone."""
     picture = (camera.height, camera.width)
-    corner_2 = jnp.zeros(2, jnp.int32)
-    ground_YxX = _ground(camera, _rays(camera, corner_2, picture), stage)
+    whole = jnp.zeros(2, jnp.int32), picture
+    still_ground_YxX = _ground(camera, _rays(camera, *whole), stage)
 
-    def draw_frame(moving: Sequence[jax.Array]) -> jax.Array:
-        location_Ox3, yaw_O, corner_Ox2, shadow_Ox3, shadow_corner_Ox2 = moving
+    def draw_frame(of_frame: tuple[Sequence[jax.Array], Camera | None]) -> jax.Array:
+        (location_Ox3, yaw_O, corner_Ox2, shadow_Ox3, shadow_corner_Ox2), own_camera = of_frame
+        view = own_camera or camera
+        ground_YxX = _ground(view, _rays(view, *whole), stage) if own_camera else still_ground_YxX
 
         def darken(index: jax.Array, light_YxX: jax.Array) -> jax.Array:
             corner_2, shadow_3 = shadow_corner_Ox2[index], shadow_Ox3[index]
-            x, y, _ = _on_ground(camera, _rays(camera, corner_2, patch))
+            x, y, _ = _on_ground(view, _rays(view, corner_2, patch))
             inside = 1 - ((x - shadow_3[0]) ** 2 + (y - shadow_3[1]) ** 2) / shadow_3[2] ** 2
             old = lax.dynamic_slice(light_YxX, corner_2, patch)
             return lax.dynamic_update_slice(light_YxX, old * (1 - 0.6 * jnp.maximum(inside, 0)), corner_2)
 
         def add(index: jax.Array, drawn: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             depth_YxX, pixel_YxX = drawn
-            corner_2, rays = corner_Ox2[index], _rays(camera, corner_Ox2[index], patch)
+            corner_2, rays = corner_Ox2[index], _rays(view, corner_Ox2[index], patch)
             solid = [array[index] for array in (*still, location_Ox3, yaw_O)]
-            depth, pixel = _meet(*solid, camera=camera, rays=rays, stage=stage)
+            depth, pixel = _meet(*solid, camera=view, rays=rays, stage=stage)
             old = lax.dynamic_slice(depth_YxX, corner_2, patch)
             nearer = depth < old
             depth_YxX = lax.dynamic_update_slice(depth_YxX, jnp.where(nearer, depth, old), corner_2)
@@ -182,7 +195,7 @@ def _draw_patches(
         _, pixel_YxX = lax.fori_loop(0, objects, add, empty)
         return lax.bitcast_convert_type(_coarser(pixel_YxX, samples), jnp.uint8)
 
-    return lax.map(draw_frame, moving, batch_size=frames_at_once)
+    return lax.map(draw_frame, (moving, cameras), batch_size=frames_at_once)
 
 
 def _rays(camera: Camera, corner_2: jax.Array, patch: Size) -> Triple:
@@ -226,7 +239,7 @@ def _meet(
         return [turned[i] / half_size_3[i] for i in range(3)]
 
     origin = own_frame([camera.position_3[i] - location_3[i] for i in range(3)])
-    depth, normal = lax.switch(shape, (_sphere, _box, _cylinder), origin, own_frame(rays))
+    depth, normal = lax.switch(shape, (_sphere, _box, _cylinder, _cone), origin, own_frame(rays))
     depth = jnp.where(depth > 0, depth, jnp.inf)
     nx, ny, nz = (normal[i] / half_size_3[i] for i in range(3))
     normal = _unit([cos * nx - sin * ny, sin * nx + cos * ny, nz])
@@ -266,6 +279,33 @@ def _cylinder(origin: Triple, ray: Triple) -> tuple[jax.Array, Triple]:
         jnp.where(lid, 0, origin[0] + enter * ray[0]),
         jnp.where(lid, 0, origin[1] + enter * ray[1]),
         jnp.where(lid, -jnp.sign(ray[2]), 0),
+    ]
+    return jnp.where((inside > 0) & (enter < leave), enter, jnp.inf), normal
+
+
+def _cone(origin: Triple, ray: Triple) -> tuple[jax.Array, Triple]:
+    """Base of radius 1 at z = −1, apex at z = 1: the radius is (1 − z) / 2, along the ray wide + widening · depth."""
+    wide, widening = (1 - origin[2]) / 2, -ray[2] / 2
+    squared = ray[0] ** 2 + ray[1] ** 2 - widening**2
+    squared = jnp.where(jnp.abs(squared) < 1e-9, 1e-9, squared)
+    half = -(origin[0] * ray[0] + origin[1] * ray[1] - wide * widening)
+    inside = half**2 - squared * (origin[0] ** 2 + origin[1] ** 2 - wide**2)
+    root = jnp.sqrt(jnp.maximum(inside, 0))
+    first, last = (half - root) / squared, (half + root) / squared
+    # A ray steeper than the side is inside this cone before or after both roots, and between them in none; the other
+    # half of the double cone, above the apex, is cut off by the slab.
+    steep = squared < 0
+    before, after = jnp.minimum(first, last), jnp.maximum(first, last)
+    first = jnp.where(steep, jnp.where(widening > 0, after, -jnp.inf), before)
+    last = jnp.where(steep, jnp.where(widening > 0, jnp.inf, before), after)
+    over, under = _slab(origin[2], ray[2])
+    enter, leave = jnp.maximum(first, over), jnp.minimum(last, under)
+    base = over > first
+    z = origin[2] + enter * ray[2]
+    normal = [
+        jnp.where(base, 0, origin[0] + enter * ray[0]),
+        jnp.where(base, 0, origin[1] + enter * ray[1]),
+        jnp.where(base, -jnp.sign(ray[2]), (1 - z) / 4),
     ]
     return jnp.where((inside > 0) & (enter < leave), enter, jnp.inf), normal
 

@@ -63,6 +63,14 @@ def global_batch(batch: Mapping[str, Example] | Example, mesh: Mesh) -> Any:
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)
 
 
+def hand_in(path: Path, answers: Any) -> Path:
+    """Writes answers in the form of their data set, a text as it is and all else as JSON, and gives the file."""
+    text = isinstance(answers, str)
+    path = path.with_name(f"{path.name}.{'txt' if text else 'json'}")
+    write_whole(path, answers if text else json.dumps(answers))
+    return path
+
+
 def run(config: Mapping[str, Any]) -> dict[str, Any]:
     """Prints the table of a split for the latest checkpoint of a run, and writes it into the workdir.
 
@@ -99,12 +107,11 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     main = jax.process_index() == 0
     if compare is None:
         if main:
-            path = folder / f"submission-{step}.json"
-            write_whole(path, json.dumps(task.submission(split, predictions)))
+            path = hand_in(folder / f"submission-{step}", task.submission(split, predictions))
             print(f"\n{title}: the answers are in {path}; the split has none to score them by.\n", flush=True)
         return {"step": step, "scores": {}}
     if main and resolved.get("predictions", False):
-        write_whole(folder / f"predictions-{split}-{step}.json", json.dumps(task.submission(split, predictions)))
+        hand_in(folder / f"predictions-{split}-{step}", task.submission(split, predictions))
     table, controls = compare(predictions, evaluator.predictions(state.params, split, shuffled=True))
     scores = task.scores(split, predictions)
     if main:

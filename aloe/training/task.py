@@ -91,4 +91,4 @@ class Task(Protocol):
         """
 
     def submission(self, split: str, predictions: Predictions) -> Any:
-        """The answers to a split, as JSON in the official form; it may be without labels (`UNLABELLED` in files.py)."""
+        """The answers to a split in the official form, text or JSON; it may be one of `UNLABELLED` in files.py."""

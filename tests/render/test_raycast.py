@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from aloe.render import raycast
-from aloe.render.raycast import BOX, CYLINDER, SPHERE
+from aloe.render.camera import looking_at
+from aloe.render.raycast import BOX, CONE, CYLINDER, SPHERE
 from aloe.tasks.clevrer.view import clevrer_camera
 
 
@@ -25,7 +26,7 @@ def crowd(objects=6, frames=1, seed=0):
     drawn = []
     for index in range(objects):
         half_size_3 = rng.uniform(0.1, 0.4, 3)
-        shape = index % 3
+        shape = index % 4
         if shape != BOX:
             half_size_3[1] = half_size_3[0]
         if shape == SPHERE:
@@ -44,6 +45,7 @@ def contains(scene, index, points, scale):
         SPHERE: a**2 + b**2 + c**2 < 1,
         BOX: np.maximum(np.maximum(abs(a), abs(b)), abs(c)) < 1,
         CYLINDER: (a**2 + b**2 < 1) & (abs(c) < 1),
+        CONE: (4 * (a**2 + b**2) < (1 - c) ** 2) & (abs(c) < 1),
     }[scene.shape_O[index]]
 
 
@@ -89,6 +91,31 @@ def test_more_objects_than_the_padding_and_none_out_of_view():
     assert seen >= {-1, 10}
 
 
+@pytest.mark.parametrize("height", [0.5, 5.0])
+def test_a_cone_from_above_and_from_below_its_base(height):
+    """Rays steeper than its side, down onto its apex and, where it hangs above the camera, up against its base."""
+    scene = solids((CONE, (0.5, 0.5, 0.8), (0.1, 0, height), 0.0, (1, 0, 0)))
+    view = looking_at(np.array([0.0, 0, height]), np.array([0.3, 0.2, 2.5]), focal=40.0, width=36, height=24)
+    index_YxX = np.asarray(raycast.visible(scene, view))[0]
+    for y in range(view.height):
+        for x in range(view.width):
+            small, large = march(scene, view, (x, y), 0.98), march(scene, view, (x, y), 1.02)
+            assert small != large or index_YxX[y, x] == small, (x, y)
+    assert 50 < (index_YxX == 0).sum() < 600
+
+
+def test_a_view_for_each_frame_draws_each_frame_from_its_own():
+    scene = crowd(frames=3)
+    places = [(2.0, 0.5, 2.0), (-1.0, 2.5, 3.0), (0.5, -0.3, 5.0)]
+    views = [looking_at(np.zeros(3), np.array(place), focal=60.0, width=48, height=32) for place in places]
+    for draw in (raycast.render, raycast.visible):
+        together = np.asarray(draw(scene, views, frames_at_once=2), int)
+        for frame, view in enumerate(views):
+            one = scene._replace(location_FxOx3=scene.location_FxOx3[:1], yaw_FxO=scene.yaw_FxO[:1])
+            np.testing.assert_allclose(together[frame], np.asarray(draw(one, view), int)[0], atol=1)
+    assert len({frame.tobytes() for frame in np.asarray(raycast.render(scene, views))}) == 3
+
+
 def test_frames_follow_their_own_locations():
     scene = crowd(frames=3)
     scene.location_FxOx3[2] += (0.3, 0.2, 0)
@@ -116,7 +143,7 @@ def test_samples_are_averaged():
     assert abs(smooth - fine.reshape(32, 2, 48, 2, 3).mean((1, 3))).max() <= 0.5
 
 
-@pytest.mark.parametrize("shape", [SPHERE, BOX, CYLINDER])
+@pytest.mark.parametrize("shape", [SPHERE, BOX, CYLINDER, CONE])
 def test_metal_and_rubber_look_different(shape):
     view = clevrer_camera(96, 64)
     one = (shape, (0.2,) * 3, (0.5, 0, 0.2), 0.4, (0.68, 0.14, 0.14))

@@ -5,11 +5,12 @@ Only worlds of our own have them: of the official videos the shapes in the pictu
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from aloe.data.fields import field, read_json, within
+from aloe.data.masks import ExactMasks
 from aloe.errors import InputError
 from aloe.render import raycast
 from aloe.tasks.clevrer import appearance, files
@@ -20,18 +21,6 @@ from aloe.tasks.clevrer.view import clevrer_camera
 def exist(root: Path) -> bool:
     """Whether the data folder is a world of our own."""
     return (root / "world.json").is_file()
-
-
-class ExactMasks(NamedTuple):
-    """What some frames of a video show.
-
-    Attributes:
-      object_FxYxX: int8, the object that each pixel shows, −1 for none.
-      color_O: int8, a number for the colour of each object; the same numbers for all videos.
-    """
-
-    object_FxYxX: np.ndarray
-    color_O: np.ndarray
 
 
 def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
