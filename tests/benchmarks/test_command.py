@@ -50,11 +50,12 @@ def test_step(run, monkeypatch):
 
 
 @pytest.mark.slow
-def test_step_of_another_task(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("task", "sequences", "tokens"), [("acre", 16, 57), ("cater", 24, 25)])
+def test_step_of_another_task(tmp_path, monkeypatch, task, sequences, tokens):
     monkeypatch.setattr(peer.importlib.util, "find_spec", lambda name: None)
-    assert main(["step", "--task=acre", "--quick", "--paths=rank", f"--out={tmp_path}"]) == 0
-    (row,) = json.loads((tmp_path / "step-acre-cpu-quick.json").read_text())["tables"]["step"]
-    assert (row["case"]["task"], row["case"]["sequences"], row["case"]["T"]) == ("acre", 16, 57)
+    assert main(["step", f"--task={task}", "--quick", "--paths=rank", f"--out={tmp_path}"]) == 0
+    (row,) = json.loads((tmp_path / f"step-{task}-cpu-quick.json").read_text())["tables"]["step"]
+    assert (row["case"]["task"], row["case"]["sequences"], row["case"]["T"]) == (task, sequences, tokens)
 
 
 def test_input(run):
