@@ -31,12 +31,14 @@ def run(options: Options) -> Tables:
 
 def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
     devices = jax.local_devices()
-    each = fitting(config, devices[0], CHOSEN, options.quick).run.config
+    on_one = fitting(config, devices[0], CHOSEN, options.quick)
+    each = on_one.run.config
     alone: Timing | None = None
     most = min(2, len(devices)) if options.quick else len(devices)
     for count in (1 << power for power in range(most.bit_length())):
-        run = make_run(with_batch(each, count, 1), devices[:count])
-        timing = apart(repeated(run.lowered().compile(), run.fresh_state(), run.batch()), options.repeats)
+        run = make_run(with_batch(each, count, 1), devices[:count]) if count > 1 else on_one.run
+        compiled = run.lowered().compile() if count > 1 else on_one.compiled
+        timing = apart(repeated(compiled, run.fresh_state(), run.batch()), options.repeats)
         alone = alone or timing
         reduce = all_reduce_time(run, options.repeats)
         longer = max(0.0, timing.median - alone.median)
