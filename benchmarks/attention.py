@@ -15,7 +15,7 @@ from benchmarks.compile_time import compile_together, fresh_compilation_cache
 from benchmarks.options import Options
 from benchmarks.paths import PATHS, different, taken
 from benchmarks.programs import cost, largest_that_fits, room
-from benchmarks.results import Row, Tables
+from benchmarks.results import Measured, Row
 from benchmarks.timing import measure
 
 TABLE, CLASSES = "attention", "attention: time by class of operations"
@@ -30,18 +30,15 @@ SHARE_OF_ROOM = 0.5  # memory that other cases had is free, but in pieces
 FORWARD, GRADIENT, DROPPED = "forward", "forward + gradient", "forward + gradient, dropout"
 
 
-def run(options: Options) -> Tables:
+def run(options: Options) -> Measured:
     device = jax.devices()[0]
-    rows: list[Row] = []
-    classes: list[Row] = []
     with fresh_compilation_cache():
         compile_together([lowered(largest(case, options), *case) for case in cases(options)])
         for case in progress_bar(list(cases(options)), "attention", unit="case"):
             row, call, compiled = measured(case, options, device)
-            rows.append(row)
+            yield TABLE, row
             if options.trace and case.form == FORMS[0] and case.work == DROPPED:
-                classes += trace.rows(row.case, call, compiled)
-    return {TABLE: rows} | ({CLASSES: classes} if options.trace else {})
+                yield from ((CLASSES, each) for each in trace.rows(row.case, call, compiled))
 
 
 class Case(NamedTuple):

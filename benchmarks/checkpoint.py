@@ -9,7 +9,7 @@ import jax
 
 from aloe.training.checkpoints import Checkpoints, byte_count
 from benchmarks.options import Options
-from benchmarks.results import Row, Tables
+from benchmarks.results import Measured, Row
 from benchmarks.timing import seconds, summary
 from benchmarks.training import make_run, with_data
 
@@ -17,9 +17,9 @@ TABLE = "checkpoint"
 EVERY = 60.0  # seconds between saves, for the share of them that saving blocks
 
 
-def run(options: Options) -> Tables:
+def run(options: Options) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
-        return {TABLE: list(rows(Path(folder), options))}
+        yield from ((TABLE, row) for row in rows(Path(folder), options))
 
 
 def rows(folder: Path, options: Options) -> Iterator[Row]:

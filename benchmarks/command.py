@@ -12,10 +12,10 @@ from aloe.errors import InputError, nearest
 from benchmarks import attention, chart, checkpoint, compare, input, readme, results, scaling, step
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
-from benchmarks.results import Row, Tables
+from benchmarks.results import Measured, Row
 from benchmarks.workloads import workload
 
-PARTS: Mapping[str, Callable[[Options], Tables]] = {
+PARTS: Mapping[str, Callable[[Options], Measured]] = {
     "attention": attention.run,
     "step": step.run,
     "input": input.run,
@@ -85,19 +85,20 @@ def options(flags: argparse.Namespace) -> Options:
 
 
 def measure(part: str, options: Options, folder: Path) -> None:
-    """Runs one part or all, prints the tables, and writes the results and the picture of attention."""
-    tables: dict[str, Sequence[Row]] = {}
-    for name in PARTS if part == ALL else (part,):
-        print(f"Measuring {name} …", file=sys.stderr, flush=True)
-        tables.update(PARTS[name](options))
-    document = results.document(tables, quick=options.quick)
-    print(results.text(document))
+    """Runs one part or all; prints the tables at the end, and writes results as they come, and attention's picture."""
     device = jax.devices()[0].device_kind.replace(" ", "-").lower()
     words = [part, options.task, device, "quick"]
     if options.task == Options.task:
         words.remove(options.task)
     path = folder / f"{'-'.join(words if options.quick else words[:-1])}.json"
-    results.save(path, document)
+    tables: dict[str, list[Row]] = {}
+    for name in PARTS if part == ALL else (part,):
+        print(f"Measuring {name} …", file=sys.stderr, flush=True)
+        for title, row in PARTS[name](options):
+            tables.setdefault(title, []).append(row)
+            results.save(path, results.document(tables, quick=options.quick))
+    document = results.document(tables, quick=options.quick)
+    print(results.text(document))
     print(f"\n{path}")
     if attention.TABLE in tables:
         picture = path.with_suffix(".png")

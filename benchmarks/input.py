@@ -15,7 +15,7 @@ from aloe.data.streams import host_batches
 from aloe.progress_bar import progress_bar
 from aloe.training.evaluation import global_batch
 from benchmarks.options import Options
-from benchmarks.results import Row, Tables
+from benchmarks.results import Measured, Row
 from benchmarks.timing import seconds, summary
 from benchmarks.training import Run, make_run, with_data
 
@@ -25,11 +25,11 @@ FILLED, BATCHES = 20, 30  # read before the clock starts, and then: 20 of the pa
 STEP_SECONDS = (0.06, 0.12, 0.3)  # that the device is taken to be busy with a batch
 
 
-def run(options: Options) -> Tables:
+def run(options: Options) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         videos = QUICK_VIDEOS if options.quick else VIDEOS
         config = with_data(options.config(), Path(folder), videos)
-        return {TABLE: list(rows(config, videos, options))}
+        yield from ((TABLE, row) for row in rows(config, videos, options))
 
 
 def rows(config: ConfigDict, videos: int, options: Options) -> Iterator[Row]:

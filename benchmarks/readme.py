@@ -16,7 +16,7 @@ from benchmarks import compare, results
 
 README = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(
-    r"(?P<first><!-- figures of (?P<file>\S+), (?P<table>[^:]+): (?P<columns>.+) -->\n)"
+    r"(?P<first><!-- figures of (?P<file>\S+), (?P<table>[^:]+): (?P<columns>[^\n]+) -->\n)"
     r".*?(?P<last><!-- end of figures -->)",
     re.DOTALL,
 )

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Row:
 
 
 Tables = Mapping[str, Sequence[Row]]  # by title
+Measured = Iterator[tuple[str, Row]]  # the table's title, and a row of it, as soon as it is there
 
 
 def document(tables: Tables, *, quick: bool, device: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from aloe.training.state import parameter_count
 from aloe.training.step import DATA, summed_over_devices
 from benchmarks.options import Options
 from benchmarks.paths import CHOSEN
-from benchmarks.results import Row, Tables
+from benchmarks.results import Measured, Row
 from benchmarks.step import fitting, sizes
 from benchmarks.timing import LEAST_SECONDS, Timing, measure
 from benchmarks.training import Run, make_run, repeated, with_batch, with_data
@@ -23,10 +23,10 @@ from benchmarks.workloads import workload
 TABLE = "scaling"
 
 
-def run(options: Options) -> Tables:
+def run(options: Options) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         config = with_data(options.config(), Path(folder))
-        return {TABLE: list(rows(config, options))}
+        yield from ((TABLE, row) for row in rows(config, options))
 
 
 def rows(config: ConfigDict, options: Options) -> Iterator[Row]:

@@ -21,7 +21,7 @@ from benchmarks.devices import peak_memory
 from benchmarks.options import Options, streams
 from benchmarks.paths import CHOSEN, PATHS, taken
 from benchmarks.programs import cost, largest_that_fits, room
-from benchmarks.results import Row, Tables
+from benchmarks.results import Measured, Row
 from benchmarks.timing import Timing, measure, seconds
 from benchmarks.training import Run, make_run, model_config, repeated, with_batch, with_data
 from benchmarks.workloads import workload
@@ -43,54 +43,63 @@ class Step:
     compile_seconds: float
 
 
-def run(options: Options) -> Tables:
+def run(options: Options) -> Measured:
     with tempfile.TemporaryDirectory() as folder, fresh_compilation_cache():
-        return tables(with_data(options.config(), Path(folder)), options)
+        yield from measured(with_data(options.config(), Path(folder)), options)
 
 
-def tables(config: ConfigDict, options: Options) -> Tables:
+def measured(config: ConfigDict, options: Options) -> Measured:
+    """The step by each path of attention, with and without recomputation, and the peer's."""
     device = jax.devices()[0]
     remat = REMAT if device.platform != "cpu" else (config.model.remat,)
+    first, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
 
     def compiled(case: tuple[str, bool]) -> Step:
         path, remat = case
         return fitting(with_remat(config, remat), device, path, options.quick)
 
-    alone, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
-    steps = [compiled(alone)]  # by itself, for its time; the others side by side
-    with ThreadPoolExecutor() as pool:
-        steps += progress_bar(pool.map(compiled, others), "compiling", len(others), unit="step")
-    config = steps[0].run.config
+    alone = compiled(first)
     # Before JAX takes memory for arrays, as the peer runs on the same device.
-    peers = list(peer.rows(config, sizes(config), options.repeats))
-    rows: list[Row] = []
-    classes: list[Row] = []
-    for step in progress_bar(steps, "step", unit="step"):
-        call = repeated(step.compiled, step.run.fresh_state(), step.run.batch())
-        timing = measure(call, repeats=options.repeats)
-        first = step is steps[0]
-        peak = peak_memory(device) if first else None  # since the process began, so of later steps it says nothing
-        rows.append(row(step, timing, peak, options.repeats, compile_time=first))
-        if options.trace:
-            classes += trace.rows(rows[-1].case, call, step.compiled)
-    return {TABLE: [*rows, *peers]} | ({CLASSES: classes} if options.trace else {})
+    for row in peer.rows(alone.run.config, sizes(alone.run.config), options.repeats):
+        yield TABLE, row
+    yield from timed(alone, options, alone=True)
+    with ThreadPoolExecutor() as pool:
+        steps = list(progress_bar(pool.map(compiled, others), "compiling", len(others), unit="step"))
+    for step in steps:
+        yield from timed(step, options, alone=False)
+
+
+def timed(step: Step, options: Options, *, alone: bool) -> Measured:
+    """A step's row, and by `--trace` its classes; `alone`: whether nothing was compiled beside it or ran before it."""
+    call = repeated(step.compiled, step.run.fresh_state(), step.run.batch())
+    timing = measure(call, repeats=options.repeats)
+    peak = peak_memory(jax.devices()[0]) if alone else None
+    found = row(step, timing, peak, options.repeats, compile_time=alone)
+    yield TABLE, found
+    if options.trace:
+        yield from ((CLASSES, each) for each in trace.rows(found.case, call, step.compiled))
 
 
 def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = False) -> Step:
     """The step, by a path of attention, with the largest part of the configured batch that fits the device."""
-    whole = min(config.batch[name] for name in streams(config))
+    whole, layers = min(config.batch[name] for name in streams(config)), config.model.layers
     largest = CPU_BATCH if device.platform == "cpu" and not quick else whole
     steps: dict[int, Step] = {}
 
-    def compile_for(part: int) -> jax.stages.Compiled:
+    def compile_for(part: int, layers: int = layers) -> jax.stages.Compiled:
         with TRACING, PATHS[path]():
-            run = make_run(with_batch(config, part, whole), [device])
+            run = make_run(with_layers(with_batch(config, part, whole), layers), [device])
             started = time.perf_counter()
             lowered = run.lowered()
         compiled = lowered.compile()
         steps[part] = Step(path, run, compiled, time.perf_counter() - started)
         return compiled
 
+    if layers > 2:  # all of them, where they do not fit, take the compiler minutes
+        one, two = (cost(compile_for(largest, few)).total_bytes for few in (1, 2))
+        expected = one + (layers - 1) * (two - one)
+        while expected > room(device) and largest > 1:
+            largest, expected = largest // 2, expected // 2
     part, _ = largest_that_fits(compile_for, largest, room(device))
     return steps[part]
 
@@ -135,6 +144,13 @@ def sizes(config: ConfigDict) -> dict[str, str | int]:
         "dtype": config.model.dtype,
         "remat": "yes" if config.model.remat else "no",
     }
+
+
+def with_layers(config: ConfigDict, layers: int) -> ConfigDict:
+    """The configuration with so many layers."""
+    config = config.copy_and_resolve_references()
+    config.model.layers = layers
+    return config
 
 
 def with_remat(config: ConfigDict, remat: bool) -> ConfigDict:

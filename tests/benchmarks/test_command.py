@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import peer
 from benchmarks.command import PARTS, main
+from benchmarks.results import Row
 
 
 @pytest.fixture
@@ -88,6 +89,18 @@ def test_scaling(run):
     assert two["case"]["sequences"] == 2 * one["case"]["sequences"]
     assert one["figures"]["efficiency_share"] == 1
     assert one["useful_flops"] == two["useful_flops"]  # of one device
+
+
+def test_what_was_measured_before_a_failure_is_kept(tmp_path, monkeypatch):
+    def fails(options):
+        yield "table", Row({"number": 1}, figures={"half": 0.5})
+        raise RuntimeError
+
+    monkeypatch.setitem(PARTS, "input", fails)
+    with pytest.raises(RuntimeError):
+        main(["input", f"--out={tmp_path}"])
+    (row,) = json.loads((tmp_path / "input-cpu.json").read_text())["tables"]["table"]
+    assert row["figures"] == {"half": 0.5}
 
 
 def test_results_are_compared_and_shown(run, capsys):

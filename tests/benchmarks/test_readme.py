@@ -38,6 +38,11 @@ def test_a_block_is_made_anew_and_the_rest_is_kept(root):
     assert filled(made, root) == made
 
 
+def test_several_blocks_are_made_each_by_itself(root):
+    made = filled(TEXT + TEXT.replace("path, ms", "ms"), root)
+    assert [line.count("|") for line in made.splitlines() if "121.4" in line] == [3, 3, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
