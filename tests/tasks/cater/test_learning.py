@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-STEPS = 1_500
+STEPS = 1_200
 
 
 @pytest.mark.slow  # minutes
@@ -26,7 +26,8 @@ def test_a_small_model_learns_where_the_snitch_is(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    run("make_world.py", "--videos=2000", "--objects=5", "--hidden=0.4", "--without_videos", "--out=world")
+    # With 2,000 videos it had 29 % after 1,500 steps.
+    run("make_world.py", "--videos=3000", "--objects=5", "--hidden=0.4", "--without_videos", "--out=world")
     run("encode.py", "--data=world")
     where = ("--data=world", "--workdir=run", "--local", "--variant=quickstart", f"--config.training.steps={STEPS}")
     run("train.py", *where)
@@ -38,7 +39,7 @@ def test_a_small_model_learns_where_the_snitch_is(tmp_path):
         assert scores["diagnosis"][f"{camera}_l1"] < 1.6
         assert scores["controls"]["majority"][camera] < 12
         assert scores["controls"]["shuffled"][camera] < 12
-    # Of the snitches that stay where they were covered, some sixty a camera, most of what is seen of them is long ago.
+    # Of the snitches that stay where they were covered, some ninety a camera, nothing is seen at the end.
     rows = [line.split() for line in table.splitlines() if line.startswith("- hidden, where last seen") and "%" in line]
     assert len(rows) == 2
     for row in rows:
