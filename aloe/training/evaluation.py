@@ -116,7 +116,9 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     scores = task.scores(split, predictions)
     if main:
         print(f"\n{title}\n\n{table}\n", flush=True)
+        numbers = dict(task.diagnosis(split, predictions).numbers)
         record = {"step": step, "split": split, **scores, "controls": controls}
+        record |= {"diagnosis": numbers} if numbers else {}
         write_whole(folder / f"{split}-{step}.json", json.dumps(record, indent=2))
         write_whole(folder / f"{split}-{step}.txt", f"{title}\n\n{table}\n")
     return {"step": step, "scores": scores}

@@ -45,6 +45,7 @@ def test_the_commands_lead_from_nothing_to_a_table_and_predictions(cater, tmp_pa
     record = json.loads((tmp_path / "run" / "validation-4.json").read_text())
     assert set(record["controls"]) == {"shuffled", "majority", "last seen"}
     assert 0 <= record["static"] <= record["static_top5"] <= 100
+    assert 0 <= record["diagnosis"]["static_l1"] <= 10
 
 
 @pytest.mark.slow
