@@ -3,60 +3,65 @@
     python launch/encode.py --task=clevrer --data=DIR
 
     python launch/encode.py --task=clevrer --data=DIR --encoder=monet --checkpoint=runs/monet-paper-s0
+    python launch/encode.py … --hosts=4                                   on a slice, each host its share
 
 `--encoder=oracle` makes the latents from the annotations, not from pixels; `--encoder=monet` from pixels, by the latest
-checkpoint of a run of `launch/train.py --task=monet`, on all devices of this process. Interrupted, the same command
-goes on where it stopped; broken videos are named and left out, up to a limit.
+checkpoint of a run of `launch/train.py --task=monet`, on all devices. Interrupted, the same command goes on where it
+stopped; broken videos are named and left out, up to a limit.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from ml_collections import ConfigDict
+
 from aloe import tasks
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
-from aloe.perception.fill import Encoder, fill
-from aloe.perception.monet import encoder as monet
+from aloe.perception import encoding
 from launch import flags
+from launch.machines import add_machines, run_on_slice, slice_of
 
-ORACLE, MONET = "oracle", "monet"
 
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = flags.Parser(__doc__)
     parser.add_task()
     parser.add_data()
-    parser.add_argument("--encoder", choices=(ORACLE, MONET), default=ORACLE, help="what makes the latents")
+    parser.add_argument("--encoder", choices=encoding.ENCODERS, default=encoding.ORACLE, help="what makes the latents")
     parser.add_argument("--checkpoint", type=Path, help="workdir of the run whose MONet encodes")
     parser.add_argument("--latents", type=Path, help="folder of the stores; else DATA/latents/ENCODER")
     parser.add_argument("--splits", default="train,validation", help="which splits, separated by commas")
     parser.add_argument("--broken_limit", type=float, default=DEFAULT_LIMIT, help="share of videos that may be broken")
-    parser.add_argument("--workers", type=int, help="processes; else one a core, for large splits")
+    parser.add_argument("--workers", type=int, help="processes of a host; else one a core, for large splits")
+    add_machines(parser, optional=True)
     given = parser.parse(argv)
+    wanted = slice_of(given)
 
     files = tasks.part(given.task, "files")
     splits = given.splits.split(",")
     for split in splits:
         if split not in files.SPLITS:
             raise InputError(f"--splits={given.splits}: no split {split!r}; there are {', '.join(files.SPLITS)}")
-    scene_indices = {split: files.scene_indices(given.data, split) for split in splits}
-    encoder: Encoder
-    if given.encoder == MONET:
-        if not given.checkpoint:
-            raise InputError("--encoder=monet: name the run whose checkpoint encodes, with --checkpoint=WORKDIR.")
-        encoder = monet.Encoder(given.checkpoint, files.find_videos(given.data), files.FRAMES, given.workers)
-    else:
-        encoder = tasks.part(given.task, given.encoder).Encoder(given.data, given.workers)
+        files.scene_indices(given.data, split)  # what is wrong with it is said before anything is written
+    if given.encoder == encoding.MONET and not given.checkpoint:
+        raise InputError("--encoder=monet: name the run whose checkpoint encodes, with --checkpoint=WORKDIR.")
     folder = given.latents or given.data / "latents" / given.encoder
-    for split in splits:
-        skipped = fill(
-            folder / split, scene_indices[split], encoder, given.broken_limit, f"videos of the {split} split"
-        )
-        print(f"{folder / split}: {len(scene_indices[split]) - len(skipped)} videos", flush=True)
-        if skipped:
-            print(skipped.summary(), flush=True)
-    for remark in encoder.remarks():
-        print(remark, flush=True)
+    config = ConfigDict(
+        {
+            "task": given.task,
+            "data": str(given.data.absolute()),
+            "encoder": given.encoder,
+            "checkpoint": str(given.checkpoint.absolute()) if given.checkpoint else "",
+            "latents": str(folder.absolute()),
+            "splits": splits,
+            "broken_limit": given.broken_limit,
+            "workers": given.workers,
+        }
+    )
+    if wanted:
+        return run_on_slice(wanted, encoding.run, config)
+    encoding.run(config)
+    return 0
 
 
 if __name__ == "__main__":

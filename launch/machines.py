@@ -13,25 +13,33 @@ from cluster import slices
 from launch.flags import Parser
 
 
-def add_machines(parser: Parser, local: str = "run in this process, on its devices, without Ray") -> None:
-    """Flags that choose the machines; `local` says what --local means."""
+def add_machines(
+    parser: Parser, local: str = "run in this process, on its devices, without Ray", *, optional: bool = False
+) -> None:
+    """Flags that choose the machines; `local` says what --local means, which is so without a flag if `optional`."""
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--hosts", type=int, default=1, help="run on the smallest slice with so many hosts (4: v2-32)")
+    default = None if optional else 1
+    where.add_argument(
+        "--hosts", type=int, default=default, help="run on the smallest slice with so many hosts (4: v2-32)"
+    )
     where.add_argument("--slice", help="run on this slice, such as v2-32")
-    parser.add_argument("--local", action="store_true", help=local)
+    if not optional:
+        parser.add_argument("--local", action="store_true", help=local)
 
 
 def slice_of(flags: argparse.Namespace) -> slices.Slice | None:
-    """The slice that the flags name; None for --local, which is this process.
+    """The slice that the flags name; None for this process, which is --local or no flag at all where they are optional.
 
     Raises:
       InputError: the flags ask for both.
       ClusterError: there is no such slice.
     """
-    if flags.local and (flags.slice or flags.hosts != 1):
+    if flags.slice is None and flags.hosts is None:
+        return None
+    if vars(flags).get("local") and (flags.slice or flags.hosts != 1):
         asked = f"--slice={flags.slice}" if flags.slice else f"--hosts={flags.hosts}"
         raise InputError(f"--local runs in this one process, so it does not go with {asked}; leave one of them out.")
-    if flags.local:
+    if vars(flags).get("local"):
         return None
     return slices.slice_named(flags.slice) if flags.slice else slices.slice_for_hosts(flags.hosts)
 

@@ -12,6 +12,8 @@ import psutil
 import pytest
 
 from aloe import tasks
+from aloe.data import latents
+from aloe.perception import encoding
 from aloe.training import loop, workdir
 from aloe.training.checkpoints import Checkpoints
 from aloe.training.optimizer import lamb
@@ -20,7 +22,9 @@ from aloe.training.step import data_mesh
 from cluster import gang
 from cluster.emulated import EmulatedSlice
 from cluster.slices import slice_for_hosts
+from tests.perception.monet.test_encoder import save_run
 from tests.tasks.clevrer import encoded
+from tests.tasks.monet.squares import write_squares
 
 pytestmark = pytest.mark.slow
 
@@ -149,3 +153,19 @@ def test_a_killed_host_fails_the_run_and_a_restart_ends_in_the_same_bits(uninter
     assert 0 < starts[1] <= last_step_before + 1
     assert list(losses(tmp_path)) == list(range(1, STEPS + 1))
     jax.tree.map(np.testing.assert_array_equal, final_state(resolved), final_state(uninterrupted))
+
+
+def test_hosts_encode_each_a_share_of_the_videos_and_the_same_latents(slice_of_four, tmp_path, monkeypatch):
+    squares = write_squares(tmp_path / "squares", train=9, validation=1)
+    checkpoint = save_run(tmp_path / "run", seed=0)
+    config = {"task": "clevrer", "data": str(squares), "encoder": "monet", "checkpoint": str(checkpoint)}
+    config |= {"splits": ["train"], "broken_limit": 0.0, "workers": 1}
+    assert encoding.run(config | {"latents": str(tmp_path / "one")}) == {"train": 9}
+
+    alone = latents.open(tmp_path / "one" / "train")
+    monkeypatch.setattr(latents, "SHARD_BYTES", 2 * alone.read(0).nbytes)  # two videos a file
+    together = latents.create(tmp_path / "four" / "train", alone.scene_indices, *alone.shape[1:], alone.encoder)
+    outcome = gang.run("aloe.perception.encoding:run", config | {"latents": str(tmp_path / "four")}, slice_of_four)
+    assert outcome.value == {"train": 3}  # of rank 0, the first and the last of five files
+    for index in alone.scene_indices:
+        np.testing.assert_allclose(together.read(index), alone.read(index), atol=1e-5)

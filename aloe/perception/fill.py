@@ -35,7 +35,14 @@ class Encoder(Protocol):
 
 
 def fill(
-    path: Path, scene_indices: Sequence[int], encoder: Encoder, limit: float = DEFAULT_LIMIT, name: str = "latents"
+    path: Path,
+    scene_indices: Sequence[int],
+    encoder: Encoder,
+    limit: float = DEFAULT_LIMIT,
+    name: str = "latents",
+    *,
+    host: int = 0,
+    hosts: int = 1,
 ) -> Skipped:
     """Encodes the videos that the store at `path` has not yet; makes the store if there is none. Shows its progress.
 
@@ -48,20 +55,24 @@ def fill(
       encoder: what encodes them.
       limit: share of the videos that may be broken; they stay absent.
       name: what the progress bar is called.
+      host, hosts: of every so many files of the store, this call writes one; others may fill the rest at the same time,
+        once the store is there.
 
     Returns:
-      The broken ones.
+      The broken ones, of this call's share.
 
     Raises:
       InputError: the store is of another encoder or for other videos, or too many videos are broken.
     """
-    store = _create_or_open(path, scene_indices, encoder)
-    row_of = {int(index): row for row, index in enumerate(store.scene_indices)}
-    absent = [int(index) for index in store.missing()]
-    skipped = Skipped(name, len(scene_indices), limit)
+    store = create_or_open(path, scene_indices, encoder)
+    file_of = {int(index): row // store.videos_per_shard for row, index in enumerate(store.scene_indices)}
+    share = [index for index, file in file_of.items() if file % hosts == host]
+    missing = set(store.missing().tolist())
+    absent = [index for index in share if index in missing]
+    skipped = Skipped(name, len(share), limit)
     encoded = zip(absent, encoder.encode(absent), strict=True)
-    progress = progress_bar(encoded, name, len(scene_indices), initial=len(scene_indices) - len(absent), unit="video")
-    for _, in_one_file in itertools.groupby(progress, lambda pair: row_of[pair[0]] // store.videos_per_shard):
+    progress = progress_bar(encoded, name, len(share), initial=len(share) - len(absent), unit="video")
+    for _, in_one_file in itertools.groupby(progress, lambda pair: file_of[pair[0]]):
         good: dict[int, np.ndarray] = {}
         for index, result in in_one_file:
             if isinstance(result, InputError):
@@ -74,7 +85,12 @@ def fill(
     return skipped
 
 
-def _create_or_open(path: Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore:
+def create_or_open(path: Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore:
+    """The store at `path` of just these videos and this encoder.
+
+    Raises:
+      InputError: the one that is there is of another encoder or for other videos.
+    """
     if not path.exists() or not any(path.iterdir()):
         return latents.create(path, scene_indices, encoder.frames, encoder.slots, encoder.size, encoder.description)
     store = latents.open(path, encoder.description)

@@ -69,6 +69,19 @@ def test_after_an_interruption_only_what_is_absent_is_encoded(tmp_path):
     assert_holds(tmp_path / "store", INDICES)
 
 
+def test_hosts_fill_a_store_together_each_its_own_files(tmp_path):
+    encoders = [Encoder(), Encoder(), Encoder()]
+    for host, encoder in enumerate(encoders):
+        fill(tmp_path / "store", INDICES, encoder, host=host, hosts=2 if host < 2 else 1)
+    assert [encoder.encoded for encoder in encoders] == [[*INDICES[:4], *INDICES[8:]], INDICES[4:8], []]
+    assert_holds(tmp_path / "store", INDICES)
+
+
+def test_the_limit_is_a_share_of_a_host_s_videos(tmp_path):
+    with pytest.raises(InputError, match=r"2 of 4 .*at most 1 may be"):
+        fill(tmp_path / "store", INDICES, Encoder(broken=INDICES[4:6]), limit=0.25, host=1, hosts=2)
+
+
 def test_broken_videos_stay_absent_are_named_and_tried_again(tmp_path):
     skipped = fill(tmp_path / "store", INDICES, Encoder(broken=(3, 109)), limit=0.2)
     assert list(skipped.problems) == [3, 109]

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from aloe.data.frames import decode
@@ -21,7 +22,6 @@ from aloe.perception.monet.config import MonetConfig
 from aloe.perception.monet.model import Monet, colors
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
-from aloe.training.evaluation import global_batch
 from aloe.training.optimizer import make_optimizer
 from aloe.training.state import initial_state
 from aloe.training.step import DATA, data_mesh
@@ -30,7 +30,7 @@ VIDEOS_AT_ONCE = 8
 
 
 class Encoder:
-    """Encodes videos by the latest checkpoint of a run, as `aloe.perception.fill` wants it, on all devices.
+    """Encodes videos by the latest checkpoint of a run, as `aloe.perception.fill` wants it, on this host's devices.
 
     Attributes:
       description: what the latents store says of its encoder; the checksum is that of the parameters.
@@ -54,15 +54,18 @@ class Encoder:
         self.config = MonetConfig(**config.model)
         self.frames, self.slots, self.size = frames, self.config.slots, self.config.latent
         self.frame_numbers: Sequence[int] = range(frames)
-        self.mesh = data_mesh()
-        checkpoints = Checkpoints(run / workdir.CHECKPOINTS, self.mesh, config.training, read_only=True)
+        checkpoints = Checkpoints(run / workdir.CHECKPOINTS, data_mesh(), config.training, read_only=True)
         step = checkpoints.latest()
         if step is None:
             raise InputError(f"{run}: no checkpoint yet; train first, with python launch/train.py --workdir={run}.")
         optimizer = make_optimizer(config.optimizer)
         abstract = jax.eval_shape(lambda: initial_state(Monet(self.config, rngs=nnx.Rngs(0)), optimizer))
-        self.params = checkpoints.restore(abstract).params
+        params = checkpoints.restore(abstract).params
         checkpoints.close()
+        # Hosts have restored together; from here each goes at its own pace, on its own devices.
+        self.mesh = data_mesh(jax.local_devices())
+        whole = NamedSharding(self.mesh, P())
+        self.params = jax.tree.map(lambda leaf: jax.device_put(leaf.addressable_data(0), whole), params)
         sizes = {"picture": self.config.size, "slots": self.slots, "latent": self.size}
         self.description = {"name": "monet", "step": step, "checksum": checksum(self.params), **sizes}
         self._step = encoding_step(self.config, self.mesh)
@@ -91,7 +94,7 @@ class Encoder:
         frames[: len(videos) * self.frames] = np.concatenate(videos)
         padding = -len(frames) % self.mesh.size
         padded = np.pad(frames, [(0, padding)] + [(0, 0)] * 3)
-        return self._step(self.params, global_batch({"image": padded}, self.mesh)["image"])
+        return self._step(self.params, jax.device_put(padded, NamedSharding(self.mesh, P(DATA))))
 
     def _taken(self, videos: Sequence[np.ndarray | InputError], dispatched: Any) -> Iterator[np.ndarray | InputError]:
         whole = iter(())

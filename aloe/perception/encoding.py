@@ -1,0 +1,57 @@
+"""The encoding of a data set as a program: on this process alone, or on every host of a slice."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from aloe import tasks
+from aloe.perception.fill import Encoder, create_or_open, fill
+from aloe.perception.monet import encoder as monet
+
+ORACLE, MONET = "oracle", "monet"
+ENCODERS = (ORACLE, MONET)
+
+
+def run(config: Mapping[str, Any]) -> dict[str, int]:
+    """Fills the latents stores of some splits; with several hosts each encodes its share of a store's files.
+
+    Args:
+      config: `task` and `data`, the data folder; `encoder`, one of ENCODERS, and for MONet the run `checkpoint`;
+        `latents`, the folder of the stores; `splits`; `broken_limit`, the share of videos that may be broken;
+        `workers`, processes of a host, None for one a core. The same on every host.
+
+    Returns:
+      By split, how many videos of this host's share are in the store now.
+
+    Raises:
+      InputError: files are missing or broken, or a store is of another encoder.
+    """
+    resolved = ConfigDict(config)
+    files = tasks.part(resolved.task, "files")
+    data, host, hosts = Path(resolved.data), jax.process_index(), jax.process_count()
+    encoder: Encoder
+    if resolved.encoder == MONET:
+        videos = files.find_videos(data)
+        encoder = monet.Encoder(Path(resolved.checkpoint), videos, files.FRAMES, resolved.workers)
+    else:
+        encoder = tasks.part(resolved.task, resolved.encoder).Encoder(data, resolved.workers)
+    there: dict[str, int] = {}
+    for split in resolved.splits:
+        path, indices = Path(resolved.latents) / split, files.scene_indices(data, split)
+        if host == 0:
+            create_or_open(path, indices, encoder)
+        if hosts > 1:
+            multihost_utils.sync_global_devices(f"the store of {split} is there")
+        name = f"videos of the {split} split" + (f", share {host + 1} of {hosts}" if hosts > 1 else "")
+        skipped = fill(path, indices, encoder, resolved.broken_limit, name, host=host, hosts=hosts)
+        there[split] = skipped.total - len(skipped)
+        print(f"{path}: {there[split]} videos", flush=True)
+        if skipped:
+            print(skipped.summary(), flush=True)
+    for remark in encoder.remarks():
+        print(remark, flush=True)
+    return there
