@@ -131,7 +131,7 @@ def test_ctrl_c_lets_all_hosts_save_at_the_same_step(emulated, tmp_path, signal_
     handler = signal.getsignal(signal.SIGINT)
     signal_when_training(signal.SIGINT)
     outcome = gang.run(f"{PROGRAMS}:train_until_stopped", {"folder": str(tmp_path), "saving_s": 0.5}, V2_32)
-    assert (outcome.status, outcome.exit_status) == ("stopped", 128 + signal.SIGINT)
+    assert (outcome.status, outcome.exit_status) == ("cancelled", 128 + signal.SIGINT)
     saved = {int(path.read_text()) for path in tmp_path.glob("saved*")}
     assert len(list(tmp_path.glob("saved*"))) == 4
     assert saved == {outcome.value}
@@ -144,7 +144,7 @@ def test_a_run_that_does_not_save_within_the_grace_is_killed(emulated, tmp_path,
     began = time.monotonic()
     outcome = gang.run(f"{PROGRAMS}:train_until_stopped", config, V2_32, grace_s=1)
     assert time.monotonic() - began < 60
-    assert (outcome.status, outcome.message) == ("stopped", "killed before hosts 0, 1, 2, 3 had returned")
+    assert (outcome.status, outcome.message) == ("cancelled", "killed before hosts 0, 1, 2, 3 had returned")
     assert not list(tmp_path.glob("saved*"))
 
 
@@ -232,7 +232,7 @@ def test_a_stopped_job_saves_first(submit, emulated, tmp_path):
     stopped = subprocess.run(stop, capture_output=True, text=True, timeout=120, check=True)
     assert "was stopped" in stopped.stdout + stopped.stderr
     output, _ = job.communicate(timeout=60)
-    assert "the driver saw stopped" in output
+    assert "the driver saw cancelled" in output
     assert len({path.read_text() for path in tmp_path.glob("saved*")}) == 1
     assert len(list(tmp_path.glob("saved*"))) == 4
 
