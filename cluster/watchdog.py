@@ -1,8 +1,8 @@
 """A process that stands still says where it stands, and ends.
 
 The program marks what it is at, `mark("step", 7)`, and the watchdog learns how long each kind of thing takes. Once one
-takes far longer than it ever has, every thread's stack is printed, whoever watches over the run is told, and the process
-ends, so that the run can start anew.
+takes far longer than it ever has, every thread's stack is printed, whoever watches over the run is told, and the
+process ends, so that the run can start anew.
 
 There is one watchdog a process, as it is the process that it ends.
 """
@@ -35,7 +35,7 @@ class Patience:
     """
 
     unknown: float = 3600.0
-    least: float = 10.0
+    least: float = 12.0
     times: float = 10.0
     seen: int = 3
     recent: int = 100

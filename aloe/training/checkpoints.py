@@ -96,9 +96,13 @@ class Checkpoints:
         finally:
             reader.close()
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Waits until all saves are whole."""
         self.manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits until all saves are whole."""
+        self.wait()
         self.manager.close()
 
 
