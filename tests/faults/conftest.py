@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -59,6 +60,18 @@ class Run:
         fault = kind and {"kind": kind, "rank": rank, "step": step, "once": once}
         asked = {"run": self.config.to_dict(), "fault": fault}
         return supervisor.keep_running(ENTRY, asked, kinds, budgets=budgets, timeouts=TIMEOUTS, env=env)
+
+    def ends_although(self, step, strike, **options):
+        """Runs it and strikes from outside when it has come to a step; returns the outcome.
+
+        The run has a thread of its own, for nodes end with the thread that starts them.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            outcome = thread.submit(self.ends, **options)
+            self.at_step(step)
+            (self.folder / "struck").touch()
+            strike()
+            return outcome.result(timeout=180)
 
     def events(self, kind):
         path = self.folder / workdir.EVENTS

@@ -1,6 +1,5 @@
 """The eight faults that the test suite always tries; the others are in test_more.py, `make faults`."""
 
-import threading
 import time
 
 import numpy as np
@@ -10,25 +9,6 @@ from aloe.training import workdir
 from tests.faults.conftest import POD, STEPS, V2_8, V2_32, same_bits
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def meanwhile(training):
-    """Does something to the pod when the run has come to a step."""
-    threads = []
-
-    def start(step, action):
-        def act():
-            training.at_step(step)
-            (training.folder / "struck").touch()
-            action()
-
-        threads.append(threading.Thread(target=act))
-        threads[-1].start()
-
-    yield start
-    for thread in threads:
-        thread.join(180)
 
 
 def test_1_rank_0_is_killed(undisturbed, training, capfd):
@@ -50,14 +30,13 @@ def test_2_a_rank_stops_answering(undisturbed, training, capfd):
     same_bits(training, undisturbed)
 
 
-def test_3_a_machine_is_lost_and_replaced(pod, undisturbed, training, meanwhile, capfd):
+def test_3_a_machine_is_lost_and_replaced(pod, undisturbed, training, capfd):
     def strike():
         pod.lose(POD, 3)
         time.sleep(2)
         pod.replace(POD, 3)
 
-    meanwhile(25, strike)
-    outcome = training.ends()
+    outcome = training.ends_although(25, strike)
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
     assert "preempted: the machine of host 3 has gone" in capfd.readouterr().err
@@ -107,14 +86,10 @@ def test_7_an_exception_is_not_retried(training, capfd):
     assert int(training.state().step) == 20
 
 
-def test_8_the_slice_is_gone_for_good_and_a_smaller_one_is_free(pod, undisturbed, training, meanwhile):
+def test_8_the_slice_is_gone_for_good_and_a_smaller_one_is_free(pod, undisturbed, training):
     """It goes on there with the same batches, each device taking them in parts; what differs is rounding."""
     pod.add(V2_8)
-    meanwhile(25, lambda: pod.lose(POD))
-    try:
-        outcome = training.ends(kinds=(V2_32, V2_8))
-    finally:
-        pod.add(V2_32)
+    outcome = training.ends_although(25, lambda: pod.lose(POD), kinds=(V2_32, V2_8))
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
     assert [(event["devices"], event["accumulation"]) for event in training.events("start")] == [(8, 1), (2, 4)]
