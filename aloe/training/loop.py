@@ -222,7 +222,7 @@ def restored_or_initial(
     """The latest checkpoint's state, or a fresh one; replicated over the mesh."""
     abstract = abstract_state(task, optimizer)
     if checkpoints.latest() is not None:
-        return checkpoints.restore(abstract)
+        return checkpoints.restore_readable(abstract)
 
     def fresh(carried: Mapping[str, Any]) -> TrainState:
         state = initial_state(task.model(nnx.Rngs(config.seed)), optimizer)
