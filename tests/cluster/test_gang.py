@@ -16,7 +16,9 @@ from cluster import gang
 from cluster.emulated import EmulatedSlice
 from cluster.errors import ClusterError
 from cluster.placement import reserved
+from cluster.process import Timeouts
 from cluster.slices import slice_named
+from cluster.watchdog import Patience
 
 V2_32 = slice_named("v2-32")
 RAY = str(Path(sys.executable).parent / "ray")
@@ -102,6 +104,23 @@ def test_a_killed_process_is_the_cause_of_what_follows(emulated, rank):
     assert (outcome.status, outcome.rank, outcome.exit_status) == ("failed", rank, 1)
     assert outcome.lost
     assert outcome.message == "its process died"
+
+
+def test_of_hosts_that_stand_still_the_one_that_the_others_wait_for_is_named_with_its_stack(emulated, capfd):
+    timeouts = Timeouts(patience=Patience(least=3.0))
+    outcome = gang.run(f"{PROGRAMS}:stand_still", {"rank": 2}, V2_32, timeouts=timeouts)
+    assert (outcome.status, outcome.rank, outcome.exit_status) == ("hung", 2, 1)
+    assert "in 'input' of step 10" in outcome.message
+    assert "_never_return" in outcome.traceback
+    assert "host 2 hung: stands still in 'input' of step 10" in capfd.readouterr().err
+
+
+def test_sigterm_to_one_host_lets_all_leave_at_one_step_and_is_a_preemption(emulated):
+    outcome = gang.run(f"{PROGRAMS}:be_told_to_leave", {"rank": 3}, V2_32)
+    assert (outcome.status, outcome.message) == ("preempted", "it was told to leave, and did")
+    assert outcome.value["stopped"]
+    assert len(set(outcome.value["steps"])) == 1
+    assert len(outcome.value["steps"]) == 4
 
 
 @pytest.fixture
