@@ -2,7 +2,7 @@
 
 The program marks what it is at, `mark("step", 7)`, and the watchdog learns how long each kind of thing takes. Once one
 takes far longer than it ever has, every thread's stack is printed, whoever watches over the run is told, and the
-process ends, so that the run can start anew.
+process ends, so that the run can start anew. Before its first mark, and without any, a program may take for ever.
 
 There is one watchdog a process, as it is the process that it ends.
 """
@@ -73,7 +73,7 @@ class Watchdog:
         self._patience = patience
         self._hung = hung
         self._end = end
-        self._at = (Mark(), time.monotonic(), patience.unknown)  # since when, and how long it may take
+        self._at = (Mark(), time.monotonic(), float("inf"))  # since when, and how long it may take
         self._durations: dict[str, collections.deque[float]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")

@@ -60,6 +60,12 @@ def test_a_step_that_stands_still_is_told_with_every_stack(ends, capfd):
     assert len(said) == 1
 
 
+def test_a_program_that_sets_no_mark_is_left_alone(ends):
+    _, said, ended = ends
+    assert not ended.wait(1.5)
+    assert not said
+
+
 def test_steps_five_times_slower_than_before_are_left_alone(ends):
     dog, said, ended = ends
     for step in range(40):
