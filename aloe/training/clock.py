@@ -9,16 +9,10 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 # What a host can be at; all hosts go through the same ones in the same order.
-INIT, RESTORE, COMPILE, INPUT, STEP, SAVE, EVALUATION = (
-    "init",
-    "restore",
-    "compile",
-    "input",
-    "step",
-    "save",
-    "evaluation",
-)
-ACTIVITIES = (INIT, RESTORE, COMPILE, INPUT, STEP, SAVE, EVALUATION)
+INIT, RESTORE, COMPILE = "init", "restore", "compile"
+INPUT, STEP, HOST = "input", "step", "host"  # HOST is its own work between steps, such as writing metrics
+SAVE, EVALUATION = "save", "evaluation"
+ACTIVITIES = (INIT, RESTORE, COMPILE, INPUT, STEP, HOST, SAVE, EVALUATION)
 _PROBE_SIZE, _PROBES = 128, 3
 
 
@@ -42,13 +36,13 @@ class Clock:
         self._activity = activity
         self._mark(activity, step)
 
-    def take(self) -> list[Mapping[str, float]]:
+    def take(self, step: int) -> list[Mapping[str, float]]:
         """Seconds by activity since the last call, for every host, by rank; to be called by all of them.
 
         With them comes "probe": seconds for a fixed piece of work on one device of the host. Hosts wait for each other
         in every step, so that a slow chip is seen in no other number.
         """
-        self._turn()
+        self.at(STEP, step)  # from here it waits for the others, as in a step
         mine = np.array([*self._seconds.values(), self._probe()])
         self._seconds = dict.fromkeys(ACTIVITIES, 0.0)
         rows = multihost_utils.process_allgather(mine) if jax.process_count() > 1 else mine[None]

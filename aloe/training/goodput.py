@@ -6,6 +6,7 @@ Goodput is the share of the time in which steps were taken that still count. The
     restore      reading a checkpoint
     compile      the first step of every start
     input        waiting for a batch
+    host         what a host does between steps, such as writing metrics
     save         copying the state, and waiting for a save to be whole
     evaluation   scoring the validation split
     lost         steps that had to be taken again, after a crash
@@ -27,7 +28,8 @@ from aloe.training import clock, workdir
 from aloe.training.log import read_events
 
 LOST, DOWN = "lost", "down"
-CAUSES = (clock.INIT, clock.RESTORE, clock.COMPILE, clock.INPUT, clock.SAVE, clock.EVALUATION, LOST, DOWN)
+CAUSES = (*(activity for activity in clock.ACTIVITIES if activity != clock.STEP), LOST, DOWN)
+OWN = (clock.INPUT, clock.HOST)  # what a host does in a step before it joins the others
 STRAGGLES = 2.0  # times the median of all hosts
 NOTICEABLE = 0.1  # of a step's time, for what a host does by itself in it
 
@@ -59,13 +61,13 @@ class HostSpeed:
 
     Attributes:
       step: by interval, seconds a step, waiting for the others included.
-      own: by interval, seconds a step of what the host does before it joins the others: reading its input.
+      own: by what the host does before it joins the others, and by interval, seconds a step.
       probe: by interval, seconds for a fixed piece of work on a device of it.
       straggles: what the host is slow at, or "".
     """
 
     step: Sequence[float]
-    own: Sequence[float]
+    own: Mapping[str, Sequence[float]]
     probe: Sequence[float]
     straggles: str = ""
 
@@ -118,8 +120,8 @@ def host_speeds(events: Sequence[Mapping[str, Any]]) -> list[HostSpeed]:
     counted = [(taken, rows) for taken, rows in intervals if len(rows) == hosts]
     speeds = [
         HostSpeed(
-            step=[(rows[rank][clock.STEP] + rows[rank][clock.INPUT]) / taken for taken, rows in counted],
-            own=[rows[rank][clock.INPUT] / taken for taken, rows in counted],
+            step=[sum(rows[rank][name] for name in (clock.STEP, *OWN)) / taken for taken, rows in counted],
+            own={name: [rows[rank][name] / taken for taken, rows in counted] for name in OWN},
             probe=[rows[rank]["probe"] for _, rows in counted],
         )
         for rank in range(hosts)
@@ -131,13 +133,20 @@ def _straggles(speed: HostSpeed, all_hosts: Sequence[HostSpeed]) -> str:
     """What a host is slow at, beside the median of all hosts; nothing where it is alone."""
     if len(all_hosts) < 3:  # the median of two is between them
         return ""
-    slow = []
-    own = statistics.mean(speed.own)
-    if own > STRAGGLES * statistics.median(statistics.mean(each.own) for each in all_hosts):
-        slow += ["input"] if own > NOTICEABLE * statistics.mean(speed.step) else []
-    if statistics.mean(speed.probe) > STRAGGLES * statistics.median(statistics.mean(e.probe) for e in all_hosts):
+    noticeable = NOTICEABLE * statistics.mean(speed.step)
+    slow = [
+        name
+        for name in OWN
+        if statistics.mean(speed.own[name])
+        > max(noticeable, STRAGGLES * _median([each.own[name] for each in all_hosts]))
+    ]
+    if statistics.mean(speed.probe) > STRAGGLES * _median([each.probe for each in all_hosts]):
         slow += ["device"]
     return " and ".join(slow)
+
+
+def _median(of_hosts: Sequence[Sequence[float]]) -> float:
+    return statistics.median(map(statistics.mean, of_hosts))
 
 
 def report(folder: Path) -> str:
@@ -163,13 +172,13 @@ def report(folder: Path) -> str:
                 rank,
                 _spread(speed.step),
                 f"{1e3 * max(speed.step):.1f}",
-                _spread(speed.own),
+                *(_spread(speed.own[name]) for name in OWN),
                 _spread(speed.probe),
                 f"straggles: {speed.straggles}" if speed.straggles else "",
             )
             for rank, speed in enumerate(speeds)
         ]
-        headers = ["host", "ms a step", "slowest", "of it input", "probe", ""]
+        headers = ["host", "ms a step", "slowest", *(f"of it {name}" for name in OWN), "probe", ""]
         lines += ["", tabulate(milliseconds, headers=headers, disable_numparse=True)]
     return "\n".join(lines)
 

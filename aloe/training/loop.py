@@ -20,7 +20,7 @@ from aloe.data.streams import Stream, host_batches
 from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
-from aloe.training.clock import COMPILE, EVALUATION, INIT, INPUT, RESTORE, SAVE, STEP, Clock
+from aloe.training.clock import COMPILE, EVALUATION, HOST, INIT, INPUT, RESTORE, SAVE, STEP, Clock
 from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.log import DIAGNOSIS, VALIDATION, RunLog, read_events
 from aloe.training.optimizer import learning_rate, make_optimizer
@@ -144,6 +144,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
                 progress.show_compiled(time.monotonic() - started)
             # Step n runs while the metrics of step n − 1 are fetched: the loop never waits for the device it feeds.
             read()
+            clock.at(HOST, done)
             done += 1
             unread.append((done, parts))
             if tracing and done == profile.stop:
@@ -154,7 +155,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
             if done % config.training.log_every == 0 or done == config.training.steps:
                 read()
                 log.metrics(done, progress.report(done) | {"learning_rate": float(rates(done))})
-                log.event("times", step=done, hosts=clock.take())
+                log.event("times", step=done, hosts=clock.take(done))
             if checkpoints.due(done) or stopped or done == config.training.steps:
                 read()  # what is saved must be known to be finite
                 clock.at(SAVE, done)
@@ -166,7 +167,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
         scores = {} if stopped else evaluate()
         clock.at(SAVE, done)
         checkpoints.wait()
-        log.event("times", step=done, hosts=clock.take())
+        log.event("times", step=done, hosts=clock.take(done))
         log.event("stop" if stopped else "end", step=done)
     except BaseException as error:
         log.event("error", step=done, error=f"{type(error).__name__}: {error}")

@@ -26,6 +26,7 @@ from tests.training.toy import Toy
 V2_8, V2_32 = slice_named("v2-8"), slice_named("v2-32")
 POD = "emulated-v2-32"
 STEPS = 60
+BACK_S = 60  # from any fault to the next step; half of it where nothing else runs on two cores
 ENTRY = "tests.faults.program:train"
 BUDGETS = Budgets(preemptions=3, failures=2, first_pause=1.0)
 TIMEOUTS = Timeouts(patience=Patience())

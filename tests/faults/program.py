@@ -32,8 +32,8 @@ def train(config):
         FAULTS[how]()
 
     def stop(step):
-        time.sleep(STEP_S)
-        if armed and step == fault["step"] and not kind.endswith("saving"):
+        time.sleep(5 * STEP_S if armed and kind == "slow" else STEP_S)
+        if armed and step == fault["step"] and kind in FAULTS:
             strike(kind)
         return multihost_utils.reached_preemption_sync_point(step)
 

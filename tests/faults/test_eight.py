@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aloe.training import workdir
-from tests.faults.conftest import POD, STEPS, V2_8, V2_32, same_bits
+from tests.faults.conftest import BACK_S, POD, STEPS, V2_8, V2_32, same_bits
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +15,7 @@ def test_1_rank_0_is_killed(undisturbed, training, capfd):
     outcome = training.ends("SIGKILL", rank=0)
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
-    assert training.back_within() < 30
+    assert training.back_within() < BACK_S
     assert "host 0 failed: its process died" in capfd.readouterr().err
     assert training.each_step_once()
     same_bits(training, undisturbed)
@@ -25,7 +25,7 @@ def test_2_a_rank_stops_answering(undisturbed, training, capfd):
     outcome = training.ends("SIGSTOP", rank=2)
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
-    assert training.back_within() < 45
+    assert training.back_within() < BACK_S
     assert "host 2 hung: its process has not answered for" in capfd.readouterr().err
     same_bits(training, undisturbed)
 
@@ -40,7 +40,7 @@ def test_3_a_machine_is_lost_and_replaced(pod, undisturbed, training, capfd):
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
     assert "preempted: the machine of host 3 has gone" in capfd.readouterr().err
-    assert training.back_within() < 60
+    assert training.back_within() < BACK_S
     same_bits(training, undisturbed)
 
 

@@ -59,10 +59,15 @@ def test_a_folder_without_scores_is_named(draw, tmp_path):
 
 
 def test_goodput_is_printed_in_place_of_the_picture(draw, workdirs):
-    seconds = {"init": 1.0, "restore": 0.0, "compile": 1.0, "input": 0.0, "step": 6.0, "save": 0.0, "evaluation": 0.0}
+    seconds = {"init": 1.0, "restore": 0.0, "compile": 1.0, "input": 0.0, "step": 6.0}
     events = [
         {"event": "start", "time": 2.0, "step": 0, "hosts": 1, "devices": 1},
-        {"event": "times", "time": 10.0, "step": 10, "hosts": [seconds | {"probe": 0.001}]},
+        {
+            "event": "times",
+            "time": 10.0,
+            "step": 10,
+            "hosts": [seconds | {"host": 0.0, "save": 0.0, "evaluation": 0.0, "probe": 0.001}],
+        },
     ]
     (workdirs[0] / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     status, out, error = draw(f"--workdir={workdirs[0]}", "--goodput")

@@ -39,6 +39,7 @@ def test_seconds_are_charged_to_their_causes_and_add_up_to_all_that_passed():
         "restore": 3.0,
         "compile": 10.0,
         "input": 2.0,
+        "host": 0.0,
         "save": 1.0,
         "evaluation": 5.0,
         "lost": 5.0,
@@ -53,18 +54,18 @@ def test_a_finished_run_that_is_looked_at_again_was_not_down_meanwhile():
     assert goodput.goodput(again).badput["down"] == goodput.goodput(EVENTS).badput["down"]
 
 
-def test_hosts_that_are_slow_at_input_or_compute_are_named():
+def test_hosts_that_are_slow_are_named_with_what_they_are_slow_at():
     quick, reads, computes = (
         host(input=0.1, step=10.0),
-        host(input=4.0, step=6.1),
+        host(input=4.0, host=4.0, step=2.1),
         host(input=0.1, step=10.0, probe=5e-3),
     )
     speeds = goodput.host_speeds(
         [start(0, 0, 4), *(times(10 * n, 10 * n, quick, reads, computes, quick) for n in (1, 2))]
     )
-    assert [speed.straggles for speed in speeds] == ["", "input", "device", ""]
+    assert [speed.straggles for speed in speeds] == ["", "input and host", "device", ""]
     assert speeds[1].step == pytest.approx([1.01, 1.01])
-    assert speeds[1].own == pytest.approx([0.4, 0.4])
+    assert speeds[1].own["input"] == pytest.approx([0.4, 0.4])
 
 
 def test_a_little_more_of_very_little_is_no_straggling():

@@ -284,8 +284,8 @@ def test_the_time_of_a_run_is_told_by_activity(uninterrupted):
 def test_whoever_watches_is_told_what_the_run_is_at(tmp_path):
     told = []
     train(Toy(), settings(tmp_path, steps=6), never, Clock(lambda activity, step: told.append((activity, step))))
-    assert told[:4] == [("restore", 0), ("init", 0), ("input", 0), ("compile", 0)]
-    assert [step for activity, step in told if activity == "step"] == [1, 2, 3, 4, 5]
+    assert told[:5] == [("restore", 0), ("init", 0), ("input", 0), ("compile", 0), ("host", 0)]
+    assert [step for activity, step in told if activity == "input"] == [0, 1, 2, 3, 4, 5]
     assert {"save", "evaluation"} <= {activity for activity, _ in told}
 
 
