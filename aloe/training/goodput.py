@@ -133,13 +133,11 @@ def _straggles(speed: HostSpeed, all_hosts: Sequence[HostSpeed]) -> str:
     """What a host is slow at, beside the median of all hosts; nothing where it is alone."""
     if len(all_hosts) < 3:  # the median of two is between them
         return ""
-    noticeable = NOTICEABLE * statistics.mean(speed.step)
-    slow = [
-        name
-        for name in OWN
-        if statistics.mean(speed.own[name])
-        > max(noticeable, STRAGGLES * _median([each.own[name] for each in all_hosts]))
-    ]
+    slow = []
+    for name in OWN:
+        others = _median([each.own[name] for each in all_hosts])
+        if statistics.mean(speed.own[name]) > max(STRAGGLES * others, NOTICEABLE * statistics.mean(speed.step)):
+            slow.append(name)
     if statistics.mean(speed.probe) > STRAGGLES * _median([each.probe for each in all_hosts]):
         slow += ["device"]
     return " and ".join(slow)

@@ -4,6 +4,7 @@ import json
 import pytest
 from matplotlib import image
 
+from aloe.training.clock import ACTIVITIES
 from launch import report
 
 
@@ -59,15 +60,10 @@ def test_a_folder_without_scores_is_named(draw, tmp_path):
 
 
 def test_goodput_is_printed_in_place_of_the_picture(draw, workdirs):
-    seconds = {"init": 1.0, "restore": 0.0, "compile": 1.0, "input": 0.0, "step": 6.0}
+    seconds = dict.fromkeys(ACTIVITIES, 0.0) | {"init": 1.0, "compile": 1.0, "step": 6.0, "probe": 0.001}
     events = [
         {"event": "start", "time": 2.0, "step": 0, "hosts": 1, "devices": 1},
-        {
-            "event": "times",
-            "time": 10.0,
-            "step": 10,
-            "hosts": [seconds | {"host": 0.0, "save": 0.0, "evaluation": 0.0, "probe": 0.001}],
-        },
+        {"event": "times", "time": 10.0, "step": 10, "hosts": [seconds]},
     ]
     (workdirs[0] / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     status, out, error = draw(f"--workdir={workdirs[0]}", "--goodput")
