@@ -69,8 +69,8 @@ class Budgets:
     """
 
     preemptions: int = 100
-    failures: int = 3
-    first_pause: float = 10.0
+    failures: int = 5
+    first_pause: float = 2.0
     longest_pause: float = 600.0
 
 
