@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup train test lock
+.PHONY: setup train test faults lock
 
 setup: $(VENV)/installed
 
@@ -22,6 +22,9 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+faults: setup  # everything that can strike a run on a slice; up to half an hour
+	$(BIN)/python -m pytest -m "faults or not faults" tests/faults
 
 lock: setup  # after changing a range in pyproject.toml
 	$(BIN)/python -m pip install -q uv

@@ -19,7 +19,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,11 +32,9 @@ from cluster.slices import slice_named
 
 DEVICE = "device"  # the kind of a place that is a device of this machine; all others are slices
 LOG = "log.txt"
-STOPPED = "stopped"  # true in what a program returns says that it left early, as it was asked to
 _SPECIFICATION, _LOCK, _END = "specification.json", "lock", "end.json"
 _ROOT = Path(__file__).resolve().parents[1]
 _BUSY_S = 60.0  # a slice that another job has taken meanwhile is waited for so long
-_NODE_LOST_S = 10.0  # after a process died, its node is known to be gone within this
 
 
 class Attempt:
@@ -139,55 +136,44 @@ def main(folder: Path, parent: int, lock: int) -> None:
     os.write(lock, str(os.getpid()).encode())
     specification = json.loads((folder / _SPECIFICATION).read_text())
     run = _on_this_machine if specification["kind"] == DEVICE else _on_slice
-    ended = run(**specification)
+    _leave(folder, run(folder=folder, **specification))
+
+
+def _leave(folder: Path, ended: Ended) -> None:
+    """Leaves the end where the driver looks for it."""
     partial = folder / f".{_END}"
     partial.write_text(json.dumps(dataclasses.asdict(ended)))
     os.replace(partial, folder / _END)
 
 
-def _on_this_machine(entry: str, config: Mapping[str, Any], kind: str, place: str) -> Ended:
-    outcome = run_process(entry, json.dumps(config), coordinator=_free_address)
-    if outcome.status == "failed":
+def _on_this_machine(folder: Path, entry: str, config: Mapping[str, Any], kind: str, place: str) -> Ended:
+    outcome = run_process(
+        entry, json.dumps(config), coordinator=_free_address, hung=lambda outcome: _leave(folder, ended_by(outcome))
+    )
+    if outcome.status == Ending.FAILED:
         print(outcome.message if outcome.exit_status == 2 else outcome.traceback, file=sys.stderr, flush=True)
     return ended_by(outcome)
 
 
-def _on_slice(entry: str, config: Mapping[str, Any], kind: str, place: str) -> Ended:
-    from cluster import gang, placement  # they import Ray, which a device of this machine does without
+def _on_slice(folder: Path, entry: str, config: Mapping[str, Any], kind: str, place: str) -> Ended:
+    from cluster import gang  # it imports Ray, which a device of this machine does without
 
-    wanted = slice_named(kind)
     try:
         if not gang.connect():
             return Ended(Ending.FAILED, "no Ray cluster was found")
-        outcome = gang.run(entry, config, wanted, name=place, wait_s=_BUSY_S)
-        gone_by = time.monotonic() + _NODE_LOST_S
-        while not (gone := (wanted, place) not in placement.whole_slices()):
-            if not outcome.lost or time.monotonic() > gone_by:
-                break
-            time.sleep(0.5)
+        return ended_by(gang.run(entry, config, slice_named(kind), name=place, wait_s=_BUSY_S))
     except UnavailableError as error:
         return Ended(Ending.PREEMPTED, str(error))
     except ClusterError as error:
         return Ended(Ending.FAILED, str(error), final=True)
-    return ended_by(outcome, machines_gone=gone)
 
 
-def ended_by(outcome: Outcome, *, machines_gone: bool = False) -> Ended:
-    """What an outcome means for the queue.
-
-    Args:
-      outcome: of the program. One that succeeded but returned {"stopped": true, …} left because its machines told it
-        to. One whose process died may have died with its machine.
-      machines_gone: whether a machine is missing now.
-    """
-    left_early = isinstance(outcome.value, Mapping) and bool(outcome.value.get(STOPPED))
-    if outcome.status == "stopped" or (outcome.status == "succeeded" and left_early):
+def ended_by(outcome: Outcome) -> Ended:
+    """What an outcome means for the queue, to which an attempt that was told to stop is a preempted one."""
+    if outcome.status == Ending.CANCELLED:
         return Ended(Ending.PREEMPTED, outcome.message or "it was told to leave, and did")
-    if outcome.status == "succeeded":
-        return Ended(Ending.SUCCEEDED, value=outcome.value)
-    if machines_gone and not outcome.program_error:
-        return Ended(Ending.PREEMPTED, f"its machines went away: {outcome.message}")
-    return Ended(Ending.FAILED, outcome.message, final=outcome.program_error)
+    value = outcome.value if outcome.status == Ending.SUCCEEDED else None
+    return Ended(outcome.status, outcome.message, final=outcome.program_error, value=value)
 
 
 def _free_address() -> str:

@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import psutil
 import ray
 
 from cluster.errors import ClusterError
@@ -54,7 +55,7 @@ class EmulatedSlice:
     Enter it in a thread that outlives the block, for the slice ends with the thread that started it.
 
     Args:
-      slice: which slice to emulate.
+      slice: which slice to emulate; `add` emulates more of them beside it.
       devices_per_host: CPU devices that JAX sees on each host.
       port: the dashboard's; None takes a free one.
       environment: more variables for the head and the hosts, and so for jobs and the processes of runs.
@@ -83,6 +84,9 @@ class EmulatedSlice:
         self._gcs_port = _free_port()
         self._environment = _inherited_environment() | _NODE_ENVIRONMENT | dict(environment or {})
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
+        self._slices: dict[str, Slice] = {}
+        self._hosts: dict[tuple[str, int], str] = {}  # by name of the slice and worker id, the name of the node
+        self._started = 0
         self.address = f"127.0.0.1:{self._gcs_port}"
         self.dashboard = f"http://127.0.0.1:{self._port}"
         self.folder = Path()
@@ -94,9 +98,7 @@ class EmulatedSlice:
         self.folder = Path(tempfile.mkdtemp(prefix="slice-", dir=parent))
         try:
             self._start_head()
-            for worker_id in range(self.slice.hosts):
-                self._start_host(worker_id)
-            self._await_nodes(timeout=180)
+            self.add(self.slice)
         except BaseException:
             self._stop()
             raise
@@ -108,6 +110,32 @@ class EmulatedSlice:
         self._stop()
         if kind is None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def add(self, slice: Slice) -> str:
+        """One more slice of the cluster; returns its name when all hosts have joined."""
+        same = sum(each == slice for each in self._slices.values())
+        name = f"emulated-{slice.name}" + (f"-{same}" if same else "")
+        self._slices[name] = slice
+        for worker_id in range(slice.hosts):
+            self._start_host(name, worker_id)
+        self._await_nodes(timeout=180)
+        return name
+
+    def lose(self, name: str, worker_id: int | None = None) -> None:
+        """Kills all processes of one host of a slice, or of all its hosts, as when a machine is switched off."""
+        hosts = range(self._slices[name].hosts) if worker_id is None else [worker_id]
+        for host in hosts:
+            node = self._nodes.pop(self._hosts.pop((name, host)))
+            supervisor = psutil.Process(node.pid)
+            for process in [supervisor, *supervisor.children(recursive=True)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            node.wait()
+
+    def replace(self, name: str, worker_id: int) -> None:
+        """A new host for one that was lost; returns when it has joined."""
+        self._start_host(name, worker_id)
+        self._await_nodes(timeout=180)
 
     def check(self) -> None:
         """Raises RuntimeError, with the end of its log, if a node has ended."""
@@ -123,16 +151,20 @@ class EmulatedSlice:
         dashboard = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": self._port}
         self._start("head", {"PATH": path}, num_cpus=0, gcs_server_port=self._gcs_port, **dashboard)
 
-    def _start_host(self, worker_id: int) -> None:
+    def _start_host(self, name: str, worker_id: int) -> None:
+        slice = self._slices[name]
         environment = {
-            "TPU_NAME": f"emulated-{self.slice.name}",
+            "TPU_NAME": name,
             "TPU_WORKER_ID": str(worker_id),
-            "TPU_ACCELERATOR_TYPE": self.slice.name,
-            "TPU_TOPOLOGY": self.slice.topology,
+            "TPU_ACCELERATOR_TYPE": slice.name,
+            "TPU_TOPOLOGY": slice.topology,
             "JAX_NUM_CPU_DEVICES": str(self.devices_per_host),
         }
-        resources = {"TPU": self.slice.generation.chips_per_host}
-        self._start(f"host{worker_id}", environment, num_cpus=1, resources=resources, gcs_address=self.address)
+        resources = {"TPU": slice.generation.chips_per_host}
+        # Short, for it is part of the paths of sockets; and never used twice, for Ray forgets a lost node late.
+        node = self._hosts[name, worker_id] = f"host{worker_id}.{self._started}"
+        self._started += 1
+        self._start(node, environment, num_cpus=1, resources=resources, gcs_address=self.address)
 
     def _start(self, name: str, environment: Mapping[str, str], **params: object) -> None:
         # Nodes that share a temp_dir delete each other's sockets and working directories.

@@ -9,27 +9,27 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray._private import ray_constants
-from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.emulated import ADDRESS_FILE, DASHBOARD_PORT, ROOT
 from cluster.errors import ClusterError
 from cluster.host import CONTROL, Host
-from cluster.outcomes import Outcome
-from cluster.placement import reserved
+from cluster.outcomes import Ending, Outcome
+from cluster.placement import reserved, without_host
 from cluster.process import Timeouts
 from cluster.signals import Signals
 from cluster.slices import Slice
+from cluster.watch import Stopped, Watch, named
 
 _POLL_S = 0.5
-_SETTLE_S = 2.0  # other failures within this time after the first may be nearer to the cause
+_MACHINE_LOST_S = 3.0  # the machine of a process that died with it is known to be gone within this
 
 
 def connect(address: str | None = None, root: Path = ROOT) -> bool:
@@ -107,12 +107,13 @@ def run(
       slice: which slice; one that is busy is waited for.
       name: of the slice, where it must be that one of its kind.
       env: more environment variables for the processes.
-      timeouts: JAX's.
+      timeouts: when it is given up.
       wait_s: how long to wait for a busy slice.
       grace_s: how long a stopped run may take to save.
 
     Returns:
-      The first failure, with those that followed in `collateral`; it has been printed. Without one, rank 0's outcome.
+      The first failure, with those that followed in `collateral`; it has been printed. If machines went away with it it
+      is a preemption, and so is a run that left because a host was told to. Without a failure, rank 0's outcome.
 
     Raises:
       ClusterError: `connect` found no cluster, the entry or the config is malformed, the cluster has not got the slice,
@@ -131,20 +132,23 @@ def run(
         def pause() -> None:
             time.sleep(_POLL_S)
             if signals.received:
-                raise _Stopped("stopped before it had begun")
+                raise Stopped("stopped before it had begun")
 
         try:
-            with reserved(slice, wait_s, pause, name) as group:
+            with reserved(slice, wait_s, pause, name) as (group, where):
                 hosts = _start(group, slice, env or {})
                 try:
-                    outcome = _watch(hosts, entry, config_json, timeouts, grace_s, signals)
+                    outcome = Watch(hosts, entry, config_json, timeouts).until_ended(signals, grace_s)
                 finally:
                     for host in hosts:
                         ray.kill(host)
-        except _Stopped as stopped:
-            outcome = Outcome("stopped", message=str(stopped))
-        if outcome.status == "stopped":
-            outcome = dataclasses.replace(outcome, exit_status=128 + signals.received[0])
+            if outcome.status in (Ending.FAILED, Ending.HUNG) and not outcome.program_error:
+                outcome = _charged_to_machines(outcome, slice, where)
+        except Stopped as stopped:
+            outcome = Outcome(Ending.CANCELLED, message=str(stopped))
+        if signals.received and outcome.status in (Ending.SUCCEEDED, Ending.PREEMPTED, Ending.CANCELLED):
+            status = 128 + signals.received[0]
+            outcome = dataclasses.replace(outcome, status=Ending.CANCELLED, exit_status=status)
     _report(outcome)
     return outcome
 
@@ -165,60 +169,27 @@ def _start(group: PlacementGroup, slice: Slice, env: Mapping[str, str]) -> list[
     ]
 
 
-def _watch(hosts: list[Any], entry: str, config: str, timeouts: Timeouts, grace_s: float, signals: Signals) -> Outcome:
-    """Waits for the first failure, or for all to end; passes the first signal on as a stop."""
-    pending = {host.run.remote(entry, config, hosts[0], timeouts): rank for rank, host in enumerate(hosts)}
-    ended: list[Outcome] = []
-    give_up = float("inf")
-    while pending and not any(outcome.status == "failed" for outcome in ended):
-        if signals.received and give_up == float("inf"):
-            print(f"stopping: the hosts have {grace_s:.0f} s to save and leave; once more kills them", flush=True)
-            give_up = time.monotonic() + grace_s
-            for host in hosts:
-                host.stop.options(concurrency_group=CONTROL).remote()
-        if len(signals.received) > 1 or time.monotonic() > give_up:
-            raise _Stopped(f"killed before {_hosts(pending.values())} had returned")
-        ended += _next_ended(pending, _POLL_S)
-    settled = time.monotonic() + _SETTLE_S
-    while pending and time.monotonic() < settled:
-        ended += _next_ended(pending, _POLL_S)
-    failures = [outcome for outcome in ended if outcome.status == "failed"]
-    if not failures:
-        return next(outcome for outcome in ended if outcome.rank == 0)
-    # Where a process died, exceptions elsewhere tell of its connections; and rank 0, the coordinator, takes all along.
-    first = min(failures, key=lambda outcome: (not outcome.lost, outcome.lost and outcome.rank != 0))
-    return dataclasses.replace(first, collateral=tuple(outcome for outcome in failures if outcome is not first))
-
-
-def _next_ended(pending: dict[ray.ObjectRef, int], timeout: float) -> list[Outcome]:
-    """Takes out of `pending` a host that ended within the timeout; returns its outcome, or nothing."""
-    done, _ = ray.wait(list(pending), timeout=timeout)
-    if not done:
-        return []
-    rank = pending.pop(done[0])
-    try:
-        return [ray.get(done[0])]
-    except RayError as error:
-        message = "its process died"
-        return [Outcome("failed", rank, message, traceback=str(error), exit_status=1, lost=True)]
+def _charged_to_machines(outcome: Outcome, slice: Slice, name: str) -> Outcome:
+    """A failure as a preemption, if a machine of the slice has gone with it."""
+    known_by = time.monotonic() + _MACHINE_LOST_S
+    while not (gone := without_host(slice, name)) and time.monotonic() < known_by:
+        time.sleep(_POLL_S)
+    if not gone:
+        return outcome
+    message = f"the machine of {named(gone)} has gone: host {outcome.rank}: {outcome.message}"
+    return dataclasses.replace(outcome, status=Ending.PREEMPTED, message=message)
 
 
 def _report(outcome: Outcome) -> None:
     """Prints a failure; with its traceback, unless the exception has an exit status and thereby speaks to the user."""
-    if outcome.status != "failed":
+    if outcome.status == Ending.PREEMPTED:
+        print(f"preempted: {outcome.message}", file=sys.stderr, flush=True)
+    if outcome.status not in (Ending.FAILED, Ending.HUNG):
         return
-    lines = [f"host {outcome.rank} failed: {outcome.message}"]
+    how = "failed" if outcome.status == Ending.FAILED else "hung"
+    lines = [f"host {outcome.rank} {how}: {outcome.message}"]
     if outcome.exit_status == 1:
         lines += [outcome.traceback.rstrip()]
     if outcome.collateral:
-        lines += [f"{_hosts(other.rank for other in outcome.collateral)} failed with it"]
+        lines += [f"{named(other.rank for other in outcome.collateral)} failed with it"]
     print("\n".join(lines), file=sys.stderr, flush=True)
-
-
-def _hosts(ranks: Iterable[int | None]) -> str:
-    numbers = sorted(rank for rank in ranks if rank is not None)
-    return f"host{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
-
-
-class _Stopped(Exception):
-    """The run was stopped before it had begun, or was killed because it did not stop."""

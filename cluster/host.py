@@ -5,14 +5,26 @@ import os
 import signal
 import socket
 import threading
+import time
 from typing import Any
 
 import ray
 
+from cluster import watchdog
 from cluster.outcomes import Outcome
 from cluster.process import Timeouts, run_process
+from cluster.watchdog import Mark
 
 CONTROL = "control"
+_LAST_WORDS_S = 20.0  # how long a process that stands still can be asked about it before it ends
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a host says when it is asked: where its program stands, and the outcome if its watchdog has had enough."""
+
+    mark: Mark | None
+    hung: Outcome | None
 
 
 class Host:
@@ -29,6 +41,7 @@ class Host:
         self._coordinator = ""
         self._listens = False  # whether JAX catches SIGTERM; until then it would end the process
         self._stop_asked = False
+        self._hung: Outcome | None = None
         for name in [name for name in os.environ if name.startswith("MEGASCALE_")]:
             del os.environ[name]  # of an earlier start; they would make libtpu wait for hosts that are gone
 
@@ -47,7 +60,7 @@ class Host:
 
     def run(self, entry: str, config: str, rank_0: Any, timeouts: Timeouts) -> Outcome:
         """Joins the other hosts and calls `module:function` with the config, given as JSON; `rank_0` is its actor."""
-        outcome = run_process(
+        return run_process(
             entry,
             config,
             coordinator=lambda: ray.get(rank_0.coordinator_address.options(concurrency_group=CONTROL).remote()),
@@ -55,10 +68,16 @@ class Host:
             rank=self._rank,
             timeouts=timeouts,
             listens=self._listen,
+            hung=self._hold_report,
         )
-        if outcome.status == "succeeded" and self._stop_asked:
-            return dataclasses.replace(outcome, status="stopped")
-        return outcome
+
+    def report(self) -> Report:
+        """How the program is; the answer alone says that this process lives."""
+        return Report(watchdog.where(), self._hung)
+
+    def stacks(self) -> str:
+        """Every thread's stack."""
+        return watchdog.stacks()
 
     def stop(self) -> None:
         """Makes `jax.experimental.multihost_utils.reached_preemption_sync_point` true, on all hosts at one step."""
@@ -72,3 +91,8 @@ class Host:
             self._listens = listens
             if listens and self._stop_asked:
                 os.kill(os.getpid(), signal.SIGTERM)
+
+    def _hold_report(self, outcome: Outcome) -> None:
+        """Lets it be asked for; whoever asks kills this process, and else it ends when this returns."""
+        self._hung = outcome
+        time.sleep(_LAST_WORDS_S)

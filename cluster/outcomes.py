@@ -2,35 +2,7 @@
 
 import dataclasses
 import enum
-from typing import Any, Literal
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How a run ended, on one host or as a whole, as its machines saw it.
-
-    Attributes:
-      status: "succeeded"; "stopped", if it was asked to stop and did; "failed".
-      rank: the host that this is about; of a whole run, the host that failed first, or None.
-      message: one line for the user.
-      traceback: where it failed, or "".
-      exit_status: for the process that asked for the run: 0; 128 + the signal that stopped it; or of a failure the
-        `exit_status` that the exception carries, else 1.
-      value: what the function returned on rank 0.
-      lost: whether the process died under the program, rather than the program raising an exception.
-      program_error: whether the program raised an exception; it would do so again.
-      collateral: failures of other hosts that came with this one.
-    """
-
-    status: Literal["succeeded", "stopped", "failed"]
-    rank: int | None = None
-    message: str = ""
-    traceback: str = ""
-    exit_status: int = 0
-    value: Any = None
-    lost: bool = False
-    program_error: bool = False
-    collateral: tuple["Outcome", ...] = ()
+from typing import Any
 
 
 class Ending(enum.StrEnum):
@@ -40,7 +12,7 @@ class Ending(enum.StrEnum):
     FAILED     it raised an exception, or a process of it died while its machines lived
     PREEMPTED  its machines were taken away, or told it to leave
     CANCELLED  the user took it back
-    HUNG       it stood still, and was ended for it
+    HUNG       a host of it stood still, or did not answer any more, and it was ended for that
     """
 
     SUCCEEDED = "succeeded"
@@ -48,6 +20,34 @@ class Ending(enum.StrEnum):
     PREEMPTED = "preempted"
     CANCELLED = "cancelled"
     HUNG = "hung"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended, on one host or as a whole, as its machines saw it.
+
+    Attributes:
+      status: see Ending; it was "cancelled" if whoever started it told it to stop.
+      rank: the host that this is about; of a whole run, the host that failed first, or None.
+      message: one line for the user.
+      traceback: where it failed, or where it stands; or "".
+      exit_status: for the process that asked for the run: 0; 128 + the signal that stopped it; or of a failure the
+        `exit_status` that the exception carries, else 1.
+      value: what the function returned on rank 0.
+      lost: whether the process died under the program, rather than the program raising an exception.
+      program_error: whether the program raised an exception that it would raise again.
+      collateral: failures of other hosts that came with this one.
+    """
+
+    status: Ending
+    rank: int | None = None
+    message: str = ""
+    traceback: str = ""
+    exit_status: int = 0
+    value: Any = None
+    lost: bool = False
+    program_error: bool = False
+    collateral: tuple["Outcome", ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Budgets:
     """
 
     preemptions: int = 100
-    failures: int = 3
-    first_pause: float = 10.0
+    failures: int = 5
+    first_pause: float = 2.0
     longest_pause: float = 600.0
 
 

@@ -1,6 +1,7 @@
 """Taking a whole slice of the cluster for a run, and saying what there is when there is none."""
 
 import contextlib
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -22,8 +23,10 @@ _SAY_EVERY_S = 5.0
 @contextlib.contextmanager
 def reserved(
     slice: Slice, wait_s: float, pause: Callable[[], None], name: str | None = None
-) -> Iterator[PlacementGroup]:
-    """Context manager: a placement group whose bundle i is the host with TPU_WORKER_ID i; given back at the end.
+) -> Iterator[tuple[PlacementGroup, str]]:
+    """Context manager: a placement group whose bundle i is the host with TPU_WORKER_ID i, and the name of its slice.
+
+    The group is given back at the end.
 
     Ray places all of a group or nothing, so that two runs cannot each get a part of a slice. (Its
     `slice_placement_group` does the same, but starts a process to learn the slice's name, and refuses single hosts.)
@@ -55,7 +58,7 @@ def reserved(
                 said = waited
             pause()
     try:
-        yield group
+        yield group, candidate
     finally:
         remove_placement_group(group)
 
@@ -69,6 +72,18 @@ def whole_slices() -> list[tuple[Slice, str]]:
         if kind in kinds and len(hosts) == kinds[kind].hosts
     ]
     return sorted(whole, key=lambda found: (SLICES.index(found[0]), found[1]))
+
+
+def without_host(slice: Slice, name: str) -> set[int]:
+    """Which hosts of a slice are not there, or do not answer although Ray has not noticed yet."""
+    there = set()
+    for node in ray.nodes():
+        labels = node["Labels"]
+        if node["Alive"] and (labels.get(_KIND), labels.get(_NAME)) == (slice.name, name):
+            with contextlib.suppress(OSError):
+                socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=2).close()
+                there.add(int(labels[_WORKER]))
+    return set(range(slice.hosts)) - there
 
 
 def places() -> list[Place]:

@@ -4,23 +4,31 @@ import dataclasses
 import importlib
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from cluster.outcomes import Outcome
+from cluster import watchdog
+from cluster.barrier import barrier
+from cluster.outcomes import Ending, Outcome
+from cluster.watchdog import Mark, Patience
+
+STOPPED = "stopped"  # true in what a program returns says that it left early, as its machines told it to
 
 
 @dataclasses.dataclass(frozen=True)
 class Timeouts:
-    """Seconds after which JAX gives up: a slice that does not come together, a host that is silent, one that lags.
+    """Seconds after which a run is given up.
 
-    A host whose process dies is noticed by Ray at once. `heartbeat` is for one that hangs; hosts that fight over few
-    cores need more of it. `shutdown` is how much longer one host may run than the others.
+    A host whose process dies is noticed by Ray at once. `silence` is for a process that does not answer at all, and
+    where nobody asks JAX's own `heartbeat` aborts the others. `shutdown` is how much longer one host may run than they
+    do. `patience` is for a process that lives and stands still.
     """
 
     initialization: int = 300
+    silence: float = 10.0
     heartbeat: int = 30
     shutdown: int = 3600
+    patience: Patience = Patience()  # noqa: RUF009 (frozen)
 
 
 def run_process(
@@ -32,8 +40,9 @@ def run_process(
     rank: int = 0,
     timeouts: Timeouts = Timeouts(),
     listens: Callable[[bool], None] = lambda _: None,
+    hung: Callable[[Outcome], None] = lambda _: None,
 ) -> Outcome:
-    """Joins the other processes and calls `module:function` with the config.
+    """Joins the other processes and calls `module:function` with the config, watched over by a watchdog.
 
     Args:
       entry: the program; importable here.
@@ -41,14 +50,20 @@ def run_process(
       coordinator: asked for host:port, where rank 0 coordinates.
       processes: how many there are.
       rank: of this one.
-      timeouts: JAX's.
+      timeouts: when to give up.
       listens: told True once JAX catches SIGTERM, on which
         `jax.experimental.multihost_utils.reached_preemption_sync_point` becomes true, and False when it does no more.
+      hung: told the outcome of a process that stands still; when it returns the process ends.
 
     Returns:
       The outcome; rank 0's has the value that the function returned, as JSON gives it back.
     """
+
+    def tell_hung(mark: Mark, stacks: str) -> None:
+        hung(Outcome(Ending.HUNG, rank, f"stands still {mark}", stacks, exit_status=1))
+
     in_program = False
+    peers_may_be_to_blame: tuple[type[Exception], ...] = ()
     try:
         import jax  # only now: it reads the environment of this process
 
@@ -63,25 +78,35 @@ def run_process(
             shutdown_timeout_seconds=timeouts.shutdown,
             coordinator_bind_address=address,
         )
+        if processes > 1:  # what XLA raises may then tell of a neighbour that has gone
+            peers_may_be_to_blame = (jax.errors.JaxRuntimeError,)
         listens(True)
+        watchdog.begin(timeouts.patience, tell_hung)
         module, function = entry.split(":")
         in_program = True
         value = getattr(importlib.import_module(module), function)(json.loads(config))
+        left_early = isinstance(value, Mapping) and bool(value.get(STOPPED))
         value = json.loads(json.dumps(value)) if rank == 0 else None
         in_program = False
         listens(False)
-        jax.distributed.shutdown()  # waits for the other processes: rank 0 coordinates, and must leave last
+        watchdog.finish()
+        barrier("leave", timeouts.shutdown)
+        jax.distributed.shutdown()  # rank 0 coordinates, and must leave last
     except (Exception, SystemExit) as error:
         # JAX stays up: a shutdown would wait for processes that hang in a collective with this one.
         return Outcome(
-            status="failed",
+            status=Ending.FAILED,
             rank=rank,
             message=message_of(error),
             traceback=traceback.format_exc(),
             exit_status=exit_status_of(error),
-            program_error=in_program,
+            program_error=in_program and not isinstance(error, peers_may_be_to_blame),
         )
-    return Outcome(status="succeeded", rank=rank, value=value)
+    finally:
+        watchdog.finish()
+    if left_early:
+        return Outcome(Ending.PREEMPTED, rank, "it was told to leave, and did", value=value)
+    return Outcome(Ending.SUCCEEDED, rank, value=value)
 
 
 def message_of(error: BaseException) -> str:

@@ -39,7 +39,7 @@ def main() -> int:
     workdir.refuse_another(config)
     config.split, config.hard, config.predictions = flags.split, flags.hard, flags.predictions
     if wanted:
-        return run_on_slice(wanted, evaluation.run, config)
+        return run_on_slice([wanted], evaluation.run, config)
     evaluation.run(config.to_dict())
     return 0
 

@@ -2,7 +2,7 @@
 
 import argparse
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -27,6 +27,18 @@ def add_machines(
         parser.add_argument("--local", action="store_true", help=local)
 
 
+def add_smaller(parser: Parser) -> None:
+    parser.add_argument(
+        "--smaller", action="store_true", help="go on on a smaller slice, with the same batch, where there is no other"
+    )
+
+
+def with_smaller(wanted: slices.Slice, smaller: bool) -> list[slices.Slice]:
+    """The slice, and where `smaller` is set those of its generation with fewer chips, the largest first."""
+    below = [each for each in slices.SLICES if each.generation == wanted.generation and each.chips < wanted.chips]
+    return [wanted, *(reversed(below) if smaller else ())]
+
+
 def slice_of(flags: argparse.Namespace) -> slices.Slice | None:
     """The slice that the flags name; None for this process, which is --local or no flag at all where they are optional.
 
@@ -44,24 +56,29 @@ def slice_of(flags: argparse.Namespace) -> slices.Slice | None:
     return slices.slice_named(flags.slice) if flags.slice else slices.slice_for_hosts(flags.hosts)
 
 
-def run_on_slice(wanted: slices.Slice, program: Callable[..., Any], config: ConfigDict) -> int:
-    """Runs `program(config)` on every host of a slice.
+def run_on_slice(kinds: Sequence[slices.Slice], program: Callable[..., Any], config: ConfigDict) -> int:
+    """Runs `program(config)` on every host of a slice, again after preemptions and failures, until it has ended.
 
     The cluster is the one that a submitted job belongs to, or that runs on this machine; where there is none, a slice
     is emulated on this machine's CPU for the time of the run.
 
+    Args:
+      kinds: of slices that it may have, the most fitting first.
+      program: goes on from where it was.
+      config: its argument.
+
     Returns:
       The exit status.
     """
-    from cluster import emulated, gang  # they import Ray, which a run in this process does without
+    from cluster import emulated, gang, supervisor  # they import Ray, which a run in this process does without
 
     entry = f"{program.__module__}:{program.__qualname__}"
     if gang.connect():
-        return gang.run(entry, config.to_dict(), wanted).exit_status
-    print(f"No Ray cluster is running here: emulating {wanted} on this machine's CPU.", flush=True)
-    with emulated.EmulatedSlice(wanted, port=None) as here:
+        return supervisor.keep_running(entry, config.to_dict(), kinds).exit_status
+    print(f"No Ray cluster is running here: emulating {kinds[0]} on this machine's CPU.", flush=True)
+    with emulated.EmulatedSlice(kinds[0], port=None) as here:
         gang.connect(here.address)
-        return gang.run(entry, config.to_dict(), wanted).exit_status
+        return supervisor.keep_running(entry, config.to_dict(), kinds[:1]).exit_status
 
 
 class StopOnSignal:

@@ -2,12 +2,15 @@
 
     python launch/report.py --workdir=runs/first --workdir=runs/second --out=curves.png
 
-The controls are those of the latest table that launch/evaluate.py has written into the first workdir.
+    python launch/report.py --workdir=runs/first --goodput
+
+The controls are those of the latest table that launch/evaluate.py has written into the first workdir. With --goodput it
+prints instead what became of the time of each run, over all its restarts, and which hosts were slow.
 """
 
 from pathlib import Path
 
-from aloe.training import report
+from aloe.training import goodput, report
 from launch.flags import Parser, run
 
 
@@ -15,7 +18,11 @@ def main() -> int:
     parser = Parser(__doc__)
     parser.add_argument("--workdir", type=Path, action="append", required=True, help="folder of a run; may be repeated")
     parser.add_argument("--out", type=Path, help="the picture; else curves.png in the first workdir")
+    parser.add_argument("--goodput", action="store_true", help="what became of the time, in place of the picture")
     flags = parser.parse()
+    if flags.goodput:
+        print("\n\n".join(goodput.report(workdir) for workdir in flags.workdir))
+        return 0
     out = flags.out or flags.workdir[0] / "curves.png"
     report.draw_curves(flags.workdir, out)
     print(out)

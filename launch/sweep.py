@@ -34,9 +34,9 @@ from cluster.outcomes import Ending
 from cluster.policy import Place
 from launch.flags import Parser, run
 from launch.grid import Cell, cells
-from launch.machines import add_machines, slice_of
+from launch.machines import add_machines, add_smaller, slice_of, with_smaller
 
-PROGRAM = "aloe.training.loop:run"
+PROGRAM = "launch.programs:train"
 
 
 def main() -> int:
@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_data()
     parser.add_overrides()
     add_machines(parser, local="run on this machine without Ray, one process a visible device")
+    add_smaller(parser)
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many: seeds 0 to N − 1")
     parser.add_argument("--variants", default=os.environ.get("ALOE_VARIANT", "paper"), help="with commas between")
     parser.add_argument("--fractions", default="", help="percentages of the videos that are labelled")
@@ -57,7 +58,7 @@ def main() -> int:
     jax.config.update("jax_platforms", "cpu")  # this process only looks at data; the devices are for the runs
     wanted = slice_of(flags)
     asked = cells(flags)
-    kinds = check(asked, wanted)
+    kinds = check(asked, wanted, flags.smaller)
     with Ledger((flags.queue or flags.folder / "queue").absolute()) as ledger:
         requests = [
             Request(cell.name, PROGRAM, cell.config.to_dict(), kinds[cell.name], flags.priority) for cell in asked
@@ -68,7 +69,7 @@ def main() -> int:
         return status or report(ledger, asked, flags.format)
 
 
-def check(asked: Sequence[Cell], wanted: slices.Slice | None) -> dict[str, tuple[str, ...]]:
+def check(asked: Sequence[Cell], wanted: slices.Slice | None, smaller: bool) -> dict[str, tuple[str, ...]]:
     """Looks at everything that can be wrong before anything is started.
 
     Returns:
@@ -87,13 +88,13 @@ def check(asked: Sequence[Cell], wanted: slices.Slice | None) -> dict[str, tuple
         key = to_json(shared)
         if key not in seen:
             task: Task = tasks.part(cell.config.task, "task").make(cell.config)
-            seen[key] = kinds_for(task, cell.config.batch.accumulation, wanted)
+            seen[key] = kinds_for(task, cell.config.batch.accumulation, wanted, smaller)
         kinds[cell.name] = seen[key]
     return kinds
 
 
-def kinds_for(task: Task, accumulation: int, wanted: slices.Slice | None) -> tuple[str, ...]:
-    """The slice that was asked for, and larger ones of its generation over whose devices the batches divide."""
+def kinds_for(task: Task, accumulation: int, wanted: slices.Slice | None, smaller: bool) -> tuple[str, ...]:
+    """The slice that was asked for, larger ones over whose devices the batches divide, and if asked smaller ones."""
     streams = task.streams()
     if wanted is None:
         loop.check_batches(streams, accumulation, devices=1)
@@ -107,7 +108,8 @@ def kinds_for(task: Task, accumulation: int, wanted: slices.Slice | None) -> tup
         return True
 
     larger = [s for s in slices.SLICES if s.generation == wanted.generation and s.chips > wanted.chips and divides(s)]
-    return (wanted.name, *(slice.name for slice in larger))
+    below = with_smaller(wanted, smaller)[1:]
+    return (wanted.name, *(slice.name for slice in [*larger, *below]))
 
 
 def drive_on_devices(ledger: Ledger) -> int:

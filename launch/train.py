@@ -12,14 +12,16 @@ import jax
 
 from aloe import tasks
 from aloe.training import dry_run, loop, workdir
+from launch import programs
 from launch.flags import Parser, resolve_run, run
-from launch.machines import StopOnSignal, add_machines, run_on_slice, slice_of
+from launch.machines import StopOnSignal, add_machines, add_smaller, run_on_slice, slice_of, with_smaller
 
 
 def main() -> int:
     parser = Parser(__doc__)
     parser.add_run()
     add_machines(parser)
+    add_smaller(parser)
     parser.add_argument("--dry_run", action="store_true", help="print what the run would be, and stop")
     parser.add_argument("--profile", default="", metavar="FIRST:LAST", help="steps to trace, such as 100:105")
     flags = parser.parse()
@@ -43,7 +45,7 @@ def main() -> int:
         workdir.refuse_another(config)
     print(f"Workdir: {config.workdir}", flush=True)
     if wanted:
-        return run_on_slice(wanted, loop.run, config)
+        return run_on_slice(with_smaller(wanted, flags.smaller), programs.train, config)
     stop = StopOnSignal()
     loop.run(config.to_dict(), stop=stop)
     return stop.exit_status

@@ -7,18 +7,23 @@ hosts.
 """
 
 import math
+import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from aloe.training.state import TrainState
 
 STATE = "state"
+BROKEN = "broken-checkpoints"  # beside the folder
 
 
 class Checkpoints:
@@ -72,10 +77,50 @@ class Checkpoints:
 
     def restore(self, abstract: TrainState) -> TrainState:
         """The latest state, replicated over the mesh. `abstract` tells shapes and dtypes."""
+        step = self.latest()
+        assert step is not None, "there is no checkpoint"
+        return self._restore(step, abstract)
+
+    def restore_readable(self, abstract: TrainState) -> TrainState:
+        """`restore`, of the latest checkpoint that can be read; newer ones are put aside, into `BROKEN`.
+
+        Raises:
+          Exception: none can be read; they stay where they are, and the error is that of the latest.
+        """
+        first_error = None
+        broken: list[int] = []
+        for step in sorted(self.manager.all_steps(), reverse=True):
+            state, error = None, None
+            try:
+                state = self._restore(step, abstract)
+            except Exception as caught:  # whatever a file that is damaged leads to
+                error = caught
+            if on_all_hosts(state is not None):
+                self._put_aside(broken)
+                assert state is not None
+                return state
+            broken.append(step)
+            first_error = first_error or error or OSError(f"checkpoint {step}: another host cannot read it")
+        raise first_error or FileNotFoundError(f"{self.manager.directory}: no checkpoint")
+
+    def _restore(self, step: int, abstract: TrainState) -> TrainState:
         replicated = NamedSharding(self.mesh, PartitionSpec())
         target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated), abstract)
         args = ocp.args.Composite(**{STATE: ocp.args.StandardRestore(target)})
-        return self.manager.restore(self.latest(), args=args)[STATE]
+        state: TrainState = self.manager.restore(step, args=args)[STATE]
+        return state
+
+    def _put_aside(self, steps: Sequence[int]) -> None:
+        folder = Path(self.manager.directory)
+        if jax.process_index() == 0:
+            for step in steps:
+                aside = folder.parent / BROKEN / f"{step}-{time.time():.0f}"
+                aside.parent.mkdir(exist_ok=True)
+                os.replace(folder / str(step), aside)
+                print(f"the checkpoint of step {step} cannot be read; it is put aside as {aside}", flush=True)
+        if steps:
+            on_all_hosts(True)
+            self.manager.reload()
 
     def part(self, name: str) -> Any:
         """The parameters of one part of the model at the latest step, on the host; None where it has no such part.
@@ -96,10 +141,21 @@ class Checkpoints:
         finally:
             reader.close()
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Waits until all saves are whole."""
         self.manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits until all saves are whole."""
+        self.wait()
         self.manager.close()
+
+
+def on_all_hosts(true: bool) -> bool:
+    """Whether it is true on all hosts; returns when all have asked."""
+    if jax.process_count() == 1:
+        return true
+    return bool(np.all(multihost_utils.process_allgather(np.array(true))))
 
 
 def unchanged(tree: Any) -> Any:

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from tensorboardX import SummaryWriter
@@ -37,7 +37,8 @@ class RunLog:
             # A finished run that is started again scores its last step once more.
             self.recorded = {(first_step, name) for record in keep if record["step"] == first_step for name in record}
         self.metrics_file = metrics.open("a", buffering=1)
-        self.events_file = (folder / workdir.EVENTS).open("a", buffering=1)
+        self.events_file = (folder / workdir.EVENTS).open("a+", buffering=1)
+        end_line_cut_short(self.events_file)
         self.tensorboard = SummaryWriter(str(folder / workdir.TENSORBOARD), purge_step=first_step + 1)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -68,8 +69,20 @@ class RunLog:
             self.events_file.close()
 
 
+def end_line_cut_short(file: TextIO) -> None:
+    """Ends the line that a crash has cut short, so that what is appended is a line of its own."""
+    if file.tell() and not Path(file.name).read_bytes().endswith(b"\n"):
+        file.write("\n")
+
+
 def read_metrics(path: Path) -> Iterator[dict[str, float]]:
     """The records of metrics.jsonl, each with its `step`, but for a line that a crash cut short."""
     for line in path.read_text().splitlines():
         with contextlib.suppress(json.JSONDecodeError):
             yield json.loads(line)
+
+
+def read_events(folder: Path) -> Iterator[dict[str, Any]]:
+    """The events of the run in a workdir, over all its restarts; none where it has not begun."""
+    if (folder / workdir.EVENTS).exists():
+        yield from read_metrics(folder / workdir.EVENTS)

@@ -20,8 +20,9 @@ from aloe.data.streams import Stream, host_batches
 from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
+from aloe.training.clock import COMPILE, EVALUATION, HOST, INIT, INPUT, RESTORE, SAVE, STEP, Clock
 from aloe.training.evaluation import Evaluator, global_batch
-from aloe.training.log import DIAGNOSIS, VALIDATION, RunLog
+from aloe.training.log import DIAGNOSIS, VALIDATION, RunLog, read_events
 from aloe.training.optimizer import learning_rate, make_optimizer
 from aloe.training.pretrained import carried_over
 from aloe.training.progress import Progress
@@ -35,13 +36,17 @@ class NonFiniteError(FloatingPointError):
 
 
 def run(
-    config: Mapping[str, Any], *, stop: Callable[[int], bool] = multihost_utils.reached_preemption_sync_point
+    config: Mapping[str, Any],
+    *,
+    stop: Callable[[int], bool] = multihost_utils.reached_preemption_sync_point,
+    mark: Callable[[str, int], None] = lambda activity, step: None,
 ) -> dict[str, Any]:
     """Trains from the latest checkpoint of the workdir, or from the start, until the configured number of steps.
 
     Args:
       config: a resolved configuration as plain data; the same on every host.
       stop: asked after every step, with the number of steps taken; true, on all hosts at once, to save and leave.
+      mark: told what this host is at, and at which step; see `clock.py`.
 
     Returns:
       `step`, the steps taken in all; `stopped`, whether it left early; `scores`, of the validation split at the end.
@@ -50,19 +55,21 @@ def run(
       InputError: something given is wrong; nothing has been compiled.
       NonFiniteError: the loss or its gradient is not finite; the last good checkpoint stands.
     """
+    clock = Clock(mark)
     resolved = ConfigDict(config)
     check_settings(resolved)
     task: Task = tasks.part(resolved.task, "task").make(resolved)
-    check_batches(task.streams(), resolved.batch.accumulation, jax.device_count())
+    check_batches(task.streams(), accumulation_here(task.streams(), resolved, jax.device_count()), jax.device_count())
     if not (Path(resolved.workdir) / workdir.CHECKPOINTS).exists():
         carried_over(resolved, abstract_state(task, make_optimizer(resolved.optimizer)).params)  # says what is wrong
     if jax.process_index() == 0:
         workdir.claim(resolved)
-    return train(task, resolved, stop)
+    return train(task, resolved, stop, clock)
 
 
-def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[str, Any]:
+def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Clock | None = None) -> dict[str, Any]:
     """`run` for a task that is made already, with settings that are checked, in a workdir that is claimed."""
+    clock = clock or Clock(lambda activity, step: None)
     main = jax.process_index() == 0
     folder = Path(config.workdir)
     mesh = data_mesh()
@@ -70,10 +77,13 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
     optimizer = make_optimizer(config.optimizer)
     graphdef = model_structure(task)
     checkpoints = Checkpoints(folder / workdir.CHECKPOINTS, mesh, config.training)
+    clock.at(RESTORE, checkpoints.latest() or 0)
     state = restored_or_initial(task, optimizer, checkpoints, mesh, config)
     first = int(state.step)
+    clock.at(INIT, first)
 
-    step_fn = train_step(task, graphdef, optimizer, mesh, seed=config.seed, accumulation=config.batch.accumulation)
+    accumulation = accumulation_here(streams, config, mesh.size)
+    step_fn = train_step(task, graphdef, optimizer, mesh, seed=config.seed, accumulation=accumulation)
     evaluator = Evaluator(task, graphdef, mesh, config.batch.evaluation)
     batches = host_batches(
         streams,
@@ -90,7 +100,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
         examples_per_step=sum(stream.batch_size for stream in streams.values()),
         show=main,
     )
-    log.event("start", step=first, hosts=jax.process_count(), devices=mesh.size)
+    log.event("start", step=first, hosts=jax.process_count(), devices=mesh.size, accumulation=accumulation)
     progress.show_start(jax.process_count(), mesh.size)
     profile = profile_steps(config.profile)
     rates = learning_rate(config.optimizer)
@@ -107,6 +117,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
         unread.clear()
 
     def evaluate() -> dict[str, float]:
+        clock.at(EVALUATION, done)
         started = time.monotonic()
         predictions = evaluator.predictions(state.params, "validation")
         scores, seen = task.scores("validation", predictions), task.diagnosis("validation", predictions)
@@ -124,13 +135,16 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
             if done in profile and not tracing:
                 profiler.start(str(folder / workdir.TENSORBOARD))
                 tracing = True
+            clock.at(INPUT, done)
             batch = global_batch(progress.wait(batches), mesh)
+            clock.at(COMPILE if done == first else STEP, done)
             started = time.monotonic()
             state, parts = step_fn(state, batch)
             if done == first:
                 progress.show_compiled(time.monotonic() - started)
             # Step n runs while the metrics of step n − 1 are fetched: the loop never waits for the device it feeds.
             read()
+            clock.at(HOST, done)
             done += 1
             unread.append((done, parts))
             if tracing and done == profile.stop:
@@ -141,14 +155,19 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool]) -> dict[s
             if done % config.training.log_every == 0 or done == config.training.steps:
                 read()
                 log.metrics(done, progress.report(done) | {"learning_rate": float(rates(done))})
+                log.event("times", step=done, hosts=clock.take(done))
             if checkpoints.due(done) or stopped or done == config.training.steps:
                 read()  # what is saved must be known to be finite
+                clock.at(SAVE, done)
                 started = time.monotonic()
                 checkpoints.save(done, state)
                 log.event("save", step=done, blocked_seconds=time.monotonic() - started)
             if done % config.training.evaluate_every == 0 and done < config.training.steps and not stopped:
                 evaluate()
         scores = {} if stopped else evaluate()
+        clock.at(SAVE, done)
+        checkpoints.wait()
+        log.event("times", step=done, hosts=clock.take(done))
         log.event("stop" if stopped else "end", step=done)
     except BaseException as error:
         log.event("error", step=done, error=f"{type(error).__name__}: {error}")
@@ -184,13 +203,27 @@ def check_batches(streams: Mapping[str, Stream], accumulation: int, devices: int
             )
 
 
+def accumulation_here(streams: Mapping[str, Stream], config: ConfigDict, devices: int) -> int:
+    """Microbatches a step on so many devices: as configured, more if the run was begun on a slice of more devices.
+
+    A device then never holds more examples at once than it did there. The batch stays the same, and so does the step.
+    """
+    asked: int = config.batch.accumulation
+    began_with = next((event["devices"] for event in read_events(Path(config.workdir)) if event["event"] == "start"), 0)
+    least = -(-began_with * asked // devices)
+    if least <= asked:
+        return asked
+    rows = math.gcd(*(stream.batch_size for stream in streams.values())) // devices
+    return next((number for number in range(least, rows + 1) if rows % number == 0), asked)
+
+
 def restored_or_initial(
     task: Task, optimizer: Any, checkpoints: Checkpoints, mesh: jax.sharding.Mesh, config: ConfigDict
 ) -> TrainState:
     """The latest checkpoint's state, or a fresh one; replicated over the mesh."""
     abstract = abstract_state(task, optimizer)
     if checkpoints.latest() is not None:
-        return checkpoints.restore(abstract)
+        return checkpoints.restore_readable(abstract)
 
     def fresh(carried: Mapping[str, Any]) -> TrainState:
         state = initial_state(task.model(nnx.Rngs(config.seed)), optimizer)

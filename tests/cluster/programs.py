@@ -11,6 +11,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from cluster import watchdog
 from cluster.errors import ClusterError
 
 
@@ -55,6 +56,32 @@ def train_until_stopped(config):
             return step
         if step == 3:
             (folder / f"training{jax.process_index()}").touch()
+    raise AssertionError("nobody stopped it")
+
+
+def stand_still(config):
+    """Rank config["rank"] stands still at its tenth step, and the others wait for it in a collective."""
+    for step in range(10**6):
+        watchdog.mark("input", step)
+        if step == 10 and jax.process_index() == config["rank"]:
+            _never_return()
+        watchdog.mark("step", step)
+        _sum_over_devices(1)
+
+
+def _never_return():
+    while True:
+        time.sleep(0.1)
+
+
+def be_told_to_leave(config):
+    """Rank config["rank"] gets SIGTERM at its third step; all leave at one step, and say so."""
+    for step in range(10**6):
+        if step == 3 and jax.process_index() == config["rank"]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        _sum_over_devices(1)
+        if multihost_utils.reached_preemption_sync_point(step):
+            return {"stopped": True, "steps": _gather(step)}
     raise AssertionError("nobody stopped it")
 
 

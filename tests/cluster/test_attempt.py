@@ -136,20 +136,17 @@ def test_a_lock_that_nobody_holds_does_not_get_a_stranger_killed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("outcome", "gone", "ended"),
+    ("outcome", "ended"),
     [
-        (Outcome("succeeded", value={"stopped": False}), False, Ended(Ending.SUCCEEDED, value={"stopped": False})),
-        (Outcome("succeeded", value=None), True, Ended(Ending.SUCCEEDED)),
-        (
-            Outcome("succeeded", value={"stopped": True}),
-            False,
-            Ended(Ending.PREEMPTED, "it was told to leave, and did"),
-        ),
-        (Outcome("stopped", message="killed"), False, Ended(Ending.PREEMPTED, "killed")),
-        (Outcome("failed", message="died", lost=True), True, Ended(Ending.PREEMPTED, "its machines went away: died")),
-        (Outcome("failed", message="died", lost=True), False, Ended(Ending.FAILED, "died")),
-        (Outcome("failed", message="bad", program_error=True), True, Ended(Ending.FAILED, "bad", final=True)),
+        (Outcome(Ending.SUCCEEDED, value={"stopped": False}), Ended(Ending.SUCCEEDED, value={"stopped": False})),
+        (Outcome(Ending.SUCCEEDED, value=None), Ended(Ending.SUCCEEDED)),
+        (Outcome(Ending.PREEMPTED, message="left", value={"stopped": True}), Ended(Ending.PREEMPTED, "left")),
+        (Outcome(Ending.CANCELLED, message="killed"), Ended(Ending.PREEMPTED, "killed")),
+        (Outcome(Ending.CANCELLED), Ended(Ending.PREEMPTED, "it was told to leave, and did")),
+        (Outcome(Ending.FAILED, message="died", lost=True), Ended(Ending.FAILED, "died")),
+        (Outcome(Ending.HUNG, message="stands still"), Ended(Ending.HUNG, "stands still")),
+        (Outcome(Ending.FAILED, message="bad", program_error=True), Ended(Ending.FAILED, "bad", final=True)),
     ],
 )
-def test_what_an_outcome_means(outcome, gone, ended):
-    assert ended_by(outcome, machines_gone=gone) == ended
+def test_what_an_outcome_means(outcome, ended):
+    assert ended_by(outcome) == ended

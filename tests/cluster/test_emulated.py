@@ -40,7 +40,7 @@ def test_what_points_elsewhere_is_not_inherited(monkeypatch):
 def test_a_node_that_does_not_start_shows_the_end_of_its_log():
     before = psutil.Process().children()
     broken = EmulatedSlice(slice_named("v2-8"), port=None, environment={"PYTHONPATH": "", "PYTHONHOME": "/nowhere"})
-    with pytest.raises(RuntimeError, match=r"node (head|host0) of .* ended; the end of .*log:\n(.*\n)*.*'encodings'"):
+    with pytest.raises(RuntimeError, match=r"node (head|host0.0) of .* ended; the end of .*log:\n(.*\n)*.*'encodings'"):
         broken.__enter__()
     shutil.rmtree(broken.folder)
     assert psutil.Process().children() == before

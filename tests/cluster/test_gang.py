@@ -16,7 +16,9 @@ from cluster import gang
 from cluster.emulated import EmulatedSlice
 from cluster.errors import ClusterError
 from cluster.placement import reserved
+from cluster.process import Timeouts
 from cluster.slices import slice_named
+from cluster.watchdog import Patience
 
 V2_32 = slice_named("v2-32")
 RAY = str(Path(sys.executable).parent / "ray")
@@ -104,6 +106,23 @@ def test_a_killed_process_is_the_cause_of_what_follows(emulated, rank):
     assert outcome.message == "its process died"
 
 
+def test_of_hosts_that_stand_still_the_one_that_the_others_wait_for_is_named_with_its_stack(emulated, capfd):
+    timeouts = Timeouts(patience=Patience(least=3.0))
+    outcome = gang.run(f"{PROGRAMS}:stand_still", {"rank": 2}, V2_32, timeouts=timeouts)
+    assert (outcome.status, outcome.rank, outcome.exit_status) == ("hung", 2, 1)
+    assert "in 'input' of step 10" in outcome.message
+    assert "_never_return" in outcome.traceback
+    assert "host 2 hung: stands still in 'input' of step 10" in capfd.readouterr().err
+
+
+def test_sigterm_to_one_host_lets_all_leave_at_one_step_and_is_a_preemption(emulated):
+    outcome = gang.run(f"{PROGRAMS}:be_told_to_leave", {"rank": 3}, V2_32)
+    assert (outcome.status, outcome.message) == ("preempted", "it was told to leave, and did")
+    assert outcome.value["stopped"]
+    assert len(set(outcome.value["steps"])) == 1
+    assert len(outcome.value["steps"]) == 4
+
+
 @pytest.fixture
 def signal_when_training(tmp_path):
     """Sends this process a signal as soon as all hosts train."""
@@ -131,7 +150,7 @@ def test_ctrl_c_lets_all_hosts_save_at_the_same_step(emulated, tmp_path, signal_
     handler = signal.getsignal(signal.SIGINT)
     signal_when_training(signal.SIGINT)
     outcome = gang.run(f"{PROGRAMS}:train_until_stopped", {"folder": str(tmp_path), "saving_s": 0.5}, V2_32)
-    assert (outcome.status, outcome.exit_status) == ("stopped", 128 + signal.SIGINT)
+    assert (outcome.status, outcome.exit_status) == ("cancelled", 128 + signal.SIGINT)
     saved = {int(path.read_text()) for path in tmp_path.glob("saved*")}
     assert len(list(tmp_path.glob("saved*"))) == 4
     assert saved == {outcome.value}
@@ -144,7 +163,7 @@ def test_a_run_that_does_not_save_within_the_grace_is_killed(emulated, tmp_path,
     began = time.monotonic()
     outcome = gang.run(f"{PROGRAMS}:train_until_stopped", config, V2_32, grace_s=1)
     assert time.monotonic() - began < 60
-    assert (outcome.status, outcome.message) == ("stopped", "killed before hosts 0, 1, 2, 3 had returned")
+    assert (outcome.status, outcome.message) == ("cancelled", "killed before hosts 0, 1, 2, 3 had returned")
     assert not list(tmp_path.glob("saved*"))
 
 
@@ -232,7 +251,7 @@ def test_a_stopped_job_saves_first(submit, emulated, tmp_path):
     stopped = subprocess.run(stop, capture_output=True, text=True, timeout=120, check=True)
     assert "was stopped" in stopped.stdout + stopped.stderr
     output, _ = job.communicate(timeout=60)
-    assert "the driver saw stopped" in output
+    assert "the driver saw cancelled" in output
     assert len({path.read_text() for path in tmp_path.glob("saved*")}) == 1
     assert len(list(tmp_path.glob("saved*"))) == 4
 

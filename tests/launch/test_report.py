@@ -4,6 +4,7 @@ import json
 import pytest
 from matplotlib import image
 
+from aloe.training.clock import ACTIVITIES
 from launch import report
 
 
@@ -56,3 +57,20 @@ def test_a_folder_without_scores_is_named(draw, tmp_path):
     status, _, error = draw(f"--workdir={tmp_path}")
     assert status == 2
     assert "no validation scores yet" in error
+
+
+def test_goodput_is_printed_in_place_of_the_picture(draw, workdirs):
+    seconds = dict.fromkeys(ACTIVITIES, 0.0) | {"init": 1.0, "compile": 1.0, "step": 6.0, "probe": 0.001}
+    events = [
+        {"event": "start", "time": 2.0, "step": 0, "hosts": 1, "devices": 1},
+        {"event": "times", "time": 10.0, "step": 10, "hosts": [seconds]},
+    ]
+    (workdirs[0] / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    status, out, error = draw(f"--workdir={workdirs[0]}", "--goodput")
+    assert status == 0, error
+    assert "goodput: steps that count" in out
+    assert "75.0 %" in out
+    assert not (workdirs[0] / "curves.png").exists()
+    status, _, error = draw(f"--workdir={workdirs[1]}", "--goodput")
+    assert status == 2
+    assert "no times yet" in error

@@ -158,6 +158,12 @@ def test_a_run_may_have_larger_slices_over_which_its_batches_divide(call, world,
         assert 256 % slice_named(kind).devices == 0
 
 
+def test_a_run_may_have_smaller_slices_after_all_others_where_that_is_asked(call, world, undriven):
+    batches = {f"batch.{name}": 128 for name in ("descriptive", "choice", "unsupervised")}
+    assert call(sweep, f"--data={world}", "--hosts=4", "--smaller", *small_flags(batches))[0] == 0
+    assert [kinds for _, _, kinds, _ in undriven] == [("v2-32", "v2-128", "v2-8")]
+
+
 def test_a_second_driver_is_told_where_the_first_one_is(call, world, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     queue = tmp_path / "runs" / "queue"

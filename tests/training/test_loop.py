@@ -11,8 +11,17 @@ import pytest
 from aloe import config
 from aloe.errors import InputError
 from aloe.training import workdir
-from aloe.training.checkpoints import Checkpoints
-from aloe.training.loop import NonFiniteError, check_batches, check_settings, profile_steps, run, train
+from aloe.training.checkpoints import BROKEN, Checkpoints
+from aloe.training.clock import Clock
+from aloe.training.loop import (
+    NonFiniteError,
+    accumulation_here,
+    check_batches,
+    check_settings,
+    profile_steps,
+    run,
+    train,
+)
 from aloe.training.optimizer import lamb
 from aloe.training.state import abstract_state
 from aloe.training.step import data_mesh
@@ -194,6 +203,90 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(tmp_path):
     assert int(state.step) == 4
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
     assert "step 6" in lines(resolved, workdir.EVENTS)[-1]["error"]
+
+
+def began_with(folder, devices, batch, accumulation=1):
+    """A run whose first start had so many devices, and a later one others; and its streams."""
+    resolved = config.resolve("clevrer", "quickstart", {})
+    resolved.workdir = str(folder)
+    resolved.batch.accumulation = accumulation
+    starts = [{"event": "start", "step": 0, "devices": number} for number in (devices, 1)]
+    (folder / workdir.EVENTS).write_text("".join(json.dumps(start) + "\n" for start in starts))
+    return {"a": types.SimpleNamespace(batch_size=batch)}, resolved
+
+
+@pytest.mark.parametrize(
+    ("began", "batch", "accumulation", "devices", "expected"),
+    [(32, 128, 1, 8, 4), (32, 128, 2, 8, 8), (8, 64, 1, 8, 1), (8, 64, 2, 32, 2), (8, 24, 1, 2, 4), (8, 24, 1, 3, 4)],
+)
+def test_on_fewer_devices_than_it_began_with_none_holds_more_examples(
+    tmp_path, began, batch, accumulation, devices, expected
+):
+    streams, resolved = began_with(tmp_path, began, batch, accumulation)
+    number = accumulation_here(streams, resolved, devices)
+    assert number == expected
+    assert batch % (devices * number) == 0
+    assert batch / (devices * number) <= batch / (began * accumulation)
+
+
+def test_accumulation_is_as_configured_where_a_run_begins(tmp_path):
+    resolved = config.resolve("clevrer", "quickstart", {"batch.accumulation": "2"})
+    resolved.workdir = str(tmp_path)
+    assert accumulation_here({"a": types.SimpleNamespace(batch_size=64)}, resolved, 8) == 2
+
+
+def test_a_run_on_fewer_devices_takes_the_same_batches_in_parts(uninterrupted, tmp_path, monkeypatch):
+    resolved = settings(tmp_path)
+    train(Toy(noise=0.1), resolved, lambda step: step == 4)
+    monkeypatch.setattr("aloe.training.loop.data_mesh", lambda: data_mesh(jax.devices()[:2]))
+    train(Toy(noise=0.1), resolved, never)
+    starts = [event for event in lines(resolved, workdir.EVENTS) if event["event"] == "start"]
+    assert [(start["step"], start["devices"], start["accumulation"]) for start in starts] == [(0, 8, 1), (4, 2, 4)]
+    one, other = final_state(resolved), final_state(uninterrupted[0])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one.params, other.params)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_put_aside(uninterrupted, tmp_path):
+    resolved = settings(tmp_path)
+    train(Toy(noise=0.1), resolved, lambda step: step == 9)
+    newest = tmp_path / workdir.CHECKPOINTS / "9"
+    for path in newest.rglob("d/*"):
+        path.write_bytes(path.read_bytes()[:20])
+    train(Toy(noise=0.1), resolved, never)
+    assert [event["step"] for event in lines(resolved, workdir.EVENTS) if event["event"] == "start"] == [0, 8]
+    assert [path.name.partition("-")[0] for path in (tmp_path / BROKEN).iterdir()] == ["9"]
+    assert_equal(final_state(resolved), final_state(uninterrupted[0]))
+
+
+def test_where_no_checkpoint_can_be_read_all_stay_and_the_error_is_raised(tmp_path):
+    resolved = settings(tmp_path)
+    train(Toy(), resolved, lambda step: step == 9)
+    for path in (tmp_path / workdir.CHECKPOINTS).rglob("d/*"):
+        path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ValueError, match=r"DATA_LOSS|CRC|corrupt|ocdbt"):
+        train(Toy(), resolved, never)
+    assert {path.name for path in (tmp_path / workdir.CHECKPOINTS).iterdir()} == {"4", "8", "9"}
+    assert not (tmp_path / BROKEN).exists()
+
+
+def test_the_time_of_a_run_is_told_by_activity(uninterrupted):
+    resolved, _ = uninterrupted
+    events = [event for event in lines(resolved, workdir.EVENTS) if event["event"] == "times"]
+    assert [event["step"] for event in events][:5] == [3, 6, 9, 12, 12]
+    (first,) = events[0]["hosts"]
+    assert first["compile"] > 0
+    assert first["step"] > 0
+    assert first["probe"] > 0
+    assert sum(event["hosts"][0]["compile"] for event in events[1:5]) == 0
+    assert events[4]["hosts"][0]["evaluation"] > 0
+
+
+def test_whoever_watches_is_told_what_the_run_is_at(tmp_path):
+    told = []
+    train(Toy(), settings(tmp_path, steps=6), never, Clock(lambda activity, step: told.append((activity, step))))
+    assert told[:5] == [("restore", 0), ("init", 0), ("input", 0), ("compile", 0), ("host", 0)]
+    assert [step for activity, step in told if activity == "input"] == [0, 1, 2, 3, 4, 5]
+    assert {"save", "evaluation"} <= {activity for activity, _ in told}
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused_with_all_numbers():

@@ -1,0 +1,185 @@
+"""What became of a run's time, over all its restarts: from events.jsonl alone.
+
+Goodput is the share of the time in which steps were taken that still count. The rest is badput, by cause:
+
+    init         from the start of the program to the first step, but for what follows
+    restore      reading a checkpoint
+    compile      the first step of every start
+    input        waiting for a batch
+    host         what a host does between steps, such as writing metrics
+    save         copying the state, and waiting for a save to be whole
+    evaluation   scoring the validation split
+    lost         steps that had to be taken again, after a crash
+    down         from the last that was heard of an attempt to the next one: unlogged steps, a new slice, new processes
+
+As all hosts go from step to step together, those of host 0 are the run's.
+"""
+
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from aloe.errors import InputError
+from aloe.training import clock, workdir
+from aloe.training.log import read_events
+
+LOST, DOWN = "lost", "down"
+CAUSES = (*(activity for activity in clock.ACTIVITIES if activity != clock.STEP), LOST, DOWN)
+OWN = (clock.INPUT, clock.HOST)  # what a host does in a step before it joins the others
+STRAGGLES = 2.0  # times the median of all hosts
+NOTICEABLE = 0.1  # of a step's time, for what a host does by itself in it
+
+
+@dataclasses.dataclass(frozen=True)
+class Goodput:
+    """Seconds by cause.
+
+    Attributes:
+      steps: seconds in steps that count.
+      badput: seconds by cause, see the module.
+      attempts: how often the run was started.
+      taken: steps that count.
+    """
+
+    steps: float
+    badput: Mapping[str, float]
+    attempts: int
+    taken: int
+
+    @property
+    def total(self) -> float:
+        return self.steps + sum(self.badput.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class HostSpeed:
+    """One host, over all intervals in which the run had as many hosts as last.
+
+    Attributes:
+      step: by interval, seconds a step, waiting for the others included.
+      own: by what the host does before it joins the others, and by interval, seconds a step.
+      probe: by interval, seconds for a fixed piece of work on a device of it.
+      straggles: what the host is slow at, or "".
+    """
+
+    step: Sequence[float]
+    own: Mapping[str, Sequence[float]]
+    probe: Sequence[float]
+    straggles: str = ""
+
+
+def goodput(events: Sequence[Mapping[str, Any]]) -> Goodput:
+    """Adds up the events of a run."""
+    starts = [place for place, event in enumerate(events) if event["event"] == "start"]
+    seconds = dict.fromkeys(CAUSES, 0.0)
+    steps = 0.0
+    reached = 0
+    for number, (begin, end) in enumerate(zip(starts, [*starts[1:], len(events)], strict=True)):
+        attempt = events[begin:end]
+        kept = events[end]["step"] if end < len(events) else float("inf")  # what the next attempt went on from
+        done = attempt[0]["step"]
+        for event in attempt:
+            if event["event"] != "times":
+                continue
+            spent = event["hosts"][0]
+            for activity in clock.ACTIVITIES:
+                if activity != clock.STEP:
+                    seconds[activity] += spent[activity]
+            taken = event["step"] - done
+            counts = min(1.0, max(0.0, (kept - done) / taken)) if taken else 1.0
+            steps += counts * spent[clock.STEP]
+            seconds[LOST] += (1 - counts) * spent[clock.STEP]
+            done = event["step"]
+        reached = int(min(done, kept))
+        if number and events[begin - 1]["event"] != "end":
+            # The clock of an attempt began before its first event.
+            heard = max(event["time"] for event in events[starts[number - 1] : begin])
+            first = next((event for event in attempt if event["event"] == "times"), None)
+            before = sum(first["hosts"][0][name] for name in (clock.INIT, clock.RESTORE)) if first else 0.0
+            seconds[DOWN] += max(0.0, attempt[0]["time"] - before - heard)
+    return Goodput(steps, seconds, len(starts), reached)
+
+
+def host_speeds(events: Sequence[Mapping[str, Any]]) -> list[HostSpeed]:
+    """Every host's speed, by rank, with those that are slower than the others."""
+    intervals: list[tuple[int, Sequence[Mapping[str, float]]]] = []
+    done = 0
+    for event in events:
+        if event["event"] == "start":
+            done = event["step"]
+        elif event["event"] == "times":
+            intervals += [(event["step"] - done, event["hosts"])] if event["step"] > done else []
+            done = event["step"]
+    if not intervals:
+        return []
+    hosts = len(intervals[-1][1])
+    counted = [(taken, rows) for taken, rows in intervals if len(rows) == hosts]
+    speeds = [
+        HostSpeed(
+            step=[sum(rows[rank][name] for name in (clock.STEP, *OWN)) / taken for taken, rows in counted],
+            own={name: [rows[rank][name] / taken for taken, rows in counted] for name in OWN},
+            probe=[rows[rank]["probe"] for _, rows in counted],
+        )
+        for rank in range(hosts)
+    ]
+    return [dataclasses.replace(speed, straggles=_straggles(speed, speeds)) for speed in speeds]
+
+
+def _straggles(speed: HostSpeed, all_hosts: Sequence[HostSpeed]) -> str:
+    """What a host is slow at, beside the median of all hosts; nothing where it is alone."""
+    if len(all_hosts) < 3:  # the median of two is between them
+        return ""
+    slow = []
+    for name in OWN:
+        others = _median([each.own[name] for each in all_hosts])
+        if statistics.mean(speed.own[name]) > max(STRAGGLES * others, NOTICEABLE * statistics.mean(speed.step)):
+            slow.append(name)
+    if statistics.mean(speed.probe) > STRAGGLES * _median([each.probe for each in all_hosts]):
+        slow += ["device"]
+    return " and ".join(slow)
+
+
+def _median(of_hosts: Sequence[Sequence[float]]) -> float:
+    return statistics.median(map(statistics.mean, of_hosts))
+
+
+def report(folder: Path) -> str:
+    """The goodput of the run in a workdir, as text.
+
+    Raises:
+      InputError: there is no run, or it has not got to its first report yet.
+    """
+    events = list(read_events(folder))
+    if not any(event["event"] == "times" for event in events):
+        raise InputError(f"{folder / workdir.EVENTS}: no times yet; wait for config.training.log_every steps.")
+    result = goodput(events)
+    rows = [("goodput: steps that count", result.steps), *((f"  {cause}", result.badput[cause]) for cause in CAUSES)]
+    shares = [(name, f"{seconds:.1f}", f"{100 * seconds / result.total:.1f} %") for name, seconds in rows]
+    lines = [
+        f"{folder}: {result.taken} steps in {result.total:.0f} s, {result.attempts} start{'s' * (result.attempts > 1)}",
+        tabulate(shares, headers=["", "seconds", "share"], colalign=("left", "right", "right"), disable_numparse=True),
+    ]
+    speeds = host_speeds(events)
+    if speeds:
+        milliseconds = [
+            (
+                rank,
+                _spread(speed.step),
+                f"{1e3 * max(speed.step):.1f}",
+                *(_spread(speed.own[name]) for name in OWN),
+                _spread(speed.probe),
+                f"straggles: {speed.straggles}" if speed.straggles else "",
+            )
+            for rank, speed in enumerate(speeds)
+        ]
+        headers = ["host", "ms a step", "slowest", *(f"of it {name}" for name in OWN), "probe", ""]
+        lines += ["", tabulate(milliseconds, headers=headers, disable_numparse=True)]
+    return "\n".join(lines)
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{1e3 * statistics.mean(seconds):.1f} ± {1e3 * statistics.pstdev(seconds):.1f}"

@@ -1,0 +1,96 @@
+"""A small real training run on the hosts of a slice, and the faults that strike it."""
+
+import contextlib
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import jax
+from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
+
+from aloe.training import checkpoints, clock, loop, workdir
+from cluster import watchdog
+from cluster.host import Host
+from tests.training.toy import Toy
+
+STEP_S = 0.03  # a step would be over before a fault could strike
+
+
+def train(config):
+    """The training loop on the toy task. config["fault"]: kind, rank, step, and whether it strikes `once`."""
+    resolved = ConfigDict(config["run"])
+    fault = config.get("fault") or {}
+    kind = fault.get("kind")
+    struck = Path(resolved.workdir) / "struck"
+    armed = kind and jax.process_index() == fault["rank"] and not (fault["once"] and struck.exists())
+
+    def strike(how):
+        struck.touch()
+        FAULTS[how]()
+
+    def stop(step):
+        time.sleep(5 * STEP_S if armed and kind == "slow" else STEP_S)
+        if armed and step == fault["step"] and kind in FAULTS:
+            strike(kind)
+        return multihost_utils.reached_preemption_sync_point(step)
+
+    save = checkpoints.Checkpoints.save
+
+    def struck_while_saving(self, step, state):
+        if kind == "full disk while saving" and step >= fault["step"]:
+            strike("full disk")
+        save(self, step, state)
+        if step >= fault["step"] and kind.startswith("SIG"):
+            strike(kind.removesuffix(" while saving"))
+
+    if armed and kind.endswith("saving"):
+        checkpoints.Checkpoints.save = struck_while_saving
+    if jax.process_index() == 0:
+        workdir.claim(resolved)
+    toy = Toy(noise=0.1, broken_from=fault["step"] if kind == "NaN" else None)
+    return loop.train(toy, resolved, stop, clock.Clock(watchdog.mark))
+
+
+def hang():
+    while True:
+        time.sleep(1)
+
+
+def fail():
+    raise ValueError("the program is wrong")
+
+
+def fill_disk():
+    """No file of this process can grow beyond a few bytes from now on."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))
+
+
+FAULTS = {
+    "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "SIGSTOP": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "hang": hang,
+    "exception": fail,
+    "full disk": fill_disk,
+    "NaN": lambda: None,  # it is in the data
+}
+
+
+class HostWithoutPort(Host):
+    """Its coordinator's port is taken in the first attempt of all."""
+
+    def coordinator_address(self):
+        import socket
+
+        address = super().coordinator_address()
+        first = Path(os.environ["FIRST_ATTEMPT"])
+        if not hasattr(self, "_taken"):
+            self._taken = None
+            with contextlib.suppress(FileExistsError):
+                first.touch(exist_ok=False)
+                self._taken = socket.create_server((address.partition(":")[0], int(address.rpartition(":")[2])))
+        return address
