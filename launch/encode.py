@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
     )
     if wanted:
-        return run_on_slice(wanted, encoding.run, config)
+        return run_on_slice([wanted], encoding.run, config)
     encoding.run(config)
     return 0
 
