@@ -2,8 +2,11 @@
 
 A module a task, by the task's name:
 
-    QUICK                                   fields that `--quick` sets for this task
     write_data(folder, videos, config)      writes training videos and some of validation; gives the data's root
+
+and, where the suite measures the task's steps:
+
+    QUICK                                   fields that `--quick` sets for this task
     sequences(config)                       of a global batch: how many, by the head that answers, or "unsupervised"
     step_flops(config)                      useful operations of a step; None for a tower without formulas
 """
@@ -25,3 +28,9 @@ def workload(task: str) -> ModuleType:
     if task not in known:
         raise InputError(f"--task={task}: no benchmark of it{nearest(task, known)}")
     return importlib.import_module(f"{__name__}.{task}")
+
+
+def check_measured(task: str) -> None:
+    """Raises InputError unless the suite measures the task's steps."""
+    if not hasattr(workload(task), "step_flops"):
+        raise InputError(f"--task={task}: its data can be made up, but its steps are not measured; name another task.")
