@@ -41,7 +41,7 @@ def compile_only_devices(place: Slice) -> list[Any]:
     Raises:
       InputError: libtpu is not installed.
     """
-    if BESIDE.is_dir():
+    if BESIDE.is_dir() and str(BESIDE) not in sys.path:
         sys.path.append(str(BESIDE))
     if "TPU_LIBRARY_PATH" not in os.environ and importlib.util.find_spec("libtpu") is None:
         raise InputError(
