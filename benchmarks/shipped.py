@@ -3,8 +3,8 @@
     python -m benchmarks.shipped                                 compiles what the table lacks
     python -m benchmarks.shipped --task=clevrer --variant=mlp    compiles this anew
 
-All variants of all tasks, for a v2-32; one whose batch does not divide by its cores for a v2-8, and one that does not fit
-with recomputation. Takes libtpu (`make tpu-compile`), and two to five minutes a configuration on two cores. Each is
+All variants of all tasks, for a v2-32; one whose batch does not divide by its cores for a v2-8, and one that does not
+fit with recomputation. Takes libtpu (`make tpu-compile`), and one to five minutes a configuration on two cores. Each is
 written as soon as it is there.
 """
 
@@ -75,11 +75,12 @@ def _held(program: Program) -> dict[str, float]:
 
 def compiled_rows(task: str, variant: str) -> Iterator[Row]:
     """Compiles a configuration: a row a program."""
-    config = resolve(task, variant, {})
+    config, place, changed = resolve(task, variant, {}), SLICE, NOTHING
+    devices = tpu.compile_only_devices(place)
     with tempfile.TemporaryDirectory() as folder:
-        config, place, changed = with_data(config, Path(folder)), SLICE, NOTHING
+        config = with_data(config, Path(folder))
         try:
-            run = on_slice.open_run(config, place, tpu.compile_only_devices(place))
+            run = on_slice.open_run(config, place, devices)
         except InputError:  # the batch does not divide
             place = SMALLER
             run = on_slice.open_run(config, place, tpu.compile_only_devices(place))
@@ -105,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--task", help="compile its configurations anew")
     parser.add_argument("--variant", help="compile this one of them anew")
     flags = parser.parse_args(argv)
+    results.commit()  # of the code that runs, whatever happens to the files meanwhile
     named = bool(flags.task or flags.variant)
     for task, variant in shipped():
         wanted = flags.task in (None, task) and flags.variant in (None, variant) if named else True
