@@ -1,7 +1,6 @@
 """A configuration on a slice, before there is one: its train and prediction steps compiled, and what they take."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -110,7 +109,12 @@ def one_core(config: ConfigDict, cores: int) -> Run:
 
 def operations(run: Run, name: str) -> float:
     """XLA's count for a program on one device; scans are unrolled for it, as it counts a loop's body once."""
-    with mock.patch.object(jax.lax, "scan", functools.partial(jax.lax.scan, unroll=True)):
+    scan = jax.lax.scan
+
+    def unrolled(*arguments: Any, **named: Any) -> Any:
+        return scan(*arguments, **{**named, "unroll": True})
+
+    with mock.patch.object(jax.lax, "scan", unrolled):
         analysis = lowered(run, name).cost_analysis()
     assert analysis is not None, "XLA counts for a CPU"
     return analysis["flops"]
