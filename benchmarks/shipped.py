@@ -44,9 +44,19 @@ def shipped() -> list[tuple[str, str]]:
     return sorted((each for each in every if each[1] not in FOR_GPUS), key=lambda each: each[1] != "paper")
 
 
+def table() -> list[Mapping[str, Any]]:
+    """All its rows."""
+    return read_json(PATH)["tables"][TABLE] if PATH.exists() else []
+
+
+def versions() -> Mapping[str, str]:
+    """Of the packages that the table was made with."""
+    return read_json(PATH)["versions"]
+
+
 def committed(task: str, variant: str) -> Rows:
     """The table's rows of a configuration, one a program; none where it has not been compiled yet."""
-    return [row for row in _read() if (row["case"]["task"], row["case"]["variant"]) == (task, variant)]
+    return [row for row in table() if (row["case"]["task"], row["case"]["variant"]) == (task, variant)]
 
 
 def compared(rows: Rows, programs: Mapping[str, Program]) -> tuple[list[str], list[str]]:
@@ -123,16 +133,12 @@ def _save(rows: Sequence[Row]) -> None:
     document = results.document({TABLE: rows}, quick=False, device=tpu.described(SLICE))
     new = document["tables"][TABLE]
     replaced = {(row["case"]["task"], row["case"]["variant"]) for row in new}
-    every = [row for row in _read() if (row["case"]["task"], row["case"]["variant"]) not in replaced] + new
+    every = [row for row in table() if (row["case"]["task"], row["case"]["variant"]) not in replaced] + new
     order = shipped()
     every.sort(key=lambda row: order.index((row["case"]["task"], row["case"]["variant"])))
     document["tables"][TABLE] = every
     results.save(PATH, document)
     write_whole(PATH.with_suffix(".md"), results.text(document, "github") + "\n")
-
-
-def _read() -> list[Mapping[str, Any]]:
-    return read_json(PATH)["tables"][TABLE] if PATH.exists() else []
 
 
 if __name__ == "__main__":

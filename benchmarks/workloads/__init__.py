@@ -24,13 +24,19 @@ def workload(task: str) -> ModuleType:
     Raises:
       InputError: there is none.
     """
-    known = [module.name for module in pkgutil.iter_modules(__path__)]
-    if task not in known:
-        raise InputError(f"--task={task}: no benchmark of it{nearest(task, known)}")
+    if task not in _names():
+        raise InputError(
+            f"--task={task}: no data of it can be made up, so name some with --data{nearest(task, _names())}"
+        )
     return importlib.import_module(f"{__name__}.{task}")
 
 
 def check_measured(task: str) -> None:
     """Raises InputError unless the suite measures the task's steps."""
-    if not hasattr(workload(task), "step_flops"):
-        raise InputError(f"--task={task}: its data can be made up, but its steps are not measured; name another task.")
+    measured = [name for name in _names() if hasattr(workload(name), "step_flops")]
+    if task not in measured:
+        raise InputError(f"--task={task}: no benchmark of it{nearest(task, measured)}")
+
+
+def _names() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(__path__)]
