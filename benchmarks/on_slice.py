@@ -126,13 +126,14 @@ def rows_per_core(run: Run, place: Slice) -> dict[str, int]:
 
 
 def largest_batch(
-    run: Run, place: Slice, tried: Callable[[Mapping[str, int], int | None, int], None]
+    run: Run, place: Slice, known: Program | Refused, tried: Callable[[Mapping[str, int], int | None, int], None]
 ) -> dict[str, int] | None:
     """The largest batch whose train step fits, all streams in proportion to those of the run; None if there is none.
 
     Args:
       run: on the slice.
       place: the slice.
+      known: what became of the train step of the run's own batch, from where the search begins.
       tried: told after each compilation the batch, the bytes of a core that it takes, None where it does not fit, and
         how many more there are at most.
 
@@ -148,6 +149,8 @@ def largest_batch(
         return {name: count // unit * step * size * place.devices for name, count in rows.items()}
 
     def fits(size: int, left: int) -> bool:
+        if size == unit // step:
+            return isinstance(known, Program)
         config = run.config.copy_and_resolve_references()
         config.batch.update(batch(size))
         try:

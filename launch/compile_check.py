@@ -45,7 +45,7 @@ def main() -> int:
             on_slice.programs(run, place), f"compiling for {place.name}", len(on_slice.names(run)), unit="program"
         )
         found = list(bar)
-        batch = largest_batch(run, place) if flags.largest else None
+        batch = largest_batch(run, place, found[0]) if flags.largest else None
     if flags.format == "json":
         print(as_json(run, place, found, batch))
     else:
@@ -65,7 +65,7 @@ def data(config: ConfigDict, *, given: bool) -> Iterator[ConfigDict]:
         yield with_data(config, Path(folder))
 
 
-def largest_batch(run: Run, place: Slice) -> dict[str, int] | None:
+def largest_batch(run: Run, place: Slice, train: Program | Refused) -> dict[str, int] | None:
     """As `on_slice.largest_batch`, with a line for each batch that is tried and the time that is left."""
     with progress_bar(desc="largest batch", unit="program") as bar:
 
@@ -75,7 +75,7 @@ def largest_batch(run: Run, place: Slice) -> dict[str, int] | None:
             fits = f"{taken / GIB:.2f} GiB a core" if taken else "does not fit"
             bar.write(f"{settings(batch)}: {fits}", file=sys.stderr)
 
-        return on_slice.largest_batch(run, place, tried)
+        return on_slice.largest_batch(run, place, train, tried)
 
 
 def as_text(run: Run, place: Slice, found: list[Program | Refused]) -> str:

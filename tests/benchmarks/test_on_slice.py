@@ -9,6 +9,7 @@ from aloe.config import resolve
 from aloe.errors import InputError
 from aloe.training.checkpoints import byte_count
 from benchmarks import on_slice, tpu
+from benchmarks.on_slice import Program, Refused
 from benchmarks.programs import Cost
 from benchmarks.training import make_run, with_data
 from cluster.slices import slice_named
@@ -79,9 +80,11 @@ def test_a_batch_that_does_not_divide_is_refused(small):
         small(**{"batch.choice": "12"})
 
 
-@pytest.mark.parametrize(("accumulation", "most", "largest"), [(1, 6, (40, 40, 80)), (2, 7, (48, 48, 96))])
+@pytest.mark.parametrize(
+    ("accumulation", "most", "largest"), [(1, 6, (40, 40, 80)), (2, 7, (48, 48, 96)), (2, 2, None)]
+)
 def test_streams_grow_in_proportion(small, monkeypatch, accumulation, most, largest):
-    """With `most` descriptive examples a core as the most that fit; two microbatches take an even number."""
+    """Up to fewer than `most` descriptive examples a core; two microbatches take an even number."""
 
     def compiled(lowered):
         rows = lowered.in_avals[0][1]["descriptive"]["answer"].shape[0] // PLACE.devices
@@ -91,21 +94,17 @@ def test_streams_grow_in_proportion(small, monkeypatch, accumulation, most, larg
 
     monkeypatch.setattr(tpu, "compiled", compiled)
     monkeypatch.setattr(on_slice, "cost", lambda rows: Cost(0, 1000 * rows, None, None))
+    run = small(**{"model.layers": "1", "batch.accumulation": str(accumulation)})
+    known = Program("train", 2000, 1.0, 1, 1.0) if most > 2 else Refused("train", None)
     told = []
-    batch = on_slice.largest_batch(
-        small(**{"model.layers": "1", "batch.accumulation": str(accumulation)}), PLACE, lambda *seen: told.append(seen)
-    )
+    batch = on_slice.largest_batch(run, PLACE, known, lambda *seen: told.append(seen))
+    if largest is None:
+        assert (batch, told) == (None, []), "an example a core is not two microbatches"
+        return
     assert tuple(batch[name] for name in ("descriptive", "choice", "unsupervised")) == largest
+    assert {"descriptive": 16, "choice": 16, "unsupervised": 32} not in [tried for tried, _, _ in told], "known"
     assert max(taken for _, taken, _ in told if taken) == 1000 * largest[0] // PLACE.devices
     assert told[-1][2] == 0
-
-
-def test_not_one_example_a_core_fits(small, monkeypatch):
-    def refuse(lowered):
-        raise tpu.DoesNotFitError("out of memory")
-
-    monkeypatch.setattr(tpu, "compiled", refuse)
-    assert on_slice.largest_batch(small(), PLACE, lambda *seen: None) is None
 
 
 @given(most=st.integers(0, 5000), first=st.integers(1, 300))
