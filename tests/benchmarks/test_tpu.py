@@ -1,6 +1,10 @@
 """What the compiler says where a program does not fit, and what is said where there is no compiler."""
 
 import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import pytest
@@ -8,6 +12,9 @@ import pytest
 from aloe.errors import InputError
 from benchmarks import tpu
 from cluster.slices import V2, V3, slice_named
+from tests.libtpu import needs_libtpu
+
+ROOT = Path(__file__).parents[2]
 
 REFUSALS = [
     (
@@ -56,3 +63,23 @@ def test_without_libtpu_it_says_where_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="make tpu-compile"):
         tpu.compile_only_devices(slice_named("v2-8"))
+
+
+EVERY_SLICE = """
+from benchmarks import tpu
+from cluster.slices import SLICES
+
+for place in SLICES:
+    hosts = [device.process_index for device in tpu.compile_only_devices(place)]
+    assert hosts == [host for host in range(place.hosts) for _ in range(place.generation.devices_per_host)], place
+"""
+
+
+@pytest.mark.slow
+@needs_libtpu
+def test_the_compiler_knows_every_slice_of_the_table_host_by_host():
+    """In a process of its own, as libtpu is not for this one."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    command, environment = [sys.executable, "-c", EVERY_SLICE], os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
