@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from aloe.data.whole import write_whole
-from benchmarks import hlo, results, tpu
+from benchmarks import hlo, on_slice, results, tpu
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
 from benchmarks.programs import cost, largest_that_fits
@@ -73,38 +72,21 @@ def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) ->
     seconds = hlo.estimated_cycles(text) / tpu.CLOCK[place.generation.name]
     useful = workload(config.task).step_flops(config)
     assert useful is not None
+    with PATHS[cell.form]():
+        counted = on_slice.operations(on_slice.one_core(config, place.devices), on_slice.TRAIN)
     row = Row(
         case | {"sequences per core": sequences},
         figures={
             "estimated_ms": 1e3 * seconds,
             "estimated_ms per sequence": 1e3 * seconds / sequences,
             "useful_GFLOP": useful / place.devices / 1e9,
-            "GFLOP": xla_flops(config, cell.form, place.devices) / 1e9,
+            "GFLOP": counted / 1e9,
             "temporary_bytes": said.temporary_bytes,
             "total_bytes": said.total_bytes,
             "all_reduced_bytes": hlo.all_reduced_bytes(text),
         },
     )
     return row, part / whole
-
-
-def xla_flops(config: ConfigDict, form: str, devices: int) -> float:
-    """XLA's count for one device, elementwise operations too, of the program as it is before optimisation.
-
-    Lowered here for one CPU device, with one and with two layers that are not in a loop, as it counts a loop once.
-    """
-    layers = config.model.layers
-
-    def count(layers: int) -> float:
-        few = with_batch(config, 1, devices)
-        few.model.layers, few.model.loop, few.model.remat = layers, "unrolled", False
-        with PATHS[form]():
-            analysis = make_run(few, jax.devices()[:1]).lowered().cost_analysis()
-        assert analysis is not None, "XLA counts for a CPU"
-        return analysis["flops"]
-
-    one, two = count(1), count(2)
-    return one + (layers - 1) * (two - one)
 
 
 def main() -> None:

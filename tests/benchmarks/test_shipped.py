@@ -2,20 +2,15 @@
 
 import importlib.metadata
 import json
-import os
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import pytest
 
 from aloe import tasks
 from benchmarks import shipped
 from benchmarks.on_slice import Program
-from tests.libtpu import needs_libtpu
+from tests.libtpu import needs_libtpu, python
 
-ROOT = Path(__file__).parents[2]
 EVERY_TIME = [("acre", "paper"), ("clevrer", "paper")]  # 40 and 90 s of a core; the other tasks take longer
 EVERY = [
     pytest.param(*each, marks=[pytest.mark.slow, *([] if each in EVERY_TIME else [pytest.mark.compiled])])
@@ -35,21 +30,13 @@ def test_takes_no_more_than_the_table_says(task, variant):
     flags = [f"--task={task}", f"--variant={variant}", f"--slice={rows[0]['case']['slice']}", "--format=json"]
     if rows[0]["case"]["with"] != shipped.NOTHING:
         flags.append(f"--config.{rows[0]['case']['with']}")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ALOE_")}
-    command = [sys.executable, "launch/compile_check.py", *flags]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment | {"PYTHONPATH": extended_path()}, capture_output=True, text=True
-    )
+    done = python("launch/compile_check.py", *flags)
     assert done.returncode == 0, done.stdout + done.stderr
     programs = {name: Program(**fields) for name, fields in json.loads(done.stdout)["fits"].items()}
     more, less = shipped.compared(rows, programs)
     assert not more, f"more than before; if that is meant, {anew}:\n" + "\n".join(more)
     if less:
         warnings.warn(f"less than before, {anew} tells the table:\n" + "\n".join(less), stacklevel=1)
-
-
-def extended_path():
-    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
 def a_row(name="train", memory=1000, gflop=10.0):

@@ -1,10 +1,6 @@
 """What the compiler says where a program does not fit, and what is said where there is no compiler."""
 
 import importlib.util
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import pytest
@@ -12,9 +8,7 @@ import pytest
 from aloe.errors import InputError
 from benchmarks import tpu
 from cluster.slices import V2, V3, slice_named
-from tests.libtpu import needs_libtpu
-
-ROOT = Path(__file__).parents[2]
+from tests.libtpu import needs_libtpu, python
 
 REFUSALS = [
     (
@@ -75,11 +69,7 @@ for place in SLICES:
 """
 
 
-@pytest.mark.slow
 @needs_libtpu
 def test_the_compiler_knows_every_slice_of_the_table_host_by_host():
-    """In a process of its own, as libtpu is not for this one."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    command, environment = [sys.executable, "-c", EVERY_SLICE], os.environ | {"PYTHONPATH": path}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = python("-c", EVERY_SLICE)
     assert done.returncode == 0, done.stderr

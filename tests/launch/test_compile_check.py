@@ -1,19 +1,14 @@
 """What fits a slice, as a user asks it: what is refused before anything is compiled, what is printed, the status."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from benchmarks import on_slice, tpu
 from launch import compile_check
-from tests.libtpu import needs_libtpu
+from tests.libtpu import needs_libtpu, python
 
-ROOT = Path(__file__).parents[2]
 SMALL = [
     *("--config.model.layers=1", "--config.model.heads=2", "--config.model.frames=3", "--config.model.hidden=16"),
     *("--config.objective.weight=0", "--config.batch.evaluation=8"),
@@ -65,13 +60,7 @@ def of_one_device(make_run):
 
 
 def check(*flags):
-    """As a process of its own, in which alone libtpu is loaded."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ALOE_")}
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "launch/compile_check.py", "--task=clevrer", "--slice=v2-8", *SMALL, *flags]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=600
-    )
+    return python("launch/compile_check.py", "--task=clevrer", "--slice=v2-8", *SMALL, *flags)
 
 
 @pytest.mark.slow
