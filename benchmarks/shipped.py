@@ -72,7 +72,7 @@ def compared(rows: Rows, programs: Mapping[str, Program]) -> tuple[list[str], li
     less = []
     for name in known.keys() & programs.keys():
         for what, now in _held(programs[name]).items():
-            told = f"{name}: {what} {now:,.6g}, in the table {known[name][what]:,.6g}"
+            told = f"{name}: {what} {now:,.10g}, in the table {known[name][what]:,.10g}"
             if now > (1 + TOLERANCE) * known[name][what]:
                 more.append(told)
             elif now < (1 - TOLERANCE) * known[name][what]:
