@@ -2,22 +2,34 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# libtpu compiles for TPUs where there is none. It lies beside the packages, not among them: where JAX can import it, it
+# looks for a TPU at every start. benchmarks/tpu.py finds it there.
+TPU_COMPILE := $(VENV)/tpu-compile
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --progress-bar off -q
 
-.PHONY: setup train test faults lock
+.PHONY: setup tpu-compile train test faults compiled lock
 
 setup: $(VENV)/installed
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Aloe needs Python 3.11 or later, and $(PYTHON) is "+sys.version.split()[0]+": make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --progress-bar off -q -r requirements.lock
+	$(PIP_INSTALL) -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -q -e .
+	touch $@
+
+tpu-compile: $(TPU_COMPILE)/installed  # for launch/compile_check.py: 484 MB, which `make train` does without
+
+$(TPU_COMPILE)/installed: requirements-tpu-compile.lock | $(VENV)/installed
+	rm -rf $(TPU_COMPILE)
+	mkdir $(TPU_COMPILE)
+	$(PIP_INSTALL) --no-deps --target $(TPU_COMPILE) -r requirements-tpu-compile.lock
 	touch $@
 
 train: setup
 	@$(BIN)/python launch/quickstart.py
 
-test: setup
+test: setup tpu-compile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -26,6 +38,11 @@ test: setup
 faults: setup  # everything that can strike a run on a slice; up to half an hour
 	$(BIN)/python -m pytest -m "faults or not faults" tests/faults
 
+compiled: setup tpu-compile  # every shipped configuration, compiled for a slice and held to the committed table
+	$(BIN)/python -m pytest -m "compiled or not compiled" tests/benchmarks/test_shipped.py
+
 lock: setup  # after changing a range in pyproject.toml
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate --no-header -q -o requirements.lock
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["tpu-compile"], sep="\n")' | \
+		$(BIN)/uv pip compile - --universal --generate-hashes --no-annotate --no-header -q -o requirements-tpu-compile.lock

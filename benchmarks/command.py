@@ -13,7 +13,7 @@ from benchmarks import attention, chart, checkpoint, compare, input, readme, res
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
 from benchmarks.results import Measured, Row
-from benchmarks.workloads import workload
+from benchmarks.workloads import check_measured
 
 PARTS: Mapping[str, Callable[[Options], Measured]] = {
     "attention": attention.run,
@@ -80,7 +80,7 @@ def options(flags: argparse.Namespace) -> Options:
     for text in filter(None, flags.lengths.split(",")):
         if text not in known:
             raise InputError(f"--lengths={text}: not measured; there are: {', '.join(known)}.")
-    workload(flags.task)
+    check_measured(flags.task)
     return Options(flags.quick, flags.trace, paths, lengths, flags.task, flags.variant, flags.overrides)
 
 

@@ -1,6 +1,6 @@
 """Compiles the whole CLEVRER step for a TPU slice, without one, with each way to the position logits: a table.
 
-    JAX_PLATFORMS=cpu python -m benchmarks.tpu_table [--slice=v2-32] [--out DIR]
+    python -m benchmarks.tpu_table [--slice=v2-32] [--out DIR]
 
 Takes the extra `tpu-compile` (libtpu), about a minute a row on two cores, and no TPU. Memory and the refusal of what
 does not fit are the compiler's own. Its time estimate is a sum over operations (`benchmarks.hlo`): for comparing forms,
@@ -9,22 +9,15 @@ not for promising milliseconds.
 
 import argparse
 import dataclasses
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-# Read when libtpu is loaded: without them it asks for a TPU, and for the servers that would tell about it.
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
-
-import jax
-from jax.experimental import topologies
 from ml_collections import ConfigDict
 
 from aloe.data.whole import write_whole
-from benchmarks import hlo, results
+from benchmarks import hlo, on_slice, results, tpu
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
 from benchmarks.programs import cost, largest_that_fits
@@ -36,7 +29,6 @@ from cluster.slices import Slice, slice_named
 TABLE = "CLEVRER's step by its position logits"
 FRAMES = (3, 25, 76)  # T = 57, 233, 641: as long as sequences of ACRE, CLEVRER and CATER
 FORMS = ("shift", "angle addition", "rank")  # of `benchmarks.paths`, in plain XLA
-CLOCK = {"v2": 700e6, "v3": 940e6}  # Hz; Jouppi et al., 2020 ("A domain-specific supercomputer …"), table 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,15 +40,14 @@ class Cell:
     remat: bool
 
 
-def rows(place: Slice, config: ConfigDict) -> Iterator[Row]:
+def rows(place: Slice, config: ConfigDict, devices: list[Any]) -> Iterator[Row]:
     """The largest part of the batch that fits without recomputation; where that is not all of it, all with it."""
-    description = topologies.get_topology_desc(f"{place.generation.name}:{place.topology}", "tpu")
     for frames in FRAMES:
         for form in FORMS:
-            row, share = compiled_row(Cell(frames, form, remat=False), place, config, description.devices)
+            row, share = compiled_row(Cell(frames, form, remat=False), place, config, devices)
             yield row
             if share < 1:
-                yield compiled_row(Cell(frames, form, remat=True), place, config, description.devices)[0]
+                yield compiled_row(Cell(frames, form, remat=True), place, config, devices)[0]
 
 
 def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) -> tuple[Row, float]:
@@ -78,16 +69,18 @@ def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) ->
         return Row(case | {"sequences per core": "none fits"}), 0.0
     config, said, text = with_batch(config, part, whole), cost(compiled), compiled.as_text() or ""
     sequences = sum(workload(config.task).sequences(config).values()) // place.devices
-    seconds = hlo.estimated_cycles(text) / CLOCK[place.generation.name]
+    seconds = hlo.estimated_cycles(text) / tpu.CLOCK[place.generation.name]
     useful = workload(config.task).step_flops(config)
     assert useful is not None
+    with PATHS[cell.form]():
+        counted = on_slice.operations(on_slice.one_core(config, place.devices), on_slice.TRAIN)
     row = Row(
         case | {"sequences per core": sequences},
         figures={
             "estimated_ms": 1e3 * seconds,
             "estimated_ms per sequence": 1e3 * seconds / sequences,
             "useful_GFLOP": useful / place.devices / 1e9,
-            "GFLOP": xla_flops(config, cell.form, place.devices) / 1e9,
+            "GFLOP": counted / 1e9,
             "temporary_bytes": said.temporary_bytes,
             "total_bytes": said.total_bytes,
             "all_reduced_bytes": hlo.all_reduced_bytes(text),
@@ -96,48 +89,21 @@ def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) ->
     return row, part / whole
 
 
-def xla_flops(config: ConfigDict, form: str, devices: int) -> float:
-    """XLA's count for one device, elementwise operations too, of the program as it is before optimisation.
-
-    Lowered here for one CPU device, with one and with two layers that are not in a loop, as it counts a loop once.
-    """
-    layers = config.model.layers
-
-    def count(layers: int) -> float:
-        few = with_batch(config, 1, devices)
-        few.model.layers, few.model.loop, few.model.remat = layers, "unrolled", False
-        with PATHS[form]():
-            analysis = make_run(few, jax.devices()[:1]).lowered().cost_analysis()
-        assert analysis is not None, "XLA counts for a CPU"
-        return analysis["flops"]
-
-    one, two = count(1), count(2)
-    return one + (layers - 1) * (two - one)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tpu_table", allow_abbrev=False)
     parser.add_argument("--slice", default="v2-32", help="by its official name")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder for the table")
     flags = parser.parse_args()
     place = slice_named(flags.slice)
-    os.environ.setdefault("TPU_ACCELERATOR_TYPE", place.name)
-    generation = place.generation
-    device = {
-        "platform": "tpu",
-        "kind": f"TPU {generation.name}, compiled for {place} and not run,",
-        "count": place.devices,
-        "peak_flops": generation.peak_flops_per_chip / generation.cores_per_chip,
-        "peak_source": "cluster/slices.py",
-    }
+    devices = tpu.compile_only_devices(place)
     results.commit()  # of the code that runs, whatever happens to the files meanwhile
     measured: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        for row in rows(place, with_data(Options().config(), Path(folder))):
+        for row in rows(place, with_data(Options().config(), Path(folder)), devices):
             measured.append(row)
             print(dict(row.case), dict(row.figures), flush=True)
-            document = results.document({TABLE: measured}, quick=False, device=device)
-            name = f"tpu_{generation.name}"
+            document = results.document({TABLE: measured}, quick=False, device=tpu.described(place))
+            name = f"tpu_{place.generation.name}"
             results.save(flags.out / f"{name}.json", document)
             write_whole(flags.out / f"{name}.md", results.text(document, "github") + "\n")
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import grain
 import jax
 import optax
 from flax import nnx
@@ -14,10 +15,10 @@ from ml_collections import ConfigDict
 from aloe import tasks
 from aloe.data.streams import host_batches
 from aloe.model.config import ModelConfig
-from aloe.training.evaluation import global_batch
+from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.optimizer import make_optimizer
 from aloe.training.state import TrainState, abstract_state, initial_state, model_structure
-from aloe.training.step import DATA, data_mesh, train_step
+from aloe.training.step import DATA, data_mesh, predict_step, train_step
 from aloe.training.task import Task
 from benchmarks.options import streams
 from benchmarks.workloads import workload
@@ -48,13 +49,13 @@ class Run:
         return global_batch(next(host_batches(self.task.streams(), first_step=0, host=0, hosts=1)), self.mesh)
 
     def batch_shapes(self) -> Any:
-        shapes = {
-            name: {
-                field: jax.ShapeDtypeStruct((stream.batch_size, *value.shape), value.dtype)
-                for field, value in stream.dataset[0].items()
-            }
-            for name, stream in self.task.streams().items()
+        return {
+            name: self.rows_shapes(stream.dataset, stream.batch_size) for name, stream in self.task.streams().items()
         }
+
+    def rows_shapes(self, dataset: grain.MapDataset, rows: int) -> Any:
+        """Of so many examples of a data set, over all devices."""
+        shapes = {name: jax.ShapeDtypeStruct((rows, *x.shape), x.dtype) for name, x in dataset[0].items()}
         return with_sharding(shapes, NamedSharding(self.mesh, PartitionSpec(DATA)))
 
     def lowered(self) -> jax.stages.Lowered:
@@ -62,6 +63,17 @@ class Run:
         graphdef, accumulation = model_structure(self.task), self.config.batch.accumulation
         step = train_step(self.task, graphdef, self.optimizer, self.mesh, seed=0, accumulation=accumulation)
         return step.lower(self.state_shapes(), self.batch_shapes())
+
+    def groups(self) -> dict[str, grain.MapDataset]:
+        """What is predicted of the validation split, by name."""
+        return dict(self.task.evaluation("validation"))
+
+    def lowered_prediction(self, group: str) -> jax.stages.Lowered:
+        """The prediction step (params, batch) → predictions of a group, traced anew."""
+        graphdef = model_structure(self.task)
+        rows = Evaluator(self.task, graphdef, self.mesh, self.config.batch.evaluation).batch_size
+        step = predict_step(self.task, group, graphdef, self.mesh)
+        return step.lower(self.state_shapes().params, self.rows_shapes(self.groups()[group], rows))
 
 
 def with_data(config: ConfigDict, folder: Path, videos: int = 8) -> ConfigDict:

@@ -2,8 +2,11 @@
 
 A module a task, by the task's name:
 
-    QUICK                                   fields that `--quick` sets for this task
     write_data(folder, videos, config)      writes training videos and some of validation; gives the data's root
+
+and, where the suite measures the task's steps:
+
+    QUICK                                   fields that `--quick` sets for this task
     sequences(config)                       of a global batch: how many, by the head that answers, or "unsupervised"
     step_flops(config)                      useful operations of a step; None for a tower without formulas
 """
@@ -21,7 +24,19 @@ def workload(task: str) -> ModuleType:
     Raises:
       InputError: there is none.
     """
-    known = [module.name for module in pkgutil.iter_modules(__path__)]
-    if task not in known:
-        raise InputError(f"--task={task}: no benchmark of it{nearest(task, known)}")
+    if task not in _names():
+        raise InputError(
+            f"--task={task}: no data of it can be made up, so name some with --data{nearest(task, _names())}"
+        )
     return importlib.import_module(f"{__name__}.{task}")
+
+
+def check_measured(task: str) -> None:
+    """Raises InputError unless the suite measures the task's steps."""
+    measured = [name for name in _names() if hasattr(workload(name), "step_flops")]
+    if task not in measured:
+        raise InputError(f"--task={task}: no benchmark of it{nearest(task, measured)}")
+
+
+def _names() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(__path__)]

@@ -20,7 +20,7 @@ def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
     world.write(folder, round(videos / world.SHARES["train"]), draw=False, regimes=REGIME)
     root = folder / f"ACRE_{REGIME}"
     for split in TRAINING_SPLITS:
-        fill(root / "latents" / "oracle" / split, files.scene_indices(root, split), Encoder(root))
+        fill(root / "latents" / config.data.encoder / split, files.scene_indices(root, split), Encoder(root))
     return root
 
 

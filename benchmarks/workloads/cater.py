@@ -18,7 +18,7 @@ def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
     """Writes a world of both cameras with so many training videos or more, and fewer of validation."""
     world.write(folder, max(20, 2 * videos), draw=False)
     for split in TRAINING_SPLITS:
-        fill(folder / "latents" / "oracle" / split, files.scene_indices(folder, split), Encoder(folder))
+        fill(folder / "latents" / config.data.encoder / split, files.scene_indices(folder, split), Encoder(folder))
     return folder
 
 

@@ -1,18 +1,21 @@
-"""CLEVRER: a data folder of any size, of random latents and made-up questions.
+"""CLEVRER: a data folder of any size, of random latents, or pictures and masks, and made-up questions.
 
 The folder is in the official format and read by the task itself, so that everything between files and devices is the
 real thing; only what the numbers and words say is nonsense.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from aloe.data import latents
+from aloe.data import frames, latents, masks
 from aloe.data.whole import write_whole
+from aloe.perception.config import STORED
+from aloe.perception.pixels import frame_numbers, frames_folder
 from aloe.tasks.clevrer import vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.questions import MAX_CHOICES
@@ -31,12 +34,34 @@ def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
         indices = range(first, first + count)
         entries = [{"scene_index": index, "questions": _questions(rng)} for index in indices]
         write_whole(folder / f"{split}.json", json.dumps(entries))
-        shape = (FRAMES, config.model.slots, config.model.latent)
-        store = latents.create(folder / "latents" / "oracle" / split, indices, *shape, {"name": "noise"})
-        for start in range(0, count, store.videos_per_shard):
-            some = indices[start : start + store.videos_per_shard]
-            store.write(some, rng.standard_normal((len(some), *shape), np.float32))
+        if perception_config(config).kind == STORED:
+            _write_latents(folder / "latents" / config.data.encoder / split, indices, config, rng)
+        else:
+            _write_pixels(folder, split, indices, config, rng)
     return folder
+
+
+def _write_latents(folder: Path, indices: range, config: ConfigDict, rng: np.random.Generator) -> None:
+    shape = (FRAMES, config.model.slots, config.model.latent)
+    store = latents.create(folder, indices, *shape, {"name": "noise"})
+    for start in range(0, len(indices), store.videos_per_shard):
+        some = indices[start : start + store.videos_per_shard]
+        store.write(some, rng.standard_normal((len(some), *shape), np.float32))
+
+
+def _write_pixels(root: Path, split: str, indices: range, config: ConfigDict, rng: np.random.Generator) -> None:
+    """The stores of decoded frames and of masks, so that no video is needed."""
+    config = config.copy_and_resolve_references()
+    config.data.root = str(root)
+    folder, size, slots = frames_folder(config), config.perception.size, config.model.slots
+    numbers = frame_numbers(config, FRAMES)
+
+    def noise(channels: int) -> Iterator[np.ndarray]:
+        return (rng.integers(0, 256, (len(numbers), size, size, channels), np.uint8) for _ in indices)
+
+    frames.write_arrays(folder / f"{split}_frames", noise(3), indices, numbers, (size, size, 3), f"the {split} split")
+    packed = noise(-(-slots // masks.BITS))
+    masks.write(folder, split, config.data.masks, packed, indices, numbers, size, slots, {"name": "noise"})
 
 
 def _questions(rng: np.random.Generator) -> list[dict[str, Any]]:

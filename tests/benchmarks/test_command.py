@@ -118,6 +118,7 @@ def test_results_are_compared_and_shown(run, capsys):
         (["attention", "--paths=shft"], "--paths=shft: no such path; did you mean shift?"),
         (["attention", "--lengths=5"], "--lengths=5: not measured"),
         (["step", "--task=acer"], "--task=acer: no benchmark of it; did you mean acre?"),
+        (["step", "--task=monet"], "--task=monet: no benchmark of it; there are: acre, cater, clevrer."),
         (["step", "--quick", "--config.model.layer=1"], "no such field; did you mean model.layers?"),
         (["show", "/nowhere.json"], "/nowhere.json"),
     ],

@@ -1,0 +1,145 @@
+"""What every shipped configuration takes of a core, as a committed table that the tests hold the code to.
+
+    python -m benchmarks.shipped                                 compiles what the table lacks
+    python -m benchmarks.shipped --task=clevrer --variant=mlp    compiles this anew
+
+All variants of all tasks but those for GPUs, for a v2-32; one whose batch does not divide by its cores for a v2-8, and
+one that does not fit with recomputation. Takes libtpu (`make tpu-compile`), and one to five minutes a configuration on
+two cores. Each is written as soon as it is there.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from aloe import tasks
+from aloe.config import resolve
+from aloe.data.fields import read_json
+from aloe.data.whole import write_whole
+from aloe.errors import InputError
+from benchmarks import on_slice, results, tpu
+from benchmarks.on_slice import Program, Refused
+from benchmarks.results import Row
+from benchmarks.training import with_data
+from cluster.slices import slice_named
+
+SLICE, SMALLER = slice_named("v2-32"), slice_named("v2-8")
+PATH = Path(__file__).parent / "results" / f"compiled_{SLICE.name}.json"
+TABLE = "shipped configurations"
+NOTHING, RECOMPUTED = "–", "model.remat=True"  # what is not as shipped
+FOR_GPUS = ("study",)  # variants
+TOLERANCE = 0.05
+
+Rows = Sequence[Mapping[str, Any]]  # as JSON
+
+
+def shipped() -> list[tuple[str, str]]:
+    """Task and variant of all configurations that are for slices, `paper` of each task first."""
+    every = [(task, variant) for task in tasks.names() for variant in tasks.part(task, "config").VARIANTS]
+    return sorted((each for each in every if each[1] not in FOR_GPUS), key=lambda each: each[1] != "paper")
+
+
+def table() -> list[Mapping[str, Any]]:
+    """All its rows."""
+    return read_json(PATH)["tables"][TABLE] if PATH.exists() else []
+
+
+def versions() -> Mapping[str, str]:
+    """Of the packages that the table was made with."""
+    return read_json(PATH)["versions"]
+
+
+def committed(task: str, variant: str) -> Rows:
+    """The table's rows of a configuration, one a program; none where it has not been compiled yet."""
+    return [row for row in table() if (row["case"]["task"], row["case"]["variant"]) == (task, variant)]
+
+
+def compared(rows: Rows, programs: Mapping[str, Program]) -> tuple[list[str], list[str]]:
+    """What takes over 5 % more memory or FLOPs of a core than the table says, and what takes as much less.
+
+    Args:
+      rows: of a configuration.
+      programs: that it has now, by name.
+    """
+    known = {row["case"]["step"]: row["figures"] for row in rows}
+    more = [f"{name} is not in the table" for name in programs.keys() - known.keys()]
+    more += [f"{name} is in the table alone" for name in known.keys() - programs.keys()]
+    less = []
+    for name in known.keys() & programs.keys():
+        for what, now in _held(programs[name]).items():
+            told = f"{name}: {what} {now:,.10g}, in the table {known[name][what]:,.10g}"
+            if now > (1 + TOLERANCE) * known[name][what]:
+                more.append(told)
+            elif now < (1 - TOLERANCE) * known[name][what]:
+                less.append(told)
+    return sorted(more), sorted(less)
+
+
+def _held(program: Program) -> dict[str, float]:
+    return {"memory_bytes": program.memory_bytes, "GFLOP": program.gflop}
+
+
+def compiled_rows(task: str, variant: str) -> Iterator[Row]:
+    """Compiles a configuration: a row a program."""
+    config, place, changed = resolve(task, variant, {}), SLICE, NOTHING
+    devices = tpu.compile_only_devices(place)
+    with tempfile.TemporaryDirectory() as folder:
+        config = with_data(config, Path(folder))
+        try:
+            run = on_slice.open_run(config, place, devices)
+        except InputError:  # the batch does not divide
+            place = SMALLER
+            run = on_slice.open_run(config, place, tpu.compile_only_devices(place))
+        found = on_slice.programs(run, place)
+        first = next(found)
+        if isinstance(first, Refused):
+            config.model.remat, changed = True, RECOMPUTED
+            found = on_slice.programs(on_slice.open_run(config, place, list(run.mesh.devices.flat)), place)
+            first = next(found)
+        for program in (first, *found):
+            if isinstance(program, Refused):
+                raise RuntimeError(f"{task}, {variant}: {program.name} does not fit {place}, with {changed}")
+            case = {"task": task, "variant": variant, "slice": place.name, "with": changed, "step": program.name}
+            figures = _held(program) | {
+                "all-reduced_bytes": program.all_reduced_bytes,
+                "estimated_ms": program.estimated_ms,
+            }
+            yield Row(case, figures=figures)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shipped", allow_abbrev=False)
+    parser.add_argument("--task", help="compile its configurations anew")
+    parser.add_argument("--variant", help="compile this one of them anew")
+    flags = parser.parse_args(argv)
+    results.commit()  # of the code that runs, whatever happens to the files meanwhile
+    named = bool(flags.task or flags.variant)
+    for task, variant in shipped():
+        wanted = flags.task in (None, task) and flags.variant in (None, variant) if named else True
+        if wanted and (named or not committed(task, variant)):
+            print(f"{task}, {variant} …", file=sys.stderr, flush=True)
+            _save(list(compiled_rows(task, variant)))
+            jax.clear_caches()
+    print(results.text(read_json(PATH)))
+
+
+def _save(rows: Sequence[Row]) -> None:
+    """Puts the rows of a configuration in the place of those that the table has of it."""
+    document = results.document({TABLE: rows}, quick=False, device=tpu.described(SLICE))
+    new = document["tables"][TABLE]
+    replaced = {(row["case"]["task"], row["case"]["variant"]) for row in new}
+    every = [row for row in table() if (row["case"]["task"], row["case"]["variant"]) not in replaced] + new
+    order = shipped()
+    every.sort(key=lambda row: order.index((row["case"]["task"], row["case"]["variant"])))
+    document["tables"][TABLE] = every
+    results.save(PATH, document)
+    write_whole(PATH.with_suffix(".md"), results.text(document, "github") + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Compiling for a TPU slice where there is no TPU: the devices to compile for, and how the compiler refuses a program.
+
+Takes libtpu, the extra `tpu-compile`. `make tpu-compile` puts it beside the packages and not among them, as JAX looks
+for a TPU at every start where it can import libtpu; it is found there.
+"""
+
+import importlib.util
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import topologies
+
+from aloe.errors import InputError
+from cluster.slices import Generation, Slice
+
+BESIDE = Path(sys.prefix) / "tpu-compile"
+CLOCK = {"v2": 700e6, "v3": 940e6}  # Hz; Jouppi et al., 2020 ("A domain-specific supercomputer …"), table 1
+RESERVED = round(0.52 * 2**30)  # bytes of a core; the compiler refuses what exceeds 7.48 GiB on v2, 15.48 on v3
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([KMG])\b")
+
+
+class DoesNotFitError(MemoryError):
+    """The compiler's refusal of a program; `needed` is its own figure for the bytes that a core would need."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        amounts = [float(number) * 2.0 ** (10 * (1 + "KMG".index(unit))) for number, unit in _AMOUNT.findall(message)]
+        self.needed = round(amounts[0]) if amounts else None  # first what is used or required, then of how much
+
+
+def compile_only_devices(place: Slice) -> list[Any]:
+    """The devices of a slice in the order of a run there, for `jax.jit(…).lower(…).compile()` and nothing else.
+
+    All else of this process runs on its CPU; so this comes before JAX has been used for anything.
+
+    Raises:
+      InputError: libtpu is not installed.
+    """
+    if BESIDE.is_dir() and str(BESIDE) not in sys.path:
+        sys.path.append(str(BESIDE))
+    if "TPU_LIBRARY_PATH" not in os.environ and importlib.util.find_spec("libtpu") is None:
+        raise InputError(
+            "libtpu is not installed, which compiles for TPUs where there is none (484 MB). Install it with "
+            "make tpu-compile, or with pip install -e '.[tpu-compile]'."
+        )
+    jax.config.update("jax_platforms", "cpu")
+    # Read when libtpu is loaded: without them it asks for a TPU, and for the servers that would tell about it.
+    told = {
+        "JAX_PLATFORMS": "cpu",
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "TPU_ACCELERATOR_TYPE": place.name,
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # another process may compile at the same time
+    }
+    os.environ.update(told)
+    os.environ.setdefault("TPU_LOG_DIR", tempfile.gettempdir())
+    devices = topologies.get_topology_desc(f"{place.generation.name}:{place.topology}", "tpu").devices
+    return sorted(devices, key=lambda device: (device.process_index, device.id))
+
+
+def described(place: Slice) -> dict[str, Any]:
+    """The slice as the device of a results file."""
+    generation = place.generation
+    return {
+        "platform": "tpu",
+        "kind": f"TPU {generation.name}, compiled for {place} and not run,",
+        "count": place.devices,
+        "peak_flops": generation.peak_flops_per_chip / generation.cores_per_chip,
+        "peak_source": "cluster/slices.py",
+    }
+
+
+def usable_memory(generation: Generation) -> int:
+    """Bytes of a device that a program can have."""
+    return generation.memory_per_device - RESERVED
+
+
+def compiled(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+    """Compiles it.
+
+    Raises:
+      DoesNotFitError: the program does not fit the device.
+    """
+    try:
+        return lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if not str(error).startswith("RESOURCE_EXHAUSTED"):
+            raise
+        raise DoesNotFitError(str(error)) from error
