@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TPU_COMPILE := $(VENV)/tpu-compile
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --progress-bar off -q
 
-.PHONY: setup tpu-compile train test faults compiled lock
+.PHONY: setup tpu-compile train test faults learning compiled lock
 
 setup: $(VENV)/installed
 
@@ -37,6 +37,9 @@ test: setup tpu-compile
 
 faults: setup  # everything that can strike a run on a slice; up to half an hour
 	$(BIN)/python -m pytest -m "faults or not faults" tests/faults
+
+learning: setup  # ACRE's and CATER's quickstart, until they have learned something; a quarter of an hour
+	$(BIN)/python -m pytest -m learning tests/tasks
 
 compiled: setup tpu-compile  # every shipped configuration, compiled for a slice and held to the committed table
 	$(BIN)/python -m pytest -m "compiled or not compiled" tests/benchmarks/test_shipped.py

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 STEPS = 2_000
 
 
-@pytest.mark.slow  # minutes: what is learned takes its time to begin
+@pytest.mark.learning
 def test_a_small_model_learns_from_the_context(tmp_path):
     def run(program, *flags):
         # Processes of their own, for the tests' compile everything without optimisation.

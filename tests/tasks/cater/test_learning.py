@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 STEPS = 1_200
 
 
-@pytest.mark.slow  # about five minutes of processor time
+@pytest.mark.learning
 def test_a_small_model_learns_where_the_snitch_is(tmp_path):
     def run(program, *flags):
         # Processes of their own, for the tests' compile everything without optimisation.
