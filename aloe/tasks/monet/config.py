@@ -22,7 +22,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "model.attention_width": 16,
         "model.component_width": 16,
         "model.component_hidden": 128,
-        "optimizer.learning_rate": 5e-4,
+        "optimizer.learning_rate": 6e-4,
         "optimizer.warmup_steps": 500,
         "optimizer.decay_steps": 20_000,
         "optimizer.final_learning_rate": 5e-5,
