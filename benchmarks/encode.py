@@ -59,7 +59,13 @@ def encoding(variant: str, options: Options) -> Iterator[Row]:
     }
     for place, call in calls.items():
         timing = measure(call, repeats=options.repeats, wait=jax.device_get)
-        case = {"variant": variant, "pixels": model.size, "frames": number, "devices": mesh.size, "lie": place}
+        case: dict[str, str | int] = {
+            "variant": variant,
+            "pixels": model.size,
+            "frames": number,
+            "devices": mesh.size,
+            "lie": place,
+        }
         yield Row(case, timing, operations, {"frames_per_second": number / timing.median})
 
 

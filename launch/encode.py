@@ -3,11 +3,12 @@
     python launch/encode.py --task=clevrer --data=DIR
 
     python launch/encode.py --task=clevrer --data=DIR --encoder=monet --checkpoint=runs/monet-paper-s0
+    python launch/encode.py --task=clevrer --data=DIR --encoder=monet --checkpoint=small --frames_per_video=16
     python launch/encode.py … --hosts=4                                   on a slice, each host its share
 
 `--encoder=oracle` makes the latents from the annotations, not from pixels; `--encoder=monet` from pixels, by the latest
-checkpoint of a run of `launch/train.py --task=monet`, on all devices. Interrupted, the same command goes on where it
-stopped; broken videos are named and left out, up to a limit.
+checkpoint of a run of `launch/train.py --task=monet` or by weights that come with Aloe, on all devices. Interrupted,
+the same command goes on where it stopped; broken videos are named and left out, up to a limit.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from aloe import tasks
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
 from aloe.perception import encoding
+from aloe.perception.monet import trained
 from launch import flags
 from launch.machines import add_machines, run_on_slice, slice_of
 
@@ -28,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_task()
     parser.add_data()
     parser.add_argument("--encoder", choices=encoding.ENCODERS, default=encoding.ORACLE, help="what makes the latents")
-    parser.add_argument("--checkpoint", type=Path, help="workdir of the run whose MONet encodes")
+    parser.add_argument("--checkpoint", help="workdir of the run whose MONet encodes, or the name of shipped weights")
+    parser.add_argument("--frames_per_video", type=int, default=0, help="by MONet, evenly spread; 0 for all")
     parser.add_argument("--latents", type=Path, help="folder of the stores; else DATA/latents/ENCODER")
     parser.add_argument("--splits", default="train,validation", help="which splits, separated by commas")
     parser.add_argument("--broken_limit", type=float, default=DEFAULT_LIMIT, help="share of videos that may be broken")
@@ -45,13 +48,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         files.scene_indices(given.data, split)  # what is wrong with it is said before anything is written
     if given.encoder == encoding.MONET and not given.checkpoint:
         raise InputError("--encoder=monet: name the run whose checkpoint encodes, with --checkpoint=WORKDIR.")
+    if not 0 <= given.frames_per_video <= files.FRAMES:
+        raise InputError(f"--frames_per_video={given.frames_per_video}: a video has {files.FRAMES}; take 1 or more.")
+    if given.frames_per_video and given.encoder != encoding.MONET:
+        raise InputError("--frames_per_video: an oracle encodes all frames, which takes no time; leave it out.")
     folder = given.latents or given.data / "latents" / given.encoder
     config = ConfigDict(
         {
             "task": given.task,
             "data": str(given.data.absolute()),
             "encoder": given.encoder,
-            "checkpoint": str(given.checkpoint.absolute()) if given.checkpoint else "",
+            "checkpoint": trained.located(given.checkpoint) if given.checkpoint else "",
+            "frames_per_video": given.frames_per_video,
             "latents": str(folder.absolute()),
             "splits": splits,
             "broken_limit": given.broken_limit,

@@ -21,6 +21,7 @@ from aloe.data import masks
 from aloe.data.parallel import ordered_map
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
+from aloe.perception.monet import trained
 from aloe.perception.monet.encoder import MaskEncoder
 from aloe.perception.pixels import frame_numbers, frames_folder
 from launch import flags
@@ -32,7 +33,7 @@ PARTS = {EXACT: "masks", PROPOSALS: "proposals"}  # of a task, that find and rea
 def main(argv: Sequence[str] | None = None) -> None:
     parser = flags.Parser(__doc__)
     parser.add_run()
-    parser.add_argument("--checkpoint", type=Path, help="workdir of the run whose MONet makes the masks")
+    parser.add_argument("--checkpoint", help="workdir of the run, or name of the weights, whose MONet makes the masks")
     parser.add_argument("--splits", default="train,validation", help="which splits, separated by commas")
     parser.add_argument("--broken_limit", type=float, default=DEFAULT_LIMIT, help="share of videos that may be broken")
     parser.add_argument("--workers", type=int, help="processes; else one a core, for large splits")
@@ -55,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if name == MONET:
         if not given.checkpoint:
             raise InputError("config.data.masks = monet: name the run that makes them, with --checkpoint=WORKDIR.")
-        encoder = MaskEncoder(given.checkpoint, files.find_videos(given.data), numbers, given.workers)
+        made_by = trained.read(given.checkpoint)
+        encoder = MaskEncoder(made_by, files.find_videos(given.data), numbers, given.workers)
         if (encoder.config.size, encoder.slots) != (size, slots):
             raise InputError(
                 f"{given.checkpoint}: a MONet of {encoder.slots} slots and {encoder.config.size} pixels a side, and "

@@ -159,12 +159,14 @@ def test_hosts_encode_each_a_share_of_the_videos_and_the_same_latents(slice_of_f
     squares = write_squares(tmp_path / "squares", train=9, validation=1)
     checkpoint = save_run(tmp_path / "run", seed=0)
     config = {"task": "clevrer", "data": str(squares), "encoder": "monet", "checkpoint": str(checkpoint)}
-    config |= {"splits": ["train"], "broken_limit": 0.0, "workers": 1}
+    config |= {"splits": ["train"], "broken_limit": 0.0, "workers": 1, "frames_per_video": 0}
     assert encoding.run(config | {"latents": str(tmp_path / "one")}) == {"train": 9}
 
     alone = latents.open(tmp_path / "one" / "train")
     monkeypatch.setattr(latents, "SHARD_BYTES", 2 * alone.read(0).nbytes)  # two videos a file
-    together = latents.create(tmp_path / "four" / "train", alone.scene_indices, *alone.shape[1:], alone.encoder)
+    slots, size = alone.shape[2:]
+    path, numbers = tmp_path / "four" / "train", alone.frame_numbers
+    together = latents.create(path, alone.scene_indices, numbers, slots, size, alone.encoder)
     outcome = gang.run("aloe.perception.encoding:run", config | {"latents": str(tmp_path / "four")}, slice_of_four)
     assert outcome.value == {"train": 3}  # of rank 0, the first and the last of five files
     for index in alone.scene_indices:

@@ -2,9 +2,10 @@
 
 A zarr3 array `latents_VxFxNxD` (V videos), float32, through tensorstore. With the sharding codec a video is one inner
 chunk, so one read, and a file holds many videos. A video that is not there yet reads as NaN and takes no room. The
-store describes itself: which videos (scene indices) its rows are and what encoded them stand in its attributes.
+store describes itself: which videos (scene indices) its rows are, which frames of them are there and what encoded them
+stand in its attributes.
 
-    <path>/zarr.json          shape, codecs; attributes "scene_indices" and "encoder"
+    <path>/zarr.json          shape, codecs; attributes "scene_indices", "frame_numbers" and "encoder"
     <path>/c/0/0/0/0, …       the shards, each with a checksum per video; written whole or not at all
 """
 
@@ -56,6 +57,11 @@ class LatentsStore:
         """Scene index of each row, int64 of shape [V]."""
         return np.array(self._metadata["attributes"]["scene_indices"], np.int64)
 
+    @functools.cached_property
+    def frame_numbers(self) -> tuple[int, ...]:
+        """Of the F frames, in their videos, the same for all, ascending. A store that does not say has the first F."""
+        return tuple(self._metadata["attributes"].get("frame_numbers", range(self.shape[1])))
+
     @property
     def encoder(self) -> dict[str, Any]:
         """What encoded the latents: its name, version and whatever else tells it from others."""
@@ -90,7 +96,7 @@ class LatentsStore:
         return latents_FxNxD
 
     def see(self, scene_index: int, frames_F: np.ndarray) -> dict[str, np.ndarray]:
-        """What a model is shown of some frames of a video: their latents_FxNxD."""
+        """What a model is shown of some frames of a video, given as places among those of the store: latents_FxNxD."""
         return {"latents": self.read(scene_index)[frames_F]}
 
     def write(self, scene_indices: Sequence[int], latents_VxFxNxD: np.ndarray) -> None:
@@ -160,15 +166,40 @@ class LatentsStore:
         return array
 
 
+class SomeFrames:
+    """Videos of a store, as if it had some of its frames alone.
+
+    Attributes:
+      store: it has all of `frame_numbers`.
+      frame_numbers: of the frames, ascending.
+    """
+
+    def __init__(self, store: LatentsStore, frame_numbers: Sequence[int]) -> None:
+        self.store = store
+        self.frame_numbers = tuple(frame_numbers)
+        place = {number: place for place, number in enumerate(store.frame_numbers)}
+        self._places_F = np.array([place[number] for number in frame_numbers])
+
+    def see(self, scene_index: int, frames_F: np.ndarray) -> dict[str, np.ndarray]:
+        """As `LatentsStore.see`; places are those in `frame_numbers`."""
+        return self.store.see(scene_index, self._places_F[frames_F])
+
+
 def create(
-    path: Path, scene_indices: Sequence[int], frames: int, slots: int, size: int, encoder: Mapping[str, Any]
+    path: Path,
+    scene_indices: Sequence[int],
+    frame_numbers: Sequence[int],
+    slots: int,
+    size: int,
+    encoder: Mapping[str, Any],
 ) -> LatentsStore:
     """Makes a store in which every video is absent.
 
     Args:
       path: its folder, in which no store may be.
       scene_indices: the videos, in the order of the rows.
-      frames, slots, size: F, N and D.
+      frame_numbers: of the F frames of each video that are stored, ascending.
+      slots, size: N and D.
       encoder: JSON that describes what encodes the latents; `open` compares it as a whole.
 
     Raises:
@@ -179,7 +210,7 @@ def create(
         raise InputError(f"{path}: {len(rows)} scene indices, {len(set(rows))} different; each video has one row")
     if (path / "zarr.json").exists():
         raise InputError(f"{path}: there is a latents store already; give another folder, or delete this one")
-    video_shape = [frames, slots, size]
+    video_shape = [len(frame_numbers), slots, size]
     per_shard = min(len(rows), max(1, SHARD_BYTES // (4 * math.prod(video_shape))))
     inner_codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
     sharding = {"chunk_shape": [1, *video_shape], "codecs": inner_codecs}
@@ -190,7 +221,7 @@ def create(
         "dimension_names": ["video", "frame", "slot", "latent"],
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [per_shard, *video_shape]}},
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
-        "attributes": {"scene_indices": rows, "encoder": dict(encoder)},
+        "attributes": {"scene_indices": rows, "frame_numbers": list(frame_numbers), "encoder": dict(encoder)},
     }
     tensorstore.open({**_spec(path), "metadata": metadata}, create=True).result()
     return open(path)

@@ -31,26 +31,34 @@ def latents_folder(config: ConfigDict) -> Path:
     return Path(config.data.latents or Path(config.data.root) / "latents" / config.data.encoder)
 
 
-def open_latents(config: ConfigDict, split: str, frames: int) -> latents.LatentsStore:
-    """The latents store of a split.
+def open_latents(config: ConfigDict, split: str, frame_numbers: Sequence[int]) -> latents.LatentsStore:
+    """The latents store of a split, which has these frames of every video, or more.
 
     Args:
       config: of the run.
       split: its name.
-      frames: of every video.
+      frame_numbers: of the frames that examples are made of.
 
     Raises:
       InputError: there is none, or its latents are not those that the model takes.
     """
     store, model = latents.open(latents_folder(config) / split), config.model
-    wanted, found = (frames, model.slots, model.latent), store.shape[1:]
+    wanted, found = (model.slots, model.latent), store.shape[2:]
     if found != wanted:
         raise InputError(
-            f"{store.path}: latents of shape {found} (frames, slots, size), and the model takes {wanted}; encode the "
-            "videos anew (python launch/encode.py), or set config.model.slots and config.model.latent."
+            f"{store.path}: latents of shape {found} (slots, size), and the model takes {wanted}; encode the videos "
+            "anew (python launch/encode.py), or set config.model.slots and config.model.latent."
         )
-    if model.frames > frames:
-        raise InputError(f"config.model.frames = {model.frames}: a video has {frames} frames; take as many or fewer.")
+    if absent := sorted(set(frame_numbers) - set(store.frame_numbers)):
+        raise InputError(
+            f"{store.path}: has latents of {len(store.frame_numbers)} frames of each video, and frame {absent[0]}, of "
+            f"{len(frame_numbers)} that are wanted, is not among them; encode the videos anew (python "
+            "launch/encode.py, whose --frames_per_video says how many), or set config.data.frames_per_video."
+        )
+    if model.frames > len(frame_numbers):
+        raise InputError(
+            f"config.model.frames = {model.frames}: a video has {len(frame_numbers)} frames; take as many or fewer."
+        )
     return store
 
 

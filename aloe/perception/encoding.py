@@ -9,8 +9,10 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from aloe import tasks
+from aloe.data.frames import spread
 from aloe.perception.fill import Encoder, create_or_open, fill
 from aloe.perception.monet import encoder as monet
+from aloe.perception.monet import trained
 
 ORACLE, MONET = "oracle", "monet"
 ENCODERS = (ORACLE, MONET)
@@ -20,9 +22,10 @@ def run(config: Mapping[str, Any]) -> dict[str, int]:
     """Fills the latents stores of some splits; with several hosts each encodes its share of a store's files.
 
     Args:
-      config: `task` and `data`, the data folder; `encoder`, one of ENCODERS, and for MONet the run `checkpoint`;
-        `latents`, the folder of the stores; `splits`; `broken_limit`, the share of videos that may be broken;
-        `workers`, processes of a host, None for one a core. The same on every host.
+      config: `task` and `data`, the data folder; `encoder`, one of ENCODERS, and for MONet `checkpoint`, a run or the
+        name of weights, and `frames_per_video`, evenly spread, 0 for all; `latents`, the folder of the stores;
+        `splits`; `broken_limit`, the share of videos that may be broken; `workers`, processes of a host, None for one
+        a core. The same on every host.
 
     Returns:
       By split, how many videos of this host's share are in the store now.
@@ -36,7 +39,8 @@ def run(config: Mapping[str, Any]) -> dict[str, int]:
     encoder: Encoder
     if resolved.encoder == MONET:
         videos = files.find_videos(data)
-        encoder = monet.Encoder(Path(resolved.checkpoint), videos, files.FRAMES, resolved.workers)
+        numbers = spread(files.FRAMES, resolved.frames_per_video or files.FRAMES)
+        encoder = monet.Encoder(trained.read(resolved.checkpoint), videos, numbers, resolved.workers)
     else:
         encoder = tasks.part(resolved.task, resolved.encoder).Encoder(data, resolved.workers)
     there: dict[str, int] = {}

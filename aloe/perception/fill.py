@@ -16,12 +16,15 @@ from aloe.progress_bar import progress_bar
 class Encoder(Protocol):
     """What turns videos into latents: the oracle of a task, or trained perception.
 
-    `frames`, `slots` and `size` are F, N and D of a video.
+    `slots` and `size` are N and D of a video.
     """
 
-    frames: int
     slots: int
     size: int
+
+    @property
+    def frame_numbers(self) -> Sequence[int]:
+        """Of the F frames that it encodes of every video, ascending."""
 
     @property
     def description(self) -> Mapping[str, Any]:
@@ -89,14 +92,21 @@ def create_or_open(path: Path, scene_indices: Sequence[int], encoder: Encoder) -
     """The store at `path` of just these videos and this encoder.
 
     Raises:
-      InputError: the one that is there is of another encoder or for other videos.
+      InputError: the one that is there is of another encoder or for other videos or frames.
     """
     if not path.exists() or not any(path.iterdir()):
-        return latents.create(path, scene_indices, encoder.frames, encoder.slots, encoder.size, encoder.description)
+        numbers, slots, size = encoder.frame_numbers, encoder.slots, encoder.size
+        return latents.create(path, scene_indices, numbers, slots, size, encoder.description)
     store = latents.open(path, encoder.description)
     if store.scene_indices.tolist() != list(scene_indices):
         raise InputError(
             f"{path}: this store is for {len(store.scene_indices)} videos, and the question file names "
             f"{len(scene_indices)}, or others. Give another folder, or delete this one and encode anew."
+        )
+    if store.frame_numbers != tuple(encoder.frame_numbers):
+        raise InputError(
+            f"{path}: this store has {len(store.frame_numbers)} frames of each video, and "
+            f"{len(encoder.frame_numbers)}, or others, are to be encoded. Give another folder, or delete this one and "
+            "encode anew."
         )
     return store

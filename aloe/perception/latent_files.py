@@ -25,7 +25,7 @@ class LatentFiles:
     Attributes:
       description: what the latents store says of its source. The files say nothing of what made them, so they are told
         from others by the first of them that is whole: its video, and a checksum of its latents.
-      frames, slots, size: F, N and D of a video.
+      frame_numbers: of the F frames; slots, size: N and D of a video.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class LatentFiles:
         """
         if not folder.is_dir():
             raise InputError(f"{folder}: there is no such folder; name the one that the archive was unpacked to.")
-        self.frames, self.slots, self.size = shape
+        self.frame_numbers, (self.slots, self.size) = range(shape[0]), shape[1:]
         self._folder = folder
         self._paths = find_numbered(folder, _NAME)
         self._workers = workers
@@ -69,7 +69,7 @@ class LatentFiles:
 
     def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
         """The latents of each video in turn, or what is wrong where its file is missing or broken."""
-        read = functools.partial(_read_or_problem, self._folder, (self.frames, self.slots, self.size))
+        read = functools.partial(_read_or_problem, self._folder, (len(self.frame_numbers), self.slots, self.size))
         return ordered_map(read, [(index, self._paths.get(index)) for index in scene_indices], self._workers)
 
     def remarks(self) -> list[str]:

@@ -42,8 +42,9 @@ def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
 
 
 def _write_latents(folder: Path, indices: range, config: ConfigDict, rng: np.random.Generator) -> None:
-    shape = (FRAMES, config.model.slots, config.model.latent)
-    store = latents.create(folder, indices, *shape, {"name": "noise"})
+    slots, size = config.model.slots, config.model.latent
+    shape = (FRAMES, slots, size)
+    store = latents.create(folder, indices, range(FRAMES), slots, size, {"name": "noise"})
     for start in range(0, len(indices), store.videos_per_shard):
         some = indices[start : start + store.videos_per_shard]
         store.write(some, rng.standard_normal((len(some), *shape), np.float32))

@@ -23,7 +23,7 @@ def shards(path):
 
 def make(path, scene_indices, shape=(6, 4, 5)):
     frames, slots, size = shape
-    return latents.create(path, scene_indices, frames, slots, size, ENCODER)
+    return latents.create(path, scene_indices, range(frames), slots, size, ENCODER)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def world(tmp_path_factory):
         entries = [entry(each.index, questions(each)) for each in drawn]
         if split == "test":
             entries[1]["questions"].insert(1, multiple_choice(99, correct=()))
-            store = latents.create(root / "latents" / "oracle" / split, indices, 128, 8, 16, {"name": "noise"})
+            store = latents.create(root / "latents" / "oracle" / split, indices, range(128), 8, 16, {"name": "noise"})
             store.write(indices, np.random.default_rng(0).normal(size=(len(indices), 128, 8, 16)))
             write_json(root / "test.json", unlabelled(entries))
             continue
@@ -144,7 +144,7 @@ def test_what_a_submission_lacks_is_named(call, world, run, tmp_path):
     root = without(world, tmp_path / "b", "test.json")
     assert f"{root}: no test.json here or in a folder below" in refused(root)
     root = without(world, tmp_path / "c", "latents/oracle/test")
-    latents.create(root / "latents" / "oracle" / "test", TEST, 128, 8, 16, {"name": "noise"}).write(
+    latents.create(root / "latents" / "oracle" / "test", TEST, range(128), 8, 16, {"name": "noise"}).write(
         TEST[:2], np.zeros((2, 128, 8, 16))
     )
     assert re.search(r"1 of 3 videos .* at most 0 may be(.*\n)+.*no latents of video 15001", refused(root))

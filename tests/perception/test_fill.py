@@ -15,9 +15,10 @@ def latents_of(scene_index):
 class Encoder:
     """Encodes by drawing from the scene index; videos in `broken` are broken, and it crashes at `crash`."""
 
-    frames, slots, size = SHAPE
+    slots, size = SHAPE[1:]
 
-    def __init__(self, version=1, broken=(), crash=None):
+    def __init__(self, version=1, broken=(), crash=None, frame_numbers=range(SHAPE[0])):
+        self.frame_numbers = frame_numbers
         self.description = {"name": "drawn", "version": version}
         self.broken, self.crash = broken, crash
         self.encoded = []
@@ -104,6 +105,8 @@ def test_a_store_of_another_encoder_or_for_other_videos_is_refused(tmp_path):
         fill(tmp_path / "store", INDICES, refused)
     with pytest.raises(InputError, match=r"for 12 videos, and .* 11"):
         fill(tmp_path / "store", INDICES[1:], Encoder())
+    with pytest.raises(InputError, match=r"6 frames of each video, and 6, or others, are to be encoded"):
+        fill(tmp_path / "store", INDICES, Encoder(frame_numbers=range(0, 12, 2)))
     assert refused.encoded == []
     assert_holds(tmp_path / "store", INDICES)
 

@@ -1,7 +1,6 @@
 """A trained MONet as an encoder of videos: the means of its slots' latents, frame by frame."""
 
 import functools
-import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,54 +19,39 @@ from aloe.errors import InputError
 from aloe.perception.monet import quality
 from aloe.perception.monet.config import MonetConfig
 from aloe.perception.monet.model import Monet, colors
-from aloe.training import workdir
-from aloe.training.checkpoints import Checkpoints
-from aloe.training.optimizer import make_optimizer
-from aloe.training.state import initial_state
+from aloe.perception.monet.trained import Trained
 from aloe.training.step import DATA, data_mesh
 
 VIDEOS_AT_ONCE = 8
 
 
 class Encoder:
-    """Encodes videos by the latest checkpoint of a run, as `aloe.perception.fill` wants it, on this host's devices.
+    """Encodes videos by a trained MONet, as `aloe.perception.fill` wants it, on this host's devices.
 
     Attributes:
       description: what the latents store says of its encoder; the checksum is that of the parameters.
-      frames, slots, size: F, N and D of a video.
+      frame_numbers: of the F frames; slots, size: N and D of a video.
     """
 
-    def __init__(self, run: Path, videos: Mapping[int, Path], frames: int, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        trained: Trained,
+        videos: Mapping[int, Path],
+        frame_numbers: Sequence[int],
+        workers: int | None = None,
+    ) -> None:
         """
         Args:
-          run: workdir of the run.
+          trained: what encodes.
           videos: file by scene index.
-          frames: of every video, from the first on.
+          frame_numbers: which frames of every video, ascending.
           workers: processes that decode; by default one a core for many videos, and none for few.
-
-        Raises:
-          InputError: there is no such run, it is not of MONet, or it has no checkpoint.
         """
-        config = workdir.read(run)
-        if config.task != "monet":
-            raise InputError(f"{run}: a run of --task={config.task}, not of monet; name the workdir of one that is.")
-        self.config = MonetConfig(**config.model)
-        self.frames, self.slots, self.size = frames, self.config.slots, self.config.latent
-        self.frame_numbers: Sequence[int] = range(frames)
-        checkpoints = Checkpoints(run / workdir.CHECKPOINTS, data_mesh(), config.training, read_only=True)
-        step = checkpoints.latest()
-        if step is None:
-            raise InputError(f"{run}: no checkpoint yet; train first, with python launch/train.py --workdir={run}.")
-        optimizer = make_optimizer(config.optimizer)
-        abstract = jax.eval_shape(lambda: initial_state(Monet(self.config, rngs=nnx.Rngs(0)), optimizer))
-        params = checkpoints.restore(abstract).params
-        checkpoints.close()
+        self.config, self.description = trained.config, trained.description
+        self.frame_numbers, self.slots, self.size = tuple(frame_numbers), self.config.slots, self.config.latent
         # Hosts have restored together; from here each goes at its own pace, on its own devices.
         self.mesh = data_mesh(jax.local_devices())
-        whole = NamedSharding(self.mesh, P())
-        self.params = jax.tree.map(lambda leaf: jax.device_put(leaf.addressable_data(0), whole), params)
-        sizes = {"picture": self.config.size, "slots": self.slots, "latent": self.size}
-        self.description = {"name": "monet", "step": step, "checksum": checksum(self.params), **sizes}
+        self.params = jax.device_put(trained.params, NamedSharding(self.mesh, P()))
         self._step = encoding_step(self.config, self.mesh)
         self._videos = videos
         self._workers = workers
@@ -90,8 +74,8 @@ class Encoder:
         """Has whole videos encoded, padded to a number of frames that is always the same; nothing for none."""
         if not videos:
             return None
-        frames = np.zeros((VIDEOS_AT_ONCE * self.frames, *videos[0].shape[1:]), np.uint8)
-        frames[: len(videos) * self.frames] = np.concatenate(videos)
+        frames = np.zeros((VIDEOS_AT_ONCE * len(self.frame_numbers), *videos[0].shape[1:]), np.uint8)
+        frames[: len(videos) * len(self.frame_numbers)] = np.concatenate(videos)
         padding = -len(frames) % self.mesh.size
         padded = np.pad(frames, [(0, padding)] + [(0, 0)] * 3)
         return self._step(self.params, jax.device_put(padded, NamedSharding(self.mesh, P(DATA))))
@@ -100,10 +84,10 @@ class Encoder:
         whole = iter(())
         if dispatched is not None:
             made_Bx, used_B = map(np.asarray, dispatched)
-            good = sum(not isinstance(video, InputError) for video in videos)
-            whole = iter(made_Bx[: good * self.frames].reshape(good, self.frames, *made_Bx.shape[1:]))
-            self._encoded += good * self.frames
-            self._full += int(np.sum(used_B[: good * self.frames] >= self.slots))
+            good, of_video = sum(not isinstance(video, InputError) for video in videos), len(self.frame_numbers)
+            whole = iter(made_Bx[: good * of_video].reshape(good, of_video, *made_Bx.shape[1:]))
+            self._encoded += good * of_video
+            self._full += int(np.sum(used_B[: good * of_video] >= self.slots))
         for video in videos:
             yield video if isinstance(video, InputError) else next(whole)
 
@@ -121,11 +105,10 @@ class MaskEncoder(Encoder):
     """As `Encoder`, of the masks of some frames: packed_FxYxXxG, each pixel that of the slot which has most of it."""
 
     def __init__(
-        self, run: Path, videos: Mapping[int, Path], frame_numbers: Sequence[int], workers: int | None = None
+        self, trained: Trained, videos: Mapping[int, Path], frame_numbers: Sequence[int], workers: int | None = None
     ) -> None:
-        """`frame_numbers` of every video; else as `Encoder`."""
-        super().__init__(run, videos, len(frame_numbers), workers)
-        self.frame_numbers = frame_numbers
+        """As `Encoder`."""
+        super().__init__(trained, videos, frame_numbers, workers)
         self._step = masking_step(self.config, self.mesh)
 
 
@@ -152,11 +135,3 @@ def masking_step(config: MonetConfig, mesh: jax.sharding.Mesh) -> jax.stages.Wra
         return packed_BxYxXxG, quality.of_masks(log_mask_BxNxYxX)["slots_used"]
 
     return jax.jit(jax.shard_map(masks, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=P(DATA)))
-
-
-def checksum(params: Any) -> str:
-    """Of the values of all parameters, in the order of their paths."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(params):
-        digest.update(np.asarray(jax.device_get(leaf), jnp.float32.dtype).tobytes())
-    return digest.hexdigest()[:16]

@@ -62,10 +62,10 @@ class Encoder:
 
     Attributes:
       description: what the latents store says of its encoder; the checksum is that of the map.
-      frames, slots, size: F, N and D of a problem.
+      frame_numbers: of the F frames; slots, size: N and D of a problem.
     """
 
-    frames = PANELS
+    frame_numbers = range(PANELS)
     slots = SLOTS
     size = SIZE
 

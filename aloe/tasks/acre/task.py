@@ -60,7 +60,7 @@ class Acre:
         self.examples: dict[str, Examples] = {}
         for split in splits:
             problems = files.read_problems(root, split)
-            store = open_latents(config, split, PANELS)
+            store = open_latents(config, split, range(PANELS))
             self.problems[split] = with_latents(problems, store)
             self.examples[split] = Examples(store)
 

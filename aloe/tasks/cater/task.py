@@ -65,7 +65,7 @@ class Cater:
         for split in splits:
             tuning = config.data.tuning
             videos = files.read_videos(self.root, split, tuning=tuning, cameras=self.cameras)
-            store = open_latents(config, "train" if tuning else split, FRAMES)
+            store = open_latents(config, "train" if tuning else split, range(FRAMES))
             videos = with_latents(videos, store)
             self.videos[split] = {
                 camera: [video for video in videos if video.camera == camera] for camera in self.cameras

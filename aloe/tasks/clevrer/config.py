@@ -94,7 +94,7 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config = defaults("clevrer", variant)
 
     config.data.frames = ""  # folder for the decoded frames; empty: frames in the root
-    config.data.frames_per_video = 128  # decoded, evenly spread, where latents are not stored; 25 of them are drawn
+    config.data.frames_per_video = 128  # evenly spread, of which the model's frames are drawn
     config.data.masks = "exact"  # whose masks, of those that launch/masks.py wrote, for masked_frames
 
     config.perception = ConfigDict()

@@ -64,10 +64,10 @@ class Encoder:
 
     Attributes:
       description: what the latents store says of its encoder; the checksum is that of the map.
-      frames, slots, size: F, N and D of a video.
+      frame_numbers: of the F frames; slots, size: N and D of a video.
     """
 
-    frames = FRAMES
+    frame_numbers = range(FRAMES)
     slots = SLOTS
     size = SIZE
 

@@ -20,6 +20,7 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from aloe import objectives
+from aloe.data.latents import SomeFrames
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.data.streams import Example, Stream, endless
 from aloe.data.videos import another_video, labelled_videos, open_latents, with_latents
@@ -28,7 +29,7 @@ from aloe.model.aloe import Aloe
 from aloe.model.config import ModelConfig
 from aloe.perception import learned
 from aloe.perception.config import STORED, PerceptionConfig
-from aloe.perception.pixels import open_pixels
+from aloe.perception.pixels import frame_numbers, open_pixels
 from aloe.tasks.clevrer import counterfactuals, files, scores, submission, vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.examples import AskedQuestion, Examples, asked
@@ -74,9 +75,10 @@ class Clevrer:
             limit = 0.0 if split in files.UNLABELLED else DEFAULT_LIMIT  # a submission answers every question
             videos = files.read_questions(root, split)
             if self.perception_config.kind == STORED:
-                store = open_latents(config, split, FRAMES)
+                numbers = frame_numbers(config, FRAMES)
+                store = open_latents(config, split, numbers)
                 self.videos[split] = with_latents(videos, store, limit)
-                self.examples[split] = Examples(store, config.model.frames)
+                self.examples[split] = Examples(SomeFrames(store, numbers), config.model.frames, len(numbers))
             else:
                 scene_indices = [video.scene_index for video in videos]
                 pixels = open_pixels(config, split, files.find_videos(root), scene_indices, FRAMES, limit)

@@ -10,6 +10,7 @@ from aloe.data.video import read_frames
 from aloe.errors import InputError
 from aloe.perception.fill import fill
 from aloe.perception.monet import encoder as monet
+from aloe.perception.monet import trained
 from aloe.perception.monet.config import MonetConfig
 from aloe.perception.monet.model import Monet, colors
 from aloe.tasks.clevrer import files
@@ -69,40 +70,40 @@ def test_latents_are_the_means_of_every_frame_in_order(filled, squares):
 
 def test_a_store_of_another_checkpoint_is_refused(filled, squares, run, tmp_path):
     videos = files.find_videos(squares)
-    again = monet.Encoder(run, videos, FRAMES)
+    again = monet.Encoder(trained.of_run(run), videos, range(FRAMES))
     fill(filled / "train", [0, 1, 2], again)  # the same one is welcome
     others = save_run(tmp_path / "seed", seed=1), save_run(tmp_path / "step", seed=0, steps=(1, 2))
     for other in others:
         with pytest.raises(InputError, match=r"filled by the encoder .*'monet'.*not by .*'monet'"):
-            fill(filled / "train", [0, 1, 2], monet.Encoder(other, videos, FRAMES))
+            fill(filled / "train", [0, 1, 2], monet.Encoder(trained.of_run(other), videos, range(FRAMES)))
 
 
 def test_a_broken_video_is_said_in_its_place(squares, run, tmp_path):
     videos = files.find_videos(squares)
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(videos[1].read_bytes()[:1200])
-    encoder = monet.Encoder(run, {**videos, 1: cut}, FRAMES)
+    encoder = monet.Encoder(trained.of_run(run), {**videos, 1: cut}, range(FRAMES))
     one, two, three, four = encoder.encode([0, 1, 2, 77])
     assert isinstance(two, InputError)
     assert str(cut) in str(two)
     assert "no video of scene_index 77" in str(four)
-    whole = list(monet.Encoder(run, videos, FRAMES).encode([0, 2]))
+    whole = list(monet.Encoder(trained.of_run(run), videos, range(FRAMES)).encode([0, 2]))
     np.testing.assert_allclose([one, three], whole, rtol=1e-4, atol=1e-5)
 
 
 def test_more_videos_than_go_at_once(squares, run, monkeypatch):
     """In twos, and on eight devices that do not divide what they are given, latents are the same."""
-    encoder = monet.Encoder(run, files.find_videos(squares), 31)
+    encoder = monet.Encoder(trained.of_run(run), files.find_videos(squares), range(31))
     expected = list(encoder.encode([0, 1, 2, 3, 4]))
     monkeypatch.setattr(monet, "VIDEOS_AT_ONCE", 2)
-    in_twos = list(monet.Encoder(run, files.find_videos(squares), 31).encode([0, 1, 2, 3, 4]))
+    in_twos = list(monet.Encoder(trained.of_run(run), files.find_videos(squares), range(31)).encode([0, 1, 2, 3, 4]))
     np.testing.assert_allclose(in_twos, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_masks_give_each_pixel_to_the_slot_that_has_most_of_it(squares, run):
     model, numbers = Monet(MonetConfig(**settings(squares).model), rngs=nnx.Rngs(0)), [3, 40, 90]
     paths = files.find_videos(squares)
-    encoder = monet.MaskEncoder(run, paths, numbers)
+    encoder = monet.MaskEncoder(trained.of_run(run), paths, numbers)
     made = list(encoder.encode([2, 0, 77]))
     assert isinstance(made.pop(), InputError)
     for index, packed in zip([2, 0], made, strict=True):
@@ -118,7 +119,7 @@ def test_masks_give_each_pixel_to_the_slot_that_has_most_of_it(squares, run):
 def test_frames_that_use_all_slots_are_counted(squares, run, monkeypatch, used, remarks):
     told = monet.quality.of_masks
     monkeypatch.setattr(monet.quality, "of_masks", lambda mask: {"slots_used": 0 * told(mask)["slots_used"] + used})
-    encoder = monet.Encoder(run, files.find_videos(squares), 4)
+    encoder = monet.Encoder(trained.of_run(run), files.find_videos(squares), range(4))
     list(encoder.encode([0]))
     assert [remark.split(";")[0] for remark in encoder.remarks()] == remarks
 
@@ -127,7 +128,11 @@ def test_frames_that_use_all_slots_are_counted(squares, run, monkeypatch, used, 
     ("argv", "message"),
     [
         ([], "--encoder=monet: name the run .*--checkpoint=WORKDIR"),
-        (["--checkpoint=nowhere"], "nowhere/config.json: no such file"),
+        (
+            ["--checkpoint=nowhere"],
+            "nowhere: neither the workdir of a run nor weights that come with Aloe",
+        ),
+        (["--checkpoint=.", "--frames_per_video=129"], "--frames_per_video=129: a video has 128"),
     ],
 )
 def test_a_run_must_be_named(squares, argv, message):
@@ -141,8 +146,8 @@ def test_a_run_of_another_task_or_without_a_checkpoint_is_refused(squares, tmp_p
     resolved.workdir = str(tmp_path / "empty")
     workdir.claim(resolved)
     with pytest.raises(InputError, match="no checkpoint yet"):
-        monet.Encoder(tmp_path / "empty", {}, FRAMES)
+        trained.read(str(tmp_path / "empty"))
     resolved.task, resolved.workdir = "clevrer", str(tmp_path / "other")
     workdir.claim(resolved)
     with pytest.raises(InputError, match="a run of --task=clevrer, not of monet"):
-        monet.Encoder(tmp_path / "other", {}, FRAMES)
+        trained.read(str(tmp_path / "other"))

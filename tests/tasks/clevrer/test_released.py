@@ -59,7 +59,7 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("world")
     for split, indices in (("train", range(3)), ("validation", range(10, 15))):
         write_json(root / f"{split}.json", [entry(index, questions(index)) for index in indices])
-        store = latents.create(root / "latents" / "released" / split, indices, 128, 8, 16, {"name": "noise"})
+        store = latents.create(root / "latents" / "released" / split, indices, range(128), 8, 16, {"name": "noise"})
         store.write(indices, np.random.default_rng(len(indices)).normal(size=(len(indices), 128, 8, 16)))
     return root
 

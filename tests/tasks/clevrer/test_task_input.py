@@ -54,7 +54,7 @@ def plain_world(root, train, validation, absent=()):
     for split, entries in (("train", train), ("validation", validation)):
         write_json(root / f"{split}.json", entries)
         indices = [record["scene_index"] for record in entries]
-        store = latents.create(root / "latents" / "oracle" / split, indices, 128, 8, 16, {"name": "noise"})
+        store = latents.create(root / "latents" / "oracle" / split, indices, range(128), 8, 16, {"name": "noise"})
         there = [index for index in indices if index not in absent]
         store.write(there, np.random.default_rng(0).normal(size=(len(there), 128, 8, 16)))
     return root
@@ -99,7 +99,7 @@ def test_a_validation_split_without_one_kind_of_questions_is_scored_on_the_other
 def test_videos_are_told_by_scene_index_whatever_their_place_in_the_list_and_in_the_store(tmp_path):
     root = plain_world(tmp_path, [entry(0), entry(1)], [entry(index) for index in (9000, 200, 201)])
     path = root / "latents" / "oracle" / "elsewhere" / "validation"
-    store = latents.create(path, [201, 9000, 200, 7], 128, 8, 16, {"name": "numbered"})
+    store = latents.create(path, [201, 9000, 200, 7], range(128), 8, 16, {"name": "numbered"})
     store.write([9000, 7, 201, 200], np.array([9000, 7, 201, 200])[:, None, None, None] * np.ones((1, 128, 8, 16)))
     path.parent.joinpath("train").symlink_to(root / "latents" / "oracle" / "train")
     task = clevrer.make(settings(root, {"data.latents": str(path.parent)}))

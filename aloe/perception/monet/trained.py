@@ -1,0 +1,104 @@
+"""A trained MONet that encodes: the latest checkpoint of a run, or weights that come with this project."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from ml_collections import ConfigDict
+
+from aloe.errors import InputError, nearest
+from aloe.perception.monet import weights
+from aloe.perception.monet.config import MonetConfig
+from aloe.perception.monet.model import Monet
+from aloe.training import workdir
+from aloe.training.checkpoints import Checkpoints
+from aloe.training.optimizer import make_optimizer
+from aloe.training.state import initial_state
+from aloe.training.step import data_mesh
+
+
+class Trained(NamedTuple):
+    """A MONet's sizes and its parameters, on the host.
+
+    `description` is JSON that tells it from every other one: what a latents store says of its encoder.
+    """
+
+    config: MonetConfig
+    params: Any
+    description: dict[str, Any]
+
+
+def read(checkpoint: str) -> Trained:
+    """What `--checkpoint` names: the workdir of a run, or weights that come with this project, by their name.
+
+    A folder that is called like such weights is named with a slash: `./small`.
+
+    Raises:
+      InputError: it is neither, the run is not of MONet or has no checkpoint, or the weights are damaged.
+    """
+    if checkpoint in weights.names():
+        return shipped(checkpoint)
+    if not Path(checkpoint).is_dir():
+        raise InputError(
+            f"{checkpoint}: neither the workdir of a run nor weights that come with Aloe"
+            f"{nearest(Path(checkpoint).name, weights.names())}"
+        )
+    return of_run(Path(checkpoint))
+
+
+def located(checkpoint: str) -> str:
+    """The same for a process that runs elsewhere: a name stays as it is, a folder becomes absolute."""
+    return checkpoint if checkpoint in weights.names() else str(Path(checkpoint).absolute())
+
+
+def shipped(name: str, folder: Path = weights.FOLDER) -> Trained:
+    """Weights that come with this project. Raises InputError: they are damaged, or of another model than they say."""
+    record, params = weights.read(folder / name)
+    config = MonetConfig(**record.model)
+    return Trained(config, params, description(config, params, record.step) | {"weights": name})
+
+
+def of_run(run: Path) -> Trained:
+    """The latest checkpoint of the run in a workdir. All hosts of a slice restore it together.
+
+    Raises:
+      InputError: there is no such run, it is not of MONet, or it has no checkpoint.
+    """
+    resolved = run_config(run)
+    config = MonetConfig(**resolved.model)
+    checkpoints = Checkpoints(run / workdir.CHECKPOINTS, data_mesh(), resolved.training, read_only=True)
+    step = checkpoints.latest()
+    if step is None:
+        raise InputError(f"{run}: no checkpoint yet; train first, with python launch/train.py --workdir={run}.")
+    optimizer = make_optimizer(resolved.optimizer)
+    abstract = jax.eval_shape(lambda: initial_state(Monet(config, rngs=nnx.Rngs(0)), optimizer))
+    restored = checkpoints.restore(abstract).params
+    checkpoints.close()
+    params = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), restored)
+    return Trained(config, params, description(config, params, step))
+
+
+def run_config(run: Path) -> ConfigDict:
+    """The configuration of a run. Raises InputError: there is none, or it is not of MONet."""
+    config = workdir.read(run)
+    if config.task != "monet":
+        raise InputError(f"{run}: a run of --task={config.task}, not of monet; name the workdir of one that is.")
+    return config
+
+
+def description(config: MonetConfig, params: Any, step: int) -> dict[str, Any]:
+    """Of a MONet after so many steps."""
+    sizes = {"picture": config.size, "slots": config.slots, "latent": config.latent}
+    return {"name": "monet", "step": step, "checksum": checksum(params), **sizes}
+
+
+def checksum(params: Any) -> str:
+    """Of the values of all parameters, in the order of their paths."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        digest.update(np.asarray(jax.device_get(leaf), jnp.float32.dtype).tobytes())
+    return digest.hexdigest()[:16]
