@@ -3,7 +3,7 @@
     python launch/encode.py --task=clevrer --data=DIR
 
     python launch/encode.py --task=clevrer --data=DIR --encoder=monet --checkpoint=runs/monet-paper-s0
-    python launch/encode.py --task=clevrer --data=DIR --encoder=monet --checkpoint=small --frames_per_video=16
+    python launch/encode.py --task=clevrer --data=DIR --encoder=monet --checkpoint=small --frames_per_video=10
     python launch/encode.py … --hosts=4                                   on a slice, each host its share
 
 `--encoder=oracle` makes the latents from the annotations, not from pixels; `--encoder=monet` from pixels, by the latest
@@ -11,9 +11,11 @@ checkpoint of a run of `launch/train.py --task=monet` or by weights that come wi
 the same command goes on where it stopped; broken videos are named and left out, up to a limit.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 from ml_collections import ConfigDict
 
 from aloe import tasks
@@ -73,4 +75,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Of CPUs every core is a device: it is faster than to share out convolutions of few channels over threads.
+    jax.config.update("jax_num_cpu_devices", os.cpu_count())
     flags.run(main)

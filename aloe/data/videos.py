@@ -43,11 +43,12 @@ def open_latents(config: ConfigDict, split: str, frame_numbers: Sequence[int]) -
       InputError: there is none, or its latents are not those that the model takes.
     """
     store, model = latents.open(latents_folder(config) / split), config.model
-    wanted, found = (model.slots, model.latent), store.shape[2:]
+    found = store.shape[1:]
+    wanted = (found[0], model.slots, model.latent)
     if found != wanted:
         raise InputError(
-            f"{store.path}: latents of shape {found} (slots, size), and the model takes {wanted}; encode the videos "
-            "anew (python launch/encode.py), or set config.model.slots and config.model.latent."
+            f"{store.path}: latents of shape {found} (frames, slots, size), and the model takes {wanted}; encode the "
+            "videos anew (python launch/encode.py), or set config.model.slots and config.model.latent."
         )
     if absent := sorted(set(frame_numbers) - set(store.frame_numbers)):
         raise InputError(

@@ -1,4 +1,5 @@
 import concurrent.futures
+import json
 import multiprocessing
 import pickle
 import resource
@@ -47,6 +48,25 @@ def test_what_is_written_is_read_by_scene_index(tmp_path, small_shards):
             assert read.dtype == np.float32
             np.testing.assert_array_equal(read, expected)
     assert len(shards(tmp_path / "store")) == 3
+
+
+def test_a_store_says_which_frames_it_has(tmp_path):
+    store = latents.create(tmp_path / "store", [3], [0, 4, 9], 4, 5, ENCODER)
+    assert latents.open(tmp_path / "store").frame_numbers == (0, 4, 9)
+    latents_VxFxNxD = draw(1, shape=(3, 4, 5))
+    store.write([3], latents_VxFxNxD)
+    some = latents.SomeFrames(store, [0, 9])
+    np.testing.assert_array_equal(some.see(3, np.array([1]))["latents"], latents_VxFxNxD[0, [2]])
+    np.testing.assert_array_equal(some.see(3, np.array([0, 1]))["latents"], latents_VxFxNxD[0, [0, 2]])
+
+
+def test_a_store_that_does_not_say_has_the_first_frames(tmp_path):
+    make(tmp_path / "store", [3])
+    path = tmp_path / "store" / "zarr.json"
+    record = json.loads(path.read_text())
+    del record["attributes"]["frame_numbers"]
+    path.write_text(json.dumps(record))
+    assert latents.open(tmp_path / "store").frame_numbers == tuple(range(6))
 
 
 def test_what_has_not_been_written_is_absent(tmp_path, small_shards):

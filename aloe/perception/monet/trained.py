@@ -41,7 +41,7 @@ def read(checkpoint: str) -> Trained:
       InputError: it is neither, the run is not of MONet or has no checkpoint, or the weights are damaged.
     """
     if checkpoint in weights.names():
-        return shipped(checkpoint)
+        return shipped(weights.FOLDER / checkpoint)
     if not Path(checkpoint).is_dir():
         raise InputError(
             f"{checkpoint}: neither the workdir of a run nor weights that come with Aloe"
@@ -55,11 +55,11 @@ def located(checkpoint: str) -> str:
     return checkpoint if checkpoint in weights.names() else str(Path(checkpoint).absolute())
 
 
-def shipped(name: str, folder: Path = weights.FOLDER) -> Trained:
-    """Weights that come with this project. Raises InputError: they are damaged, or of another model than they say."""
-    record, params = weights.read(folder / name)
+def shipped(folder: Path) -> Trained:
+    """The weights in a folder. Raises InputError: they are damaged, or of another model than they say."""
+    record, params = weights.read(folder)
     config = MonetConfig(**record.model)
-    return Trained(config, params, description(config, params, record.step) | {"weights": name})
+    return Trained(config, params, description(config, params, record.step) | {"weights": folder.name})
 
 
 def of_run(run: Path) -> Trained:

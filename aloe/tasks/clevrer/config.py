@@ -65,6 +65,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "training.keep_checkpoints": 1,
     },
     "quickstart": {
+        "data.frames_per_video": 10,  # which two CPU cores encode in a minute
         "model.layers": 4,
         "model.heads": 4,
         "model.frames": 5,

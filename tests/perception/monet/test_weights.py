@@ -29,7 +29,7 @@ def written(tmp_path):
 
 
 def test_they_are_read_as_they_were_written(written):
-    read = trained.shipped("tiny", written)
+    read = trained.shipped(written / "tiny")
     assert read.config == CONFIG
     image_BxYxXx3 = np.random.default_rng(0).uniform(size=(2, 16, 16, 3)).astype(np.float32)
     graphdef = nnx.split(Monet(CONFIG, rngs=nnx.Rngs(1)))[0]

@@ -28,7 +28,7 @@ def test_the_objective_is_named_where_it_is_not_known(root, compiled):
         ({"data.latents": "/nowhere/latents"}, r"/nowhere/latents/train: there is no latents store.*launch/encode.py"),
         ({"model.slots": 7}, r"oracle/train: latents of shape \(128, 8, 16\).*model takes \(128, 7, 16\).*model.slots"),
         ({"model.latent": 12}, r"\(128, 8, 16\).*\(128, 8, 12\)"),
-        ({"model.frames": 129}, r"config.model.frames = 129.*128"),
+        ({"model.frames": 129}, r"config.model.frames, 129, .*128"),
         ({"model.relative_form": "causal"}, r"model.relative_form"),
         ({"objective.mask": "infill_scenes"}, r"config.objective.buffer = 3.* 9 frames.* config.model.frames = 3"),
         ({"data.labelled_fraction": 0.0}, r"config.data.labelled_fraction = 0.0"),
@@ -107,6 +107,38 @@ def test_videos_are_told_by_scene_index_whatever_their_place_in_the_list_and_in_
         examples = task.evaluation("validation")[group]
         assert [record.scene_index for record in task.questions("validation")[group]] == [9000, 200, 201]
         assert [set(example["latents"].flat) for example in examples] == [{9000.0}, {200.0}, {201.0}]
+
+
+def numbered_frames(root, frame_numbers):
+    """Latents of which every frame is its number."""
+    for split, indices in (("train", [0, 1]), ("validation", [200, 201])):
+        path = root / "latents" / "numbered" / split
+        store = latents.create(path, indices, frame_numbers, 8, 16, {"name": "numbered"})
+        frames_VxF = np.broadcast_to(frame_numbers, (2, len(frame_numbers)))
+        store.write(indices, np.broadcast_to(frames_VxF[..., None, None], (*frames_VxF.shape, 8, 16)))
+    return plain_world(root, [entry(0), entry(1)], [entry(200), entry(201)])
+
+
+@pytest.mark.parametrize("stored", [range(128), range(0, 128, 16)])
+def test_of_some_frames_a_video_examples_are_made_whatever_else_is_stored(tmp_path, stored):
+    root = numbered_frames(tmp_path, stored)
+    task = clevrer.make(settings(root, {"data.encoder": "numbered", "data.frames_per_video": 8, "model.frames": 4}))
+
+    def shown(example):
+        return example["latents"][:, 0, 0].tolist()
+
+    dataset = task.streams()[DESCRIPTIVE].dataset
+    drawn = [shown(dataset[place]) for place in range(60)]
+    assert all(frames == sorted(set(frames)) and len(frames) == 4 for frames in drawn)
+    assert {number for frames in drawn for number in frames} == set(range(0, 128, 16))
+    assert {tuple(shown(example)) for example in task.evaluation("validation")[DESCRIPTIVE]} == {(0, 32, 64, 96)}
+
+
+def test_a_store_that_lacks_a_frame_is_refused(tmp_path, compiled):
+    root = numbered_frames(tmp_path, range(0, 128, 16))
+    with pytest.raises(InputError, match=r"latents of 8 frames of each video, and frame 12, of 10 that are wanted"):
+        clevrer.make(settings(root, {"data.encoder": "numbered", "data.frames_per_video": 10}))
+    assert not compiled
 
 
 def odd_questions():
