@@ -57,9 +57,10 @@ def default_tiles(size: int, features: int, dtype: jnp.dtype) -> Tiles:
         return Tiles(*[Tile(32, 32, 4, 2)] * 4)
     if size <= 32 and features <= 64:
         return Tiles(Tile(128, 64, 4, 3), Tile(64, 64, 4, 3), Tile(64, 64, 4, 3))
-    warps = 4 if features <= 128 else 8  # sums of 64 rows must fit the registers
-    forward = Tile(128, 64, 8, 2, split=True)
-    return Tiles(forward, Tile(64, 64, warps, 2), Tile(32, 64, 4, 2), Tile(64, 64, 4, 3))
+    if features <= 128:
+        return Tiles(Tile(128, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 3))
+    # Sums of 64 rows must fit the registers.
+    return Tiles(Tile(128, 64, 8, 2, split=True), Tile(64, 64, 8, 2), Tile(32, 64, 4, 2), Tile(64, 64, 4, 3))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

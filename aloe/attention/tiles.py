@@ -52,32 +52,38 @@ class Block(NamedTuple):
     full: bool = False
 
 
+def smaller_last(tokens: int, size: int) -> int:
+    """The side of the last block where a smaller one than the others holds what is left; else 0."""
+    left = tokens % size
+    return rounded_up(left) if left and rounded_up(left) < size else 0
+
+
 def covered(tokens: int, size: int) -> int:
-    """Tokens that blocks of so many go through: T, and what of the last block is beyond."""
-    whole, left = divmod(tokens, size)
-    return whole * size + (rounded_up(left) if left else 0)
+    """Tokens that blocks go through: T, and what of the last block is beyond."""
+    smaller = smaller_last(tokens, size)
+    return tokens // size * size + smaller if smaller else pl.cdiv(tokens, size) * size
 
 
 def of_program(tokens: int, size: int, run: Callable[[Block], None], axis: int = 0) -> None:
     """Runs a program for the block that its place on an axis of the grid gives it."""
-    number = pl.program_id(axis)
-    whole = tokens // size
-    last = Block(whole * size, covered(tokens, size) - whole * size)
-    if not whole:
-        run(last)
-    elif last.size in (0, size):
+    number, whole = pl.program_id(axis), tokens // size
+    last = Block(whole * size, smaller_last(tokens, size))
+    if not last.size:
         run(Block(number * size, size))
+    elif not whole:
+        run(last)
     else:
         jax.lax.cond(number < whole, lambda: run(Block(number * size, size, full=True)), lambda: run(last))
 
 
 def over_blocks(tokens: int, size: int, step: Callable[[Block, Any], Any], carry: Any) -> Any:
-    """Folds a step over all blocks: whole ones in a loop, then what is left."""
-    whole = tokens // size
-    last = Block(whole * size, covered(tokens, size) - whole * size)
-    if whole:
-        carry = jax.lax.fori_loop(0, whole, lambda number, x: step(Block(number * size, size, full=True), x), carry)
-    return step(last, carry) if last.size else carry
+    """Folds a step over all blocks: those of one size in a loop, then a smaller one."""
+    smaller = smaller_last(tokens, size)
+    blocks = tokens // size if smaller else pl.cdiv(tokens, size)
+    full = bool(smaller)
+    if blocks:
+        carry = jax.lax.fori_loop(0, blocks, lambda number, x: step(Block(number * size, size, full), x), carry)
+    return step(Block(blocks * size, smaller), carry) if smaller else carry
 
 
 def reach(pieces: list[int], lanes: int) -> int:
