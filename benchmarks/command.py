@@ -9,7 +9,7 @@ import jax
 
 from aloe.data.whole import write_whole
 from aloe.errors import InputError, nearest
-from benchmarks import attention, chart, checkpoint, compare, input, readme, results, scaling, step
+from benchmarks import attention, chart, checkpoint, compare, encode, input, readme, results, scaling, step
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
 from benchmarks.results import Measured, Row
@@ -19,6 +19,7 @@ PARTS: Mapping[str, Callable[[Options], Measured]] = {
     "attention": attention.run,
     "step": step.run,
     "input": input.run,
+    "encode": encode.run,
     "checkpoint": checkpoint.run,
     "scaling": scaling.run,
 }

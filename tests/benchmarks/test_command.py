@@ -69,6 +69,19 @@ def test_input(run):
             assert 0 < row["figures"]["waiting_share"] < 1
 
 
+@pytest.mark.slow
+def test_encode(run):
+    results, _, _ = run("encode")
+    resident, in_memory = results["tables"]["encode"]
+    assert (resident["case"]["lie"], in_memory["case"]["lie"]) == ("resident", "in memory")
+    for row in (resident, in_memory):
+        assert row["figures"]["frames_per_second"] == pytest.approx(row["case"]["frames"] / row["seconds"]["median"])
+        assert row["useful_flops"] > 1e6
+    (decoding,) = results["tables"]["encode: decoding by one process"]
+    assert decoding["case"]["frames"] % 128 == 0
+    assert decoding["figures"]["frames_per_second"] > 0
+
+
 def test_checkpoint(run):
     results, _, _ = run("checkpoint", "--config.model.layers=1")
     blocked, whole, restored = results["tables"]["checkpoint"]
@@ -135,7 +148,7 @@ def test_bad_flags_leave_with_status_2(arguments, capsys):
 
 
 def test_all_has_every_part():
-    assert list(PARTS) == ["attention", "step", "input", "checkpoint", "scaling"]
+    assert list(PARTS) == ["attention", "step", "input", "encode", "checkpoint", "scaling"]
 
 
 def test_peer_trains():

@@ -1,0 +1,79 @@
+"""MONet's encoding: frames a second from decoded frames in memory, and apart from it those that are decoded.
+
+What is timed is what `launch/encode.py` does with frames: from the host's memory onto its devices, through the
+attention network and the component encoder, and the latents back. `resident` has the frames on the devices already.
+"""
+
+import functools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from aloe import tasks
+from aloe.config import resolve
+from aloe.data import frames
+from aloe.perception.monet.config import MonetConfig
+from aloe.perception.monet.encoder import VIDEOS_AT_ONCE, encoding_step
+from aloe.perception.monet.model import Monet
+from aloe.progress_bar import progress_bar
+from aloe.training.step import DATA, data_mesh
+from benchmarks.options import Options
+from benchmarks.results import Measured, Row
+from benchmarks.timing import measure
+
+TABLE, DECODING = "encode", "encode: decoding by one process"
+VARIANTS, QUICK_VARIANTS = ("paper", "small"), ("quickstart",)
+SOURCE = "clevrer"  # whose videos are decoded, of a world of ours in their official size
+VIDEOS, QUICK_VIDEOS = 6, 3
+
+
+def run(options: Options) -> Measured:
+    for variant in progress_bar(QUICK_VARIANTS if options.quick else VARIANTS, TABLE, unit="variant"):
+        yield from ((TABLE, row) for row in encoding(variant, options))
+    with tempfile.TemporaryDirectory() as folder:
+        yield DECODING, decoding(Path(folder), options)
+
+
+def encoding(variant: str, options: Options) -> Iterator[Row]:
+    """Of a variant of MONet with fresh parameters, on all devices of this process."""
+    config = resolve("monet", variant, {})
+    model, mesh = MonetConfig(**config.model), data_mesh(jax.local_devices())
+    of_video = 2 if options.quick else tasks.part(SOURCE, "files").FRAMES
+    number = VIDEOS_AT_ONCE * of_video * mesh.size
+    image_BxYxXx3 = np.random.default_rng(0).integers(0, 256, (number, model.size, model.size, 3), np.uint8)
+    whole, shares = NamedSharding(mesh, P()), NamedSharding(mesh, P(DATA))
+    params = jax.jit(lambda: nnx.state(Monet(model, rngs=nnx.Rngs(0)), nnx.Param), out_shardings=whole)()
+    resident = jax.device_put(image_BxYxXx3, shares)
+    lowered = encoding_step(model, mesh).lower(params, resident)
+    operations = (lowered.cost_analysis() or {}).get("flops")  # of one device's share, before optimisation
+    compiled = lowered.compile()
+    calls = {
+        "resident": lambda: compiled(params, resident),
+        "in memory": lambda: compiled(params, jax.device_put(image_BxYxXx3, shares)),
+    }
+    for place, call in calls.items():
+        timing = measure(call, repeats=options.repeats, wait=jax.device_get)
+        case = {"variant": variant, "pixels": model.size, "frames": number, "devices": mesh.size, "lie": place}
+        yield Row(case, timing, operations, {"frames_per_second": number / timing.median})
+
+
+def decoding(folder: Path, options: Options) -> Row:
+    """Of all frames of videos of the official size (small ones with `--quick`), by one process."""
+    size = (64, 64) if options.quick else (480, 320)
+    videos = QUICK_VIDEOS if options.quick else VIDEOS
+    gpu = jax.default_backend() == "gpu"
+    tasks.part(SOURCE, "world").write(folder, videos, width=size[0], height=size[1], gpu=gpu)
+    files = tasks.part(SOURCE, "files")
+    found = sorted(files.find_videos(folder).items())
+    into = resolve("monet", "paper", {}).model.size
+    decode = functools.partial(frames.decode, frame_numbers=range(files.FRAMES), size=into)
+    timing = measure(lambda: [decode(each) for each in found], repeats=options.repeats, wait=lambda decoded: decoded)
+    number = len(found) * files.FRAMES
+    case = {"videos": len(found), "pixels": f"{size[0]}x{size[1]}", "frames": number}
+    return Row(case, timing, figures={"frames_per_second": number / timing.median})
