@@ -54,11 +54,11 @@ def measured(config: ConfigDict, options: Options) -> Measured:
     remat = REMAT if device.platform != "cpu" else (config.model.remat,)
     first, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
 
-    def compiled(case: tuple[str, bool]) -> Step:
+    def compiled(case: tuple[str, bool], *, doubtful: bool = True) -> Step:
         path, remat = case
-        return fitting(with_remat(config, remat), device, path, options.quick)
+        return fitting(with_remat(config, remat), device, path, options.quick, doubtful=doubtful)
 
-    alone = compiled(first)
+    alone = compiled(first, doubtful=False)
     # Before JAX takes memory for arrays, as the peer runs on the same device.
     for row in peer.rows(alone.run.config, sizes(alone.run.config), options.repeats):
         yield TABLE, row
@@ -80,8 +80,11 @@ def timed(step: Step, options: Options, *, alone: bool) -> Measured:
         yield from ((CLASSES, each) for each in trace.rows(found.case, call, step.compiled))
 
 
-def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = False) -> Step:
-    """The step, by a path of attention, with the largest part of the configured batch that fits the device."""
+def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = False, *, doubtful: bool = False) -> Step:
+    """The step, by a path of attention, with the largest part of the configured batch that fits the device.
+
+    If it is `doubtful` that all of it fits, one and two layers are compiled first, to know where to begin.
+    """
     whole, layers = min(config.batch[name] for name in streams(config)), config.model.layers
     largest = CPU_BATCH if device.platform == "cpu" and not quick else whole
     steps: dict[int, Step] = {}
@@ -95,7 +98,7 @@ def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = Fal
         steps[part] = Step(path, run, compiled, time.perf_counter() - started)
         return compiled
 
-    if layers > 2:  # all of them, where they do not fit, take the compiler minutes
+    if doubtful and layers > 2:  # all of them, where they do not fit, take the compiler minutes
         one, two = (cost(compile_for(largest, few)).total_bytes for few in (1, 2))
         expected = one + (layers - 1) * (two - one)
         while expected > room(device) and largest > 1:

@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for split in splits:
         if split not in files.SPLITS:
             raise InputError(f"--splits={given.splits}: no split {split!r}; there are {', '.join(files.SPLITS)}")
-        files.scene_indices(given.data, split)  # what is wrong with it is said before anything is written
+        if wanted:
+            files.scene_indices(given.data, split)  # what is wrong with it is said before any host is asked for
     if given.encoder == encoding.MONET and not given.checkpoint:
         raise InputError("--encoder=monet: name the run whose checkpoint encodes, with --checkpoint=WORKDIR.")
     if not 0 <= given.frames_per_video <= files.FRAMES:

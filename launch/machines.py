@@ -46,12 +46,11 @@ def slice_of(flags: argparse.Namespace) -> slices.Slice | None:
       InputError: the flags ask for both.
       ClusterError: there is no such slice.
     """
-    if flags.slice is None and flags.hosts is None:
-        return None
-    if vars(flags).get("local") and (flags.slice or flags.hosts != 1):
+    local = getattr(flags, "local", flags.slice is None and flags.hosts is None)
+    if local and (flags.slice or flags.hosts not in (None, 1)):
         asked = f"--slice={flags.slice}" if flags.slice else f"--hosts={flags.hosts}"
         raise InputError(f"--local runs in this one process, so it does not go with {asked}; leave one of them out.")
-    if vars(flags).get("local"):
+    if local:
         return None
     return slices.slice_named(flags.slice) if flags.slice else slices.slice_for_hosts(flags.hosts)
 

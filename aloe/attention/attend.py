@@ -17,7 +17,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from aloe.attention import kernels
-from aloe.attention.kernels import Numbers, Rows, Tile, reach
+from aloe.attention.tiles import Numbers, Rows, Tile, of_program, reach
 
 BEYOND = -3e4  # 2 to this is 0, and bfloat16 and products of it are finite
 LARGEST_TILE = 128  # tokens
@@ -57,9 +57,10 @@ def default_tiles(size: int, features: int, dtype: jnp.dtype) -> Tiles:
         return Tiles(*[Tile(32, 32, 4, 2)] * 4)
     if size <= 32 and features <= 64:
         return Tiles(Tile(128, 64, 4, 3), Tile(64, 64, 4, 3), Tile(64, 64, 4, 3))
-    warps = 4 if features <= 128 else 8  # sums of 64 rows must fit the registers
-    forward = Tile(128, 64, 8, 2, split=True)
-    return Tiles(forward, Tile(64, 64, warps, 2), Tile(32, 64, 4, 2), Tile(64, 64, 4, 3))
+    if features <= 128:
+        return Tiles(Tile(128, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 3))
+    # Sums of 64 rows must fit the registers.
+    return Tiles(Tile(128, 64, 8, 2, split=True), Tile(64, 64, 8, 2), Tile(32, 64, 4, 2), Tile(64, 64, 4, 3))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -180,14 +181,14 @@ def _run(
         )
 
     arrays = {**inputs, **outputs}
-    own, other = (tile.keys, tile.queries) if kernel is kernels.keys_gradient else (tile.queries, tile.keys)
+    own = tile.keys if kernel is kernels.keys_gradient else tile.queries
 
     def program(*refs: Any) -> None:
         named: dict[str, Any] = {}
         for (name, array), ref in zip(arrays.items(), refs, strict=True):
             named |= views(name, array, ref)
         of_all = kernels.Inputs(**{name: named.pop(name) for name in kernels.Inputs._fields if name in named})
-        kernel(settings.rate, tile, pl.cdiv(tokens, other), of_all, **named)
+        of_program(tokens, own, lambda block: kernel(settings.rate, tile, block, of_all, **named))
 
     # The first axis of the grid runs fastest, so that programs that share keys and values follow each other.
     return pl.pallas_call(
@@ -221,7 +222,6 @@ def _coefficients_gradient(
     def program(q: Any, dq: Any, da: Any, keys: Any, _: Any, total: Any, dkeys: Any) -> None:
         rows = {"q": q, "dq": dq, "total": total}
         kernels.coefficients_gradient(
-            batch,
             tile,
             **{name: Rows(ref, batch, lanes, of_q) for name, ref in rows.items()},
             da=Rows(da, batch, width, of_a),

@@ -7,110 +7,16 @@ that weights are 2^logit. They are computed anew, tile by tile, wherever they ar
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from aloe.attention.dropout import kept
+from aloe.attention.tiles import Block, Numbers, Rows, Tile, over_blocks
 
 LN2 = math.log(2)
-NARROWEST = 16  # side of a tile that the matrix units take
-
-
-class Tile(NamedTuple):
-    """How a kernel is cut: tokens of a block of queries and of keys; warps of a program; stages of its pipeline.
-
-    The sides of tiles are powers of two. A width is either rounded up to one (38 to 64) or, if `split`, cut into some
-    (32 + 16).
-    """
-
-    queries: int
-    keys: int
-    warps: int
-    stages: int
-    split: bool = False
-
-    def pieces(self, width: int) -> list[int]:
-        """The widths of the tiles that hold so many lanes."""
-        if not self.split:
-            return [max(NARROWEST, 1 << (width - 1).bit_length())]
-        lanes = -(-width // NARROWEST) * NARROWEST
-        return [1 << bit for bit in reversed(range(lanes.bit_length())) if lanes >> bit & 1]
-
-
-def reach(pieces: list[int], lanes: int) -> int:
-    """How many lanes `Rows.store` may touch of as many: tiles, and then zeros."""
-    covered = sum(pieces)
-    return covered + max(0, -(-(lanes - covered) // NARROWEST) * NARROWEST)
-
-
-class Numbers(NamedTuple):
-    """A number a token, [T], of one head of one example."""
-
-    ref: Any
-    tokens: int
-
-    def load(self, start: jax.Array | int, size: int) -> jax.Array:
-        """[size], with zeros beyond T."""
-        return triton.load(self.ref.at[pl.ds(start, size)], mask=self._within(start, size), other=0)
-
-    def store(self, start: jax.Array | int, numbers: jax.Array) -> None:
-        triton.store(self.ref.at[pl.ds(start, len(numbers))], numbers, mask=self._within(start, len(numbers)))
-
-    def _within(self, start: jax.Array | int, size: int) -> jax.Array:
-        return start + jnp.arange(size) < self.tokens
-
-
-class Rows(NamedTuple):
-    """A row a token, [T, lanes], of one head of one example; in a program, tiles that stand side by side.
-
-    With a slot, the rows of one of several such arrays, [T, slots, lanes].
-    """
-
-    ref: Any
-    tokens: int
-    lanes: int
-    pieces: list[int]
-    slot: jax.Array | None = None
-
-    def load(self, start: jax.Array | int, size: int) -> list[jax.Array]:
-        """[size, piece] of every piece, with zeros beyond T and beyond the lanes."""
-        return [self.load_piece(start, size, number) for number in range(len(self.pieces))]
-
-    def load_piece(self, start: jax.Array | int, size: int, number: int) -> jax.Array:
-        """[size, piece] of one piece."""
-        lane, piece = sum(self.pieces[:number]), self.pieces[number]
-        mask = self._within(start, lane, size, piece)
-        return triton.load(self._part(start, lane, size, piece), mask=mask, other=None if mask is None else 0)
-
-    def store(self, start: jax.Array | int, tiles: list[jax.Array]) -> None:
-        """Stores tiles side by side, and zeros in the lanes after them."""
-        size, lane = len(tiles[0]), 0
-        after = range(sum(tile.shape[1] for tile in tiles), self.lanes, NARROWEST)
-        for tile in (*tiles, *(jnp.zeros((size, NARROWEST)) for _ in after)):
-            piece = tile.shape[1]
-            part = self._part(start, lane, size, piece)
-            triton.store(part, tile.astype(self.ref.dtype), mask=self._within(start, lane, size, piece))
-            lane += piece
-
-    def zeros(self, size: int) -> list[jax.Array]:
-        return [jnp.zeros((size, piece), jnp.float32) for piece in self.pieces]
-
-    def _part(self, start: jax.Array | int, lane: int, size: int, piece: int) -> Any:
-        rows, lanes = pl.ds(start, size), pl.ds(lane, piece)
-        return self.ref.at[rows, lanes] if self.slot is None else self.ref.at[rows, self.slot, lanes]
-
-    def _within(self, start: jax.Array | int, lane: int, size: int, piece: int) -> jax.Array | None:
-        mask = None
-        if self.tokens % size:
-            mask = jnp.broadcast_to((start + jnp.arange(size) < self.tokens)[:, None], (size, piece))
-        if self.lanes < lane + piece:
-            lanes = jnp.broadcast_to(lane + jnp.arange(piece) < self.lanes, (size, piece))
-            mask = lanes if mask is None else mask & lanes
-        return mask
 
 
 class Inputs(NamedTuple):
@@ -125,37 +31,36 @@ class Inputs(NamedTuple):
     column_words: Numbers | None = None
 
 
-def forward(rate: float, tile: Tile, blocks: int, inputs: Inputs, *, out: Rows, lse: Numbers) -> None:
+def forward(rate: float, tile: Tile, own: Block, inputs: Inputs, *, out: Rows, lse: Numbers) -> None:
     """A block of queries, over all keys, by the running maximum and sum of Milakov and Gimelshein, 2018."""
     q, k, v, a, f, row_words, column_words = inputs
-    start = pl.program_id(0) * tile.queries
-    queries, coefficients = q.load(start, tile.queries), a.load(start, tile.queries)
-    rows = None if row_words is None else row_words.load(start, tile.queries)[:, None]
+    queries, coefficients = q.load(own), a.load(own)
+    rows = None if row_words is None else row_words.load(own)[:, None]
 
-    def step(block: jax.Array, carry: tuple) -> tuple:
+    def step(block: Block, carry: tuple) -> tuple:
         totals, highest, norm = carry
-        place = block * tile.keys
-        logits = _products(coefficients, f.load(place, tile.keys)) + _products(queries, k.load(place, tile.keys))
+        logits = _products(coefficients, f.load(block)) + _products(queries, k.load(block))
         higher = jnp.maximum(highest, jnp.max(logits, axis=1))
         shrink = jnp.exp2(highest - higher)
         weights = jnp.exp2(logits - higher[:, None])
         norm = norm * shrink + jnp.sum(weights, axis=1)
         if rows is not None and column_words is not None:
-            weights = jnp.where(kept(rows, column_words.load(place, tile.keys)[None], rate), weights, 0.0)
+            weights = jnp.where(kept(rows, column_words.load(block)[None], rate), weights, 0.0)
         totals = [total * shrink[:, None] for total in totals]
-        return _added(totals, weights, v.load(place, tile.keys)), higher, norm
+        return _added(totals, weights, v.load(block)), higher, norm
 
-    zeros = jnp.zeros(tile.queries, jnp.float32)
-    totals, highest, norm = jax.lax.fori_loop(0, blocks, step, (v.zeros(tile.queries), zeros - 1e30, zeros))
+    zeros = jnp.zeros(own.size, jnp.float32)
+    first = (v.zeros(own.size), zeros - 1e30, zeros)
+    totals, highest, norm = over_blocks(k.tokens, tile.keys, step, first)
     scale = 1 / (norm * (1 - rate))
-    out.store(start, [total * scale[:, None] for total in totals])
-    lse.store(start, highest + jnp.log2(norm))
+    out.store(own, [total * scale[:, None] for total in totals])
+    lse.store(own, highest + jnp.log2(norm))
 
 
 def queries_gradient(
     rate: float,
     tile: Tile,
-    blocks: int,
+    own: Block,
     inputs: Inputs,
     *,
     out: Rows,
@@ -171,37 +76,34 @@ def queries_gradient(
     and delta = Σ_j w · κ / σ · do·v = do · out. Tiles hold σ times that, and sums over keys are divided by σ.
     """
     q, k, v, a, f, row_words, column_words = inputs
-    start = pl.program_id(0) * tile.queries
-    queries, coefficients, slopes = (x.load(start, tile.queries) for x in (q, a, do))
-    outputs, norms = out.load(start, tile.queries), lse.load(start, tile.queries)[:, None]
+    queries, coefficients, slopes, outputs = (x.load(own) for x in (q, a, do, out))
+    norms = lse.load(own)[:, None]
     share = 1 - rate
     pairs = ((x.astype(jnp.float32), y.astype(jnp.float32)) for x, y in zip(outputs, slopes, strict=True))
     deltas = share * functools.reduce(jnp.add, (jnp.sum(x * y, axis=1) for x, y in pairs))
-    delta.store(start, deltas)
-    rows = None if row_words is None else row_words.load(start, tile.queries)[:, None]
+    delta.store(own, deltas)
+    rows = None if row_words is None else row_words.load(own)[:, None]
 
-    def step(block: jax.Array, carry: tuple) -> tuple:
+    def step(block: Block, carry: tuple) -> tuple:
         dq_totals, da_totals = carry
-        place = block * tile.keys
-        keys, features = k.load(place, tile.keys), f.load(place, tile.keys)
+        keys, features = k.load(block), f.load(block)
         weights = jnp.exp2(_products(coefficients, features) + _products(queries, keys) - norms)
-        weight_slopes = _products(slopes, v.load(place, tile.keys))
+        weight_slopes = _products(slopes, v.load(block))
         if rows is not None and column_words is not None:
-            mask = kept(rows, column_words.load(place, tile.keys)[None], rate)
+            mask = kept(rows, column_words.load(block)[None], rate)
             weight_slopes = jnp.where(mask, weight_slopes, 0.0)
         logit_slopes = weights * (weight_slopes - deltas[:, None])
         return _added(dq_totals, logit_slopes, keys), _added(da_totals, logit_slopes, features)
 
-    first = (q.zeros(tile.queries), a.zeros(tile.queries))
-    dq_totals, da_totals = jax.lax.fori_loop(0, blocks, step, first)
-    dq.store(start, [total * (LN2 / share) for total in dq_totals])
-    da.store(start, [total * (LN2 / share) for total in da_totals])
+    dq_totals, da_totals = over_blocks(k.tokens, tile.keys, step, (q.zeros(own.size), a.zeros(own.size)))
+    dq.store(own, [total * (LN2 / share) for total in dq_totals])
+    da.store(own, [total * (LN2 / share) for total in da_totals])
 
 
 def keys_gradient(
     rate: float,
     tile: Tile,
-    blocks: int,
+    own: Block,
     inputs: Inputs,
     *,
     do: Rows,
@@ -212,32 +114,29 @@ def keys_gradient(
 ) -> None:
     """Gradients of a block of keys and their values, over all queries. Tiles are [keys, queries] here."""
     q, k, v, a, f, row_words, column_words = inputs
-    start = pl.program_id(0) * tile.keys
-    keys, values, features = (x.load(start, tile.keys) for x in (k, v, f))
-    columns = None if column_words is None else column_words.load(start, tile.keys)[:, None]
+    keys, values, features = (x.load(own) for x in (k, v, f))
+    columns = None if column_words is None else column_words.load(own)[:, None]
 
-    def step(block: jax.Array, carry: tuple) -> tuple:
+    def step(block: Block, carry: tuple) -> tuple:
         dk_totals, dv_totals = carry
-        place = block * tile.queries
-        queries, coefficients, slopes = (x.load(place, tile.queries) for x in (q, a, do))
-        norms, deltas = (x.load(place, tile.queries)[None] for x in (lse, delta))
+        queries, coefficients, slopes = (x.load(block) for x in (q, a, do))
+        norms, deltas = (x.load(block)[None] for x in (lse, delta))
         weights = jnp.exp2(_products(features, coefficients) + _products(keys, queries) - norms)
         weight_slopes = _products(values, slopes)
         used = weights
         if row_words is not None and columns is not None:
-            mask = kept(row_words.load(place, tile.queries)[None], columns, rate)
+            mask = kept(row_words.load(block)[None], columns, rate)
             used, weight_slopes = jnp.where(mask, weights, 0.0), jnp.where(mask, weight_slopes, 0.0)
         logit_slopes = weights * (weight_slopes - deltas)
         return _added(dk_totals, logit_slopes, queries), _added(dv_totals, used, slopes)
 
-    dk_totals, dv_totals = jax.lax.fori_loop(0, blocks, step, (k.zeros(tile.keys), v.zeros(tile.keys)))
+    dk_totals, dv_totals = over_blocks(q.tokens, tile.queries, step, (k.zeros(own.size), v.zeros(own.size)))
     share = 1 - rate
-    dk.store(start, [total * (LN2 / share) for total in dk_totals])
-    dv.store(start, [total / share for total in dv_totals])
+    dk.store(own, [total * (LN2 / share) for total in dk_totals])
+    dv.store(own, [total / share for total in dv_totals])
 
 
 def coefficients_gradient(
-    examples: int,
     tile: Tile,
     *,
     q: Rows,
@@ -251,21 +150,20 @@ def coefficients_gradient(
 
     Rows are those of the examples here. Goes through all of them; `total` is the sum of `dq` and what is added to it.
     """
-    starts = [sum(da.pieces[:number]) for number in range(len(da.pieces))]
-    position_keys = [keys.load(start, piece) for start, piece in zip(starts, da.pieces, strict=True)]
+    pieces = [Block(sum(da.pieces[:number]), piece) for number, piece in enumerate(da.pieces)]
+    position_keys = [keys.load(piece) for piece in pieces]
 
-    def step(block: jax.Array, sums: list[list[jax.Array]]) -> list[list[jax.Array]]:
-        start = block * tile.queries
-        slopes, queries = da.load(start, tile.queries), q.load(start, tile.queries)
-        totals = [piece.astype(jnp.float32) for piece in dq.load(start, tile.queries)]
+    def step(block: Block, sums: list[list[jax.Array]]) -> list[list[jax.Array]]:
+        slopes, queries = da.load(block), q.load(block)
+        totals = [piece.astype(jnp.float32) for piece in dq.load(block)]
         for slope, of_features in zip(slopes, position_keys, strict=True):
             totals = _added(totals, slope, of_features)
-        total.store(start, totals)
+        total.store(block, totals)
         return [_added(sum_, slope.T, queries) for sum_, slope in zip(sums, slopes, strict=True)]
 
-    sums = jax.lax.fori_loop(0, pl.cdiv(examples, tile.queries), step, [keys.zeros(piece) for piece in da.pieces])
-    for start, sum_ in zip(starts, sums, strict=True):
-        dkeys.store(start, sum_)
+    sums = over_blocks(q.tokens, tile.queries, step, [keys.zeros(piece) for piece in da.pieces])
+    for piece, sum_ in zip(pieces, sums, strict=True):
+        dkeys.store(piece, sum_)
 
 
 def _products(lefts: list[jax.Array], rights: list[jax.Array]) -> jax.Array:

@@ -1,9 +1,11 @@
-"""The mark of a world of our own in its folder: two worlds never fill one."""
+"""What writing a world of our own begins with: arguments that make sense, and the mark of its folder."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import jax
 
 from aloe.data.whole import write_whole
 from aloe.errors import InputError
@@ -40,3 +42,21 @@ def claim(folder: Path, settings: Mapping[str, Any], videos: int) -> None:
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: holds something that is no world (it has no world.json); name another folder.")
     write_whole(mark, json.dumps({**settings, "videos": videos}, separators=(",", ":")))
+
+
+def check_arguments(
+    seed: int, width: int, height: int, workers: int | None, gpu: bool, draw: bool, *, pictures: str = "videos"
+) -> None:
+    """Raises InputError where what every world can be asked for makes no sense; `pictures` says what it draws."""
+    if seed < 0:
+        raise InputError(f"seed={seed}: a seed is 0 or more.")
+    if pictures == "videos" and (width % 2 or height % 2 or min(width, height) < 16):
+        raise InputError(f"size={width}x{height}: both must be even (the video format needs that), and at least 16.")
+    if min(width, height) < 16:
+        raise InputError(f"size={width}x{height}: both must be at least 16.")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers={workers}: at least one process has to do the work.")
+    if gpu and not draw:
+        raise InputError(f"gpu=True: without {pictures} there is nothing to draw; leave one of the two out.")
+    if gpu and jax.default_backend() != "gpu":
+        raise InputError("gpu=True: JAX finds no GPU here; leave it out, or install jax with its CUDA plugin.")

@@ -32,6 +32,10 @@ class ExactMasks(NamedTuple):
     object_FxYxX: np.ndarray
     color_O: np.ndarray
 
+    def by_slot(self, slots: int) -> np.ndarray:
+        """masks_FxNxYxX (bool), object n in slot n, and none for further objects."""
+        return self.object_FxYxX[:, None] == np.arange(slots)[:, None, None]
+
 
 def pack(masks_FxNxYxX: np.ndarray) -> np.ndarray:
     """masks_FxYxXxG, uint8, of bool."""

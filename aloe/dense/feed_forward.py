@@ -13,7 +13,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from aloe.attention.dropout import kept
-from aloe.attention.kernels import Numbers, Rows
+from aloe.attention.tiles import Block, Numbers, Rows, covered, of_program
 from aloe.dense.projection import LANES, precision, project, weight_gradient
 
 COLUMNS = 128  # the hidden width is a multiple of it
@@ -90,9 +90,7 @@ def _hidden(
     inputs = {"x": _joined(x_BxTxW), "weights": weights_MxW}
     if words is not None:  # blocks are of one example, for the sake of the mask's columns
         inputs = {"x": x_BxTxW, "weights": weights_MxW, "row_words": words[0], "column_words": words[1]}
-        reach = {rows: -(-shape[1] // rows) * rows for rows in (tile.rows, tile.rows // 2)}
-        tile = tile._replace(rows=min(reach, key=reach.__getitem__))
-        if reach[tile.rows] > _WASTE * shape[1]:
+        if covered(shape[1], tile.rows) > _WASTE * shape[1]:
             settings = settings._replace(path="xla")
     if settings.path != "xla":
         return _run(_hidden_program, settings, tile, inputs).reshape(shape)
@@ -150,7 +148,8 @@ def _run(program: Any, settings: Settings, tile: Tile, inputs: dict[str, jax.Arr
         return Rows(ref, tokens, tile.columns, [tile.columns])
 
     def body(*refs: Any) -> None:
-        program(settings, tile, **{name: view(name, ref) for name, ref in zip([*inputs, "out"], refs, strict=True)})
+        views = {name: view(name, ref) for name, ref in zip([*inputs, "out"], refs, strict=True)}
+        of_program(tokens, tile.rows, lambda own: program(settings, own, **views), axis=1)
 
     # The first axis of the grid runs fastest, so that programs that share rows of x follow each other.
     varying = jax.typeof(inputs["x"]).manual_axis_type  # over which axes of a mesh, inside shard_map
@@ -168,7 +167,7 @@ def _run(program: Any, settings: Settings, tile: Tile, inputs: dict[str, jax.Arr
 
 def _hidden_program(
     settings: Settings,
-    tile: Tile,
+    own: Block,
     *,
     x: Rows,
     weights: Rows,
@@ -176,24 +175,25 @@ def _hidden_program(
     row_words: Numbers | None = None,
     column_words: Numbers | None = None,
 ) -> None:
-    start = pl.program_id(1) * tile.rows
-    hidden = jnp.maximum(_sums(x, weights, start, tile), 0.0)
+    hidden = jnp.maximum(_sums(x, weights, own), 0.0)
     if row_words is not None and column_words is not None:
-        mask = kept(row_words.load(start, tile.rows)[:, None], column_words.load(0, tile.columns)[None], settings.rate)
-        hidden = jnp.where(mask, hidden * (1 / (1 - settings.rate)), 0.0)
-    out.store(start, [hidden])
+        columns = column_words.load(Block(0, column_words.tokens))[None]
+        hidden = jnp.where(
+            kept(row_words.load(own)[:, None], columns, settings.rate), hidden * (1 / (1 - settings.rate)), 0.0
+        )
+    out.store(own, [hidden])
 
 
-def _gradient_program(settings: Settings, tile: Tile, *, x: Rows, weights: Rows, hidden: Rows, out: Rows) -> None:
-    start = pl.program_id(1) * tile.rows
-    sums = _sums(x, weights, start, tile)
-    out.store(start, [jnp.where(hidden.load(start, tile.rows)[0] > 0, sums * (1 / (1 - settings.rate)), 0.0)])
+def _gradient_program(settings: Settings, own: Block, *, x: Rows, weights: Rows, hidden: Rows, out: Rows) -> None:
+    sums = _sums(x, weights, own)
+    out.store(own, [jnp.where(hidden.load(own)[0] > 0, sums * (1 / (1 - settings.rate)), 0.0)])
 
 
-def _sums(x: Rows, weights: Rows, start: jax.Array, tile: Tile) -> jax.Array:
+def _sums(x: Rows, weights: Rows, own: Block) -> jax.Array:
     """Products of rows with rows of weights, piece by piece: all pieces at once would not fit the registers."""
-    sums = jnp.zeros((tile.rows, tile.columns), jnp.float32)
+    columns = Block(0, weights.tokens)
+    sums = jnp.zeros((own.size, columns.size), jnp.float32)
     for piece in range(len(x.pieces)):
-        left, right = x.load_piece(start, tile.rows, piece), weights.load_piece(0, tile.columns, piece)
+        left, right = x.load_piece(own, piece), weights.load_piece(columns, piece)
         sums += triton.dot(left, right.T, precision=precision(left.dtype))
     return sums

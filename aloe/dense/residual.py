@@ -12,7 +12,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from aloe.attention.dropout import kept
-from aloe.attention.kernels import Numbers, Rows
+from aloe.attention.tiles import Block, Numbers, Rows
 
 ROWS = 8  # of a tile; with 4 warps the fastest found on an H200
 TILES = 8  # of a program of the backward pass, which adds up the gradient of the bias over them
@@ -232,15 +232,15 @@ def _sum_program(
     row_words: Numbers | None = None,
     column_words: Numbers | None = None,
 ) -> None:
-    start = pl.program_id(0) * ROWS
-    rows = _tile(x, start)
+    own = Block(pl.program_id(0) * ROWS, ROWS)
+    rows = _tile(x, own)
     lane = jnp.arange(rows.shape[-1])
     if y is not None and branch is not None and bias is not None:
-        added = _tile(branch, start) + bias.load(0, rows.shape[-1])
-        total = (rows + _kept(settings.rate, added, start, row_words, column_words)).astype(y.ref.dtype)
-        y.store(start, [total])
+        added = _tile(branch, own) + bias.load(Block(0, len(lane)))
+        total = (rows + _kept(settings.rate, added, own, row_words, column_words)).astype(y.ref.dtype)
+        y.store(own, [total])
         rows = jnp.where(lane < width, total.astype(jnp.float32), 0.0)
-    normalized.store(start, [_normalized(rows, width, settings.epsilon)[0] + jnp.where(lane == width, 1.0, 0.0)])
+    normalized.store(own, [_normalized(rows, width, settings.epsilon)[0] + jnp.where(lane == width, 1.0, 0.0)])
 
 
 def _gradient_program(
@@ -261,30 +261,30 @@ def _gradient_program(
     lanes = y.pieces[0]
 
     def step(tile: jax.Array, sums: jax.Array) -> jax.Array:
-        start = first + tile * ROWS
-        slopes = jnp.where(jnp.arange(lanes) < width, _tile(dnormalized, start), 0.0)
-        total = _tile(dy, start) + _normalization_gradient(_tile(y, start), slopes, width, settings.epsilon)
-        dx.store(start, [total])
+        own = Block(first + tile * ROWS, ROWS)
+        slopes = jnp.where(jnp.arange(lanes) < width, _tile(dnormalized, own), 0.0)
+        total = _tile(dy, own) + _normalization_gradient(_tile(y, own), slopes, width, settings.epsilon)
+        dx.store(own, [total])
         if dbranch is None:
             return sums
-        total = _kept(settings.rate, total, start, row_words, column_words)
-        dbranch.store(start, [total])
+        total = _kept(settings.rate, total, own, row_words, column_words)
+        dbranch.store(own, [total])
         return sums + total
 
     within = jnp.minimum(tiles, pl.cdiv(y.tokens - first, ROWS))
     sums = jax.lax.fori_loop(0, within, step, jnp.zeros((ROWS, lanes), jnp.float32))
     if dbias is not None:
-        dbias.store(0, jnp.sum(sums, axis=0))
+        dbias.store(Block(0, lanes), jnp.sum(sums, axis=0))
 
 
-def _tile(rows: Rows, start: jax.Array) -> jax.Array:
-    return rows.load(start, ROWS)[0].astype(jnp.float32)
+def _tile(rows: Rows, own: Block) -> jax.Array:
+    return rows.load(own)[0].astype(jnp.float32)
 
 
 def _kept(
-    rate: float, rows: jax.Array, start: jax.Array, row_words: Numbers | None, column_words: Numbers | None
+    rate: float, rows: jax.Array, own: Block, row_words: Numbers | None, column_words: Numbers | None
 ) -> jax.Array:
     if row_words is None or column_words is None:
         return rows
-    mask = kept(row_words.load(start, ROWS)[:, None], column_words.load(0, rows.shape[-1])[None], rate)
+    mask = kept(row_words.load(own)[:, None], column_words.load(Block(0, rows.shape[-1]))[None], rate)
     return jnp.where(mask, rows * (1 / (1 - rate)), 0.0)

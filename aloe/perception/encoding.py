@@ -36,6 +36,7 @@ def run(config: Mapping[str, Any]) -> dict[str, int]:
     resolved = ConfigDict(config)
     files = tasks.part(resolved.task, "files")
     data, host, hosts = Path(resolved.data), jax.process_index(), jax.process_count()
+    indices = {split: files.scene_indices(data, split) for split in resolved.splits}  # all, before anything is written
     encoder: Encoder
     if resolved.encoder == MONET:
         videos = files.find_videos(data)
@@ -45,13 +46,13 @@ def run(config: Mapping[str, Any]) -> dict[str, int]:
         encoder = tasks.part(resolved.task, resolved.encoder).Encoder(data, resolved.workers)
     there: dict[str, int] = {}
     for split in resolved.splits:
-        path, indices = Path(resolved.latents) / split, files.scene_indices(data, split)
+        path = Path(resolved.latents) / split
         if host == 0:
-            create_or_open(path, indices, encoder)
+            create_or_open(path, indices[split], encoder)
         if hosts > 1:
             multihost_utils.sync_global_devices(f"the store of {split} is there")
         name = f"videos of the {split} split" + (f", share {host + 1} of {hosts}" if hosts > 1 else "")
-        skipped = fill(path, indices, encoder, resolved.broken_limit, name, host=host, hosts=hosts)
+        skipped = fill(path, indices[split], encoder, resolved.broken_limit, name, host=host, hosts=hosts)
         there[split] = skipped.total - len(skipped)
         print(f"{path}: {there[split]} videos", flush=True)
         if skipped:

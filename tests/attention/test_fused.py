@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from aloe.attention import definition, fused, relative_attention
 from aloe.attention.attend import LARGEST_TILE, Tiles
 from aloe.attention.dropout import kept_mask
-from aloe.attention.kernels import Tile
+from aloe.attention.tiles import Tile
 from tests.attention.cases import (
     distance,
     draw,

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from aloe.perception.monet.trained import Trained
 from aloe.training.step import DATA, data_mesh
 
 VIDEOS_AT_ONCE = 8
+Made = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Encoder:
@@ -52,7 +53,7 @@ class Encoder:
         # Hosts have restored together; from here each goes at its own pace, on its own devices.
         self.mesh = data_mesh(jax.local_devices())
         self.params = jax.device_put(trained.params, NamedSharding(self.mesh, P()))
-        self._step = encoding_step(self.config, self.mesh)
+        self._step = encoding_step(self.config, self.mesh, means)
         self._videos = videos
         self._workers = workers
         self._encoded, self._full = 0, 0
@@ -109,29 +110,29 @@ class MaskEncoder(Encoder):
     ) -> None:
         """As `Encoder`."""
         super().__init__(trained, videos, frame_numbers, workers)
-        self._step = masking_step(self.config, self.mesh)
+        self._step = encoding_step(self.config, self.mesh, packed_masks)
 
 
-def encoding_step(config: MonetConfig, mesh: jax.sharding.Mesh) -> jax.stages.Wrapped:
-    """Builds the jitted (parameters, frames in uint8) → (mean_BxNxD, slots used by each frame), sharded over frames."""
+def encoding_step(config: MonetConfig, mesh: jax.sharding.Mesh, made: Made) -> jax.stages.Wrapped:
+    """Builds the jitted (parameters, frames in uint8) → (what is made of them, slots used by each frame).
+
+    Sharded over frames. Args: config, mesh: of the run; made: of log_mask_BxNxYxX and mean_BxNxD, one row a frame.
+    """
     graphdef = nnx.split(nnx.eval_shape(lambda: Monet(config, rngs=nnx.Rngs(0))), nnx.Param)[0]
 
     def encode(params: Any, image_BxYxXx3: jax.Array) -> tuple[jax.Array, jax.Array]:
         log_mask_BxNxYxX, mean_BxNxD, _ = nnx.merge(graphdef, params).encode(colors(image_BxYxXx3))
-        return mean_BxNxD, quality.of_masks(log_mask_BxNxYxX)["slots_used"]
+        return made(log_mask_BxNxYxX, mean_BxNxD), quality.of_masks(log_mask_BxNxYxX)["slots_used"]
 
     return jax.jit(jax.shard_map(encode, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=P(DATA)))
 
 
-def masking_step(config: MonetConfig, mesh: jax.sharding.Mesh) -> jax.stages.Wrapped:
-    """Builds the jitted (parameters, frames in uint8) → (packed_BxYxXxG, slots used by each frame), as the other."""
-    graphdef = nnx.split(nnx.eval_shape(lambda: Monet(config, rngs=nnx.Rngs(0))), nnx.Param)[0]
+def means(log_mask_BxNxYxX: jax.Array, mean_BxNxD: jax.Array) -> jax.Array:
+    return mean_BxNxD
 
-    def masks(params: Any, image_BxYxXx3: jax.Array) -> tuple[jax.Array, jax.Array]:
-        log_mask_BxNxYxX = nnx.merge(graphdef, params).encode(colors(image_BxYxXx3))[0]
-        slot_BxYxX = jnp.argmax(log_mask_BxNxYxX, axis=1)
-        of_slot_BxYxXxN = slot_BxYxX[..., None] == jnp.arange(config.slots)
-        packed_BxYxXxG = jnp.packbits(of_slot_BxYxXxN, axis=-1, bitorder="little")
-        return packed_BxYxXxG, quality.of_masks(log_mask_BxNxYxX)["slots_used"]
 
-    return jax.jit(jax.shard_map(masks, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=P(DATA)))
+def packed_masks(log_mask_BxNxYxX: jax.Array, mean_BxNxD: jax.Array) -> jax.Array:
+    """packed_BxYxXxG, as `aloe.data.masks` stores them: each pixel that of the slot which has most of it."""
+    slot_BxYxX = jnp.argmax(log_mask_BxNxYxX, axis=1)
+    of_slot_BxYxXxN = slot_BxYxX[..., None] == jnp.arange(log_mask_BxNxYxX.shape[1])
+    return jnp.packbits(of_slot_BxYxXxN, axis=-1, bitorder="little")

@@ -24,7 +24,7 @@ import jax
 import numpy as np
 from tabulate import tabulate
 
-from aloe.data.claim import claim
+from aloe.data.claim import check_arguments, claim
 from aloe.data.parallel import ordered_map
 from aloe.data.whole import write_whole
 from aloe.errors import InputError, nearest
@@ -171,16 +171,7 @@ def _check(
         raise InputError("--videos is missing: say how many problems to make in all, such as --videos=200.")
     if videos is not None and not 5 <= videos <= LARGEST:
         raise InputError(f"videos={videos}: there must be at least 5, and at most {LARGEST}.")
-    if seed < 0:
-        raise InputError(f"seed={seed}: a seed is 0 or more.")
-    if min(width, height) < 16:
-        raise InputError(f"size={width}x{height}: both must be at least 16.")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers={workers}: at least one process has to do the work.")
-    if gpu and not draw:
-        raise InputError("gpu=True: without pictures there is nothing to draw; leave one of the two out.")
-    if gpu and jax.default_backend() != "gpu":
-        raise InputError("gpu=True: JAX finds no GPU here; leave it out, or install jax with its CUDA plugin.")
+    check_arguments(seed, width, height, workers, gpu, draw, pictures="pictures")
 
 
 def _read_config(path: Path, regime: str, split: str) -> list[Problem]:

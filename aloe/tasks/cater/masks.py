@@ -65,8 +65,7 @@ def find(root: Path) -> dict[int, Path]:
 
 def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> np.ndarray:
     """masks_FxNxYxX (bool), object n in slot n, and none for further objects. Arguments and errors as `exact`."""
-    object_FxYxX = exact(path, frame_numbers, size).object_FxYxX
-    return object_FxYxX[:, None] == np.arange(slots)[:, None, None]
+    return exact(path, frame_numbers, size).by_slot(slots)
 
 
 def _numbers(record: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -119,9 +119,8 @@ class Cater:
         label_B = jnp.concatenate([batch[camera]["label"] for camera in self.cameras])
         mean = Average.from_model_output
         parts = {CELL: mean(optax.softmax_cross_entropy_with_integer_labels(logits_BxA, label_B))}
-        parts[DISTANCE] = mean(
-            expected_distance(logits_BxA, label_B)
-        )  # worth watching even where it is not in the loss
+        # Worth watching even where it is not in the loss.
+        parts[DISTANCE] = mean(expected_distance(logits_BxA, label_B))
         for camera, of_camera_BxA in logits.items():
             parts[f"{camera}_accuracy"] = mean(jnp.argmax(of_camera_BxA, axis=-1) == batch[camera]["label"])
         if UNSUPERVISED in batch:

@@ -22,7 +22,7 @@ from typing import Any
 import jax
 from tabulate import tabulate
 
-from aloe.data.claim import claim
+from aloe.data.claim import check_arguments, claim
 from aloe.data.parallel import ordered_map
 from aloe.data.whole import write_whole
 from aloe.errors import InputError
@@ -179,16 +179,7 @@ def _checked(
         raise InputError("--videos is missing: say how many videos to make in all, such as --videos=600.")
     if not 20 <= videos <= LARGEST:
         raise InputError(f"videos={videos}: there must be at least 20, ten of each camera, and at most {LARGEST}.")
-    if seed < 0:
-        raise InputError(f"seed={seed}: a seed is 0 or more.")
-    if width % 2 or height % 2 or min(width, height) < 16:
-        raise InputError(f"size={width}x{height}: both must be even (the video format needs that), and at least 16.")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers={workers}: at least one process has to do the work.")
-    if gpu and not draw:
-        raise InputError("gpu=True: without videos there is nothing to draw; leave one of the two out.")
-    if gpu and jax.default_backend() != "gpu":
-        raise InputError("gpu=True: JAX finds no GPU here; leave it out, or install jax with its CUDA plugin.")
+    check_arguments(seed, width, height, workers, gpu, draw)
     if hidden is not None and not 0 <= hidden <= 1:
         raise InputError(f"--hidden={hidden}: give a chance from 0 to 1, such as 0.5.")
     if not scenes.FEWEST <= objects <= scenes.MOST:

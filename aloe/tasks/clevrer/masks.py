@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from aloe.data.claim import MARK
 from aloe.data.fields import field, read_json, within
 from aloe.data.masks import ExactMasks
 from aloe.errors import InputError
@@ -20,7 +21,7 @@ from aloe.tasks.clevrer.view import clevrer_camera
 
 def exist(root: Path) -> bool:
     """Whether the data folder is a world of our own."""
-    return (root / "world.json").is_file()
+    return (root / MARK).is_file()
 
 
 def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
@@ -60,8 +61,7 @@ def find(root: Path) -> dict[int, Path]:
 
 def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> np.ndarray:
     """masks_FxNxYxX (bool), object n in slot n, and none for further objects. Arguments and errors as `exact`."""
-    object_FxYxX = exact(path, frame_numbers, size).object_FxYxX
-    return object_FxYxX[:, None] == np.arange(slots)[:, None, None]
+    return exact(path, frame_numbers, size).by_slot(slots)
 
 
 def _yaw(record: Any, annotation: Annotation) -> np.ndarray:

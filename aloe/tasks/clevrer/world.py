@@ -33,7 +33,7 @@ import jax
 import numpy as np
 from tabulate import tabulate
 
-from aloe.data.claim import claim
+from aloe.data.claim import check_arguments, claim
 from aloe.data.whole import write_whole
 from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
@@ -209,16 +209,7 @@ def _check(videos: int | None, seed: int, width: int, height: int, workers: int 
         raise InputError("--videos is missing: say how many videos to make in all, such as --videos=600.")
     if not 3 <= videos <= largest:
         raise InputError(f"videos={videos}: there must be at least 3, one for each split, and at most {largest}.")
-    if seed < 0:
-        raise InputError(f"seed={seed}: a seed is 0 or more.")
-    if width % 2 or height % 2 or min(width, height) < 16:
-        raise InputError(f"size={width}x{height}: both must be even (the video format needs that), and at least 16.")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers={workers}: at least one process has to do the work.")
-    if gpu and not draw:
-        raise InputError("gpu=True: without videos there is nothing to draw; leave one of the two out.")
-    if gpu and jax.default_backend() != "gpu":
-        raise InputError("gpu=True: JAX finds no GPU here; leave it out, or install jax with its CUDA plugin.")
+    check_arguments(seed, width, height, workers, gpu, draw)
 
 
 def _splits(videos: int) -> dict[str, int]:

@@ -1,29 +1,18 @@
 """By the commands: on a world of eight objects a small model comes to beat its controls that see no context."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.commands import launch
+
 STEPS = 2_000
 
 
 @pytest.mark.learning
 def test_a_small_model_learns_from_the_context(tmp_path):
     def run(program, *flags):
-        # Processes of their own, for the tests' compile everything without optimisation.
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "launch" / program), "--task=acre", *flags],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
+        return launch(program, "--task=acre", *flags, cwd=tmp_path)
 
     run("make_world.py", "--videos=3300", "--regimes=IID", "--objects=8", "--without_videos", "--out=world")
     run("encode.py", "--data=world/ACRE_IID")

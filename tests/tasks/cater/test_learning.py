@@ -1,30 +1,18 @@
 """By the commands: a small model learns where the snitch is, also while it is hidden, from scratch."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.commands import launch
+
 STEPS = 1_200
 
 
 @pytest.mark.learning
 def test_a_small_model_learns_where_the_snitch_is(tmp_path):
     def run(program, *flags):
-        # Processes of their own, for the tests' compile everything without optimisation.
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "launch" / program), "--task=cater", *flags],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return launch(program, "--task=cater", *flags, cwd=tmp_path)
 
     # With 2,000 videos it had 29 % after 1,500 steps.
     run("make_world.py", "--videos=3000", "--objects=5", "--hidden=0.4", "--without_videos", "--out=world")

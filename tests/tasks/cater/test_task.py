@@ -22,9 +22,8 @@ from aloe.tasks.cater.task import AUXILIARY, CELL, DISTANCE, UNSUPERVISED
 from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.state import initial_state
 from aloe.training.step import train_step
+from tests.tasks.gradients import STEP_KEY, keys_for, moved, reached
 from tests.training.test_step import mesh_of
-
-STEP_KEY = jax.random.key(77)
 
 
 @pytest.fixture(scope="module")
@@ -34,44 +33,12 @@ def task(settings):
 
 @pytest.fixture(scope="module")
 def model(task):
-    """With CLS and biases moved off zero, where a gradient could hide."""
-    graphdef, params = nnx.split(task.model(nnx.Rngs(0)), nnx.Param)
-    moved = jax.tree.map(
-        lambda leaf: leaf + 0.1 * np.random.default_rng(leaf.size).normal(size=leaf.shape).astype(np.float32), params
-    )
-    return graphdef, moved
+    return moved(task)
 
 
 @pytest.fixture(scope="module")
 def batch(task):
     return next(host_batches(task.streams(), first_step=0, host=0, hosts=1))
-
-
-def keys_for(batch):
-    return {
-        name: jax.random.split(jax.random.key(number), len(batch[name]["latents"]))
-        for number, name in enumerate(sorted(batch))
-    }
-
-
-@functools.cache
-def compiled_gradient(task, graphdef):
-    def loss(params, batch, weights):
-        parts = task.parts(nnx.merge(graphdef, params), batch, keys_for(batch), STEP_KEY)
-        counts = task.counts(batch)
-        return sum(weights[name] * parts[name].total / counts[name] for name in weights), parts
-
-    return jax.jit(jax.grad(loss, has_aux=True))
-
-
-def reached(task, model, batch, **weights):
-    """Names of the parameters to which the gradient of some parts of the loss is not zero, and all names."""
-    graphdef, params = model
-    weights = {name: weights.get(name, 0.0) for name in task.loss_weights}
-    grads = nnx.to_pure_dict(compiled_gradient(task, graphdef)(params, batch, weights)[0])
-    flat, _ = jax.tree.flatten_with_path(grads)
-    norms = {jax.tree_util.keystr(path, simple=True, separator="/"): np.linalg.norm(leaf) for path, leaf in flat}
-    return {name for name, norm in norms.items() if norm != 0}, set(norms)
 
 
 def test_the_auxiliary_loss_reaches_f_and_the_transformer_alone(task, model, batch):

@@ -2,16 +2,15 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from aloe.tasks.clevrer import balance, executor, question_writer, scenes, truth
 from aloe.tasks.clevrer import task as clevrer
 from aloe.tasks.clevrer.annotations import parse_annotation
 from tests.tasks.clevrer.encoded import settings, write_encoded
 from tests.tasks.clevrer.simulated import Simulated
+from tests.tasks.gradients import moved
 
 ROUNDS = 5  # Asked several times, with other dice, a scene stands for several videos: asking is quick, drawing is not.
 
@@ -57,9 +56,4 @@ def task(root):
 
 @pytest.fixture(scope="session")
 def model(task):
-    """With CLS and biases moved off zero, where a gradient could hide."""
-    graphdef, params = nnx.split(task.model(nnx.Rngs(0)), nnx.Param)
-    moved = jax.tree.map(
-        lambda leaf: leaf + 0.1 * np.random.default_rng(leaf.size).normal(size=leaf.shape).astype(np.float32), params
-    )
-    return graphdef, moved
+    return moved(task)

@@ -3,11 +3,7 @@
 import functools
 import itertools
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -25,12 +21,12 @@ from aloe.training import loop, workdir
 from aloe.training.checkpoints import Checkpoints
 from aloe.training.state import parameter_count
 from aloe.training.step import data_mesh
+from tests.commands import launch
 from tests.tasks.clevrer import pixels
 from tests.tasks.clevrer.encoded import flags, settings, write_encoded
 from tests.tasks.clevrer.test_task import keys_for, norms
 from tests.tasks.clevrer.writer import descriptive, entry, multiple_choice, write_json
 
-ROOT = Path(__file__).parents[3]
 STEP_KEY = jax.random.key(77)
 KINDS = ("superpixels", "masked_frames")
 FEW = {"batch.descriptive": 8, "batch.choice": 8, "batch.unsupervised": 8, "batch.evaluation": 8}
@@ -286,15 +282,7 @@ def test_a_small_one_learns_the_colour_of_a_square(tmp_path, variant):
         "training.steps": 300,
         "training.evaluate_every": 300,
     }
-    done = subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "launch/train.py"), "--task=clevrer", f"--variant={variant}", "--local"),
-            *(f"--data={data}", f"--workdir={tmp_path / 'run'}", *flags(chosen)),
-        ],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    where = (f"--data={data}", f"--workdir={tmp_path / 'run'}")
+    launch("train.py", "--task=clevrer", f"--variant={variant}", "--local", *where, *flags(chosen))
     last = json.loads((tmp_path / "run" / workdir.METRICS).read_text().splitlines()[-1])
     assert last["validation/descriptive"] > 90  # a third of the answers is each colour

@@ -1,19 +1,15 @@
 """The command trains: on squares a small MONet comes to beat every picture of one colour."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aloe.data.frames import FrameStore
 from aloe.training import workdir
+from tests.commands import launch
 from tests.tasks.monet.squares import flags, write_squares
 
-ROOT = Path(__file__).parents[3]
 STEPS = 600
 
 
@@ -33,17 +29,8 @@ def test_a_small_monet_learns_squares(tmp_path):
     rate = {"optimizer.learning_rate": 2e-3, "optimizer.final_learning_rate": 2e-3}
     training = {"steps": STEPS, "log_every": 50, "evaluate_every": STEPS}
     settings = rate | {f"training.{name}": value for name, value in training.items()}
-    # A process of its own, for the tests' compile everything without optimisation.
-    done = subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "launch/train.py"), "--task=monet", "--local"),
-            *(f"--data={root}", f"--workdir={tmp_path / 'run'}", *flags(settings)),
-        ],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    where = (f"--data={root}", f"--workdir={tmp_path / 'run'}")
+    launch("train.py", "--task=monet", "--local", *where, *flags(settings))
     lines = [json.loads(line) for line in (tmp_path / "run" / workdir.METRICS).read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     index = json.loads((root / "frames" / "16x16-64" / "validation_frames.json").read_text())
