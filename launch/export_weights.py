@@ -1,6 +1,6 @@
 """Takes the parameters of a trained MONet out of its run, with what is known of how they came about.
 
-    python launch/export_weights.py --workdir=runs/monet-small-s2 --name=small --command=… --data=… --commit=… …
+    python launch/export_weights.py --workdir=runs/monet-small-s2 --name=small --command=… --world=… --commit=… …
 
 So are those made that come with Aloe (aloe/perception/monet/shipped). Evaluate the run first, with launch/evaluate.py:
 the scores are those of its latest checkpoint. They encode in float32, for which the CPU needs no more time.

@@ -56,12 +56,14 @@ def check_files(
 
 
 def check_store(split: str, path: Path, indices: Sequence[int], frames: int, limit: float, findings: Findings) -> None:
-    """Checks that a latents store can be opened and has the videos of the split, with so many frames."""
+    """Checks that a latents store can be opened and has the videos of the split; notes where some frames are left out."""
     name = f"latents/{path.parent.name}"
     try:
         store = latents.open(path)
-        if store.shape[1] != frames:
-            raise InputError(f"{path}: has {store.shape[1]} frames a video; it must have {frames}: encode anew")
+        if beyond := sorted(set(store.frame_numbers) - set(range(frames))):
+            raise InputError(f"{path}: has a frame {beyond[0]}, and a video has {frames}: encode anew")
+        if store.shape[1] < frames:
+            findings.notes.append(f"{path}: has {store.shape[1]} of the {frames} frames of each video")
         written = set(store.scene_indices.tolist()) - set(store.missing().tolist())
     except InputError as error:
         findings.problems.append(str(error))

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from aloe.data import latents
 from aloe.errors import InputError
 from aloe.tasks.clevrer import files
 from launch import check_data, encode
@@ -171,6 +173,17 @@ def test_a_damaged_store_is_a_problem(world):
     encode.main(["--task=clevrer", f"--data={world}"])
     (world / "latents" / "oracle" / "train" / "zarr.json").write_text("")
     assert re.search(r"oracle/train: the latents store cannot be opened", problems(world))
+
+
+@pytest.mark.parametrize(("numbers", "told"), [(range(0, 128, 8), "has 16 of the 128 frames"), ([0, 128], None)])
+def test_a_store_of_some_frames_is_no_problem_and_one_of_others_is(world, capsys, numbers, told):
+    store = latents.create(world / "latents" / "some" / "validation", [3, 4], numbers, 8, 16, {"name": "noise"})
+    store.write([3, 4], np.zeros((2, len(numbers), 8, 16)))
+    if told:
+        check_data.main([str(world)])
+        assert told in capsys.readouterr().out
+    else:
+        assert "has a frame 128, and a video has 128" in problems(world)
 
 
 def test_no_test_split_and_no_videos_are_no_problem(tmp_path, capsys):

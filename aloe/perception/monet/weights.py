@@ -27,7 +27,7 @@ PARAMS, RECORD = "params", "weights.json"
 # What is told of a training in words.
 TOLD = {
     "command": "by which it was trained",
-    "data": "the command that made what it was trained on",
+    "world": "the command that made what it was trained on",
     "commit": "of this repository, at the training",
     "hardware": "on which, and for how long",
 }
@@ -57,7 +57,7 @@ def names() -> list[str]:
 
 
 def write(folder: Path, record: Record, params: Any) -> None:
-    """Writes weights, whole or not at all.
+    """Writes weights, the parameters as a training state has them, whole or not at all.
 
     Raises:
       InputError: there is something in the folder.
@@ -88,7 +88,7 @@ def read(folder: Path) -> tuple[Record, Any]:
         if known.model.keys() != fields:
             raise InputError(f"the model's fields are {', '.join(known.model)}; they must be {', '.join(fields)}")
         config = MonetConfig(**known.model)
-    abstract = nnx.eval_shape(lambda: nnx.state(Monet(config, rngs=nnx.Rngs(0)), nnx.Param))
+    abstract = jax.eval_shape(lambda: nnx.to_pure_dict(nnx.state(Monet(config, rngs=nnx.Rngs(0)), nnx.Param)))
     on_host = jax.sharding.SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
     target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=on_host), abstract)
     try:

@@ -16,7 +16,7 @@ CONFIG = MonetConfig(**SIZES, component_hidden=8, dtype="float32")
 
 
 def fresh(seed=0):
-    return nnx.state(Monet(CONFIG, rngs=nnx.Rngs(seed)), nnx.Param)
+    return nnx.to_pure_dict(nnx.state(Monet(CONFIG, rngs=nnx.Rngs(seed)), nnx.Param))
 
 
 @pytest.fixture
