@@ -56,7 +56,7 @@ def check_files(
 
 
 def check_store(split: str, path: Path, indices: Sequence[int], frames: int, limit: float, findings: Findings) -> None:
-    """Checks that a latents store can be opened and has the videos of the split; notes where some frames are left out."""
+    """Checks that a latents store can be opened and has the videos of the split; notes if it has some frames alone."""
     name = f"latents/{path.parent.name}"
     try:
         store = latents.open(path)
