@@ -35,11 +35,12 @@ BUDGET_SECONDS = {"world": 100, "latents": 100, "training": 350, "evaluation": 5
 def main() -> int:
     parser = Parser(__doc__)
     parser.add_argument("--data", type=Path, default=ROOT / "data" / "quickstart", help="folder of the world")
-    parser.add_argument("--workdir", type=Path, default=ROOT / "runs" / "quickstart", help="folder of the run")
+    parser.add_argument("--workdir", type=Path, help="folder of the run; else runs/quickstart-ENCODER")
     parser.add_argument("--videos", type=int, default=600, help="size of the world")
-    parser.add_argument("--encoder", choices=ENCODERS, default=ORACLE, help="what makes the latents")
+    parser.add_argument("--encoder", choices=ENCODERS, default=MONET, help="what makes the latents")
     flags = parser.parse()
-    data, workdir = flags.data.absolute(), flags.workdir.absolute()
+    data = flags.data.absolute()
+    workdir = (flags.workdir or ROOT / "runs" / f"quickstart-{flags.encoder}").absolute()
     environment = {"ALOE_DATA": str(data), "ALOE_WORKDIR": str(workdir), "ALOE_VARIANT": "quickstart"}
     seconds = {}
 
