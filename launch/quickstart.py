@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ray.job_submission import JobSubmissionClient
 
+from aloe.config import resolve
 from aloe.perception.encoding import ENCODERS, MONET, ORACLE
 from cluster.emulated import EmulatedSlice
 from cluster.slices import slice_for_hosts
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 JOB = "ray job submit -- python launch/train.py --task=clevrer --hosts=4 --config.data.encoder={encoder}"
 ENCODE = {
     ORACLE: "python launch/encode.py --task=clevrer",
-    MONET: "python launch/encode.py --task=clevrer --encoder=monet --checkpoint=small --frames_per_video=10",
+    MONET: "python launch/encode.py --task=clevrer --encoder=monet --checkpoint=small --frames_per_video={frames}",
 }
 BUDGET_SECONDS = {"world": 100, "latents": 100, "training": 350, "evaluation": 50}
 
@@ -59,7 +60,8 @@ def main() -> int:
 
     print("Settings of all stages:", *(f"{name}={value}" for name, value in environment.items()))
     stage("world", f"python launch/make_world.py --task=clevrer --videos={flags.videos} --size=96x64 --out={data}")
-    stage("latents", ENCODE[flags.encoder], f"python launch/check_data.py {data}")
+    frames = resolve("clevrer", environment["ALOE_VARIANT"], {}).data.frames_per_video
+    stage("latents", ENCODE[flags.encoder].format(frames=frames), f"python launch/check_data.py {data}")
     with EmulatedSlice(slice_for_hosts(4), environment=environment) as here, stopping_jobs(here.dashboard):
         stage("training", JOB.format(encoder=flags.encoder))
     stage("evaluation", "python launch/evaluate.py --task=clevrer --local")
