@@ -19,7 +19,7 @@ from aloe import tasks
 from aloe.config import resolve
 from aloe.data import frames
 from aloe.perception.monet.config import MonetConfig
-from aloe.perception.monet.encoder import VIDEOS_AT_ONCE, encoding_step
+from aloe.perception.monet.encoder import VIDEOS_AT_ONCE, encoding_step, means
 from aloe.perception.monet.model import Monet
 from aloe.progress_bar import progress_bar
 from aloe.training.step import DATA, data_mesh
@@ -50,7 +50,7 @@ def encoding(variant: str, options: Options) -> Iterator[Row]:
     whole, shares = NamedSharding(mesh, P()), NamedSharding(mesh, P(DATA))
     params = jax.jit(lambda: nnx.state(Monet(model, rngs=nnx.Rngs(0)), nnx.Param), out_shardings=whole)()
     resident = jax.device_put(image_BxYxXx3, shares)
-    lowered = encoding_step(model, mesh).lower(params, resident)
+    lowered = encoding_step(model, mesh, means).lower(params, resident)
     operations = (lowered.cost_analysis() or {}).get("flops")  # of one device's share, before optimisation
     compiled = lowered.compile()
     calls = {
@@ -59,7 +59,13 @@ def encoding(variant: str, options: Options) -> Iterator[Row]:
     }
     for place, call in calls.items():
         timing = measure(call, repeats=options.repeats, wait=jax.device_get)
-        case = {"variant": variant, "pixels": model.size, "frames": number, "devices": mesh.size, "lie": place}
+        case: dict[str, str | int] = {
+            "variant": variant,
+            "pixels": model.size,
+            "frames": number,
+            "devices": mesh.size,
+            "lie": place,
+        }
         yield Row(case, timing, operations, {"frames_per_second": number / timing.median})
 
 
