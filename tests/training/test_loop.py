@@ -3,6 +3,7 @@
 import collections
 import json
 import types
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -55,7 +56,7 @@ def final_state(resolved):
 
 
 def resolved_folder(resolved):
-    return workdir.Path(resolved.workdir)
+    return Path(resolved.workdir)
 
 
 def lines(resolved, name):
