@@ -5,6 +5,7 @@ of a bucket are written whole, and are neither appended to, nor renamed, nor loc
 in `aloe/data/whole.py` and in `aloe/training/growing.py`.
 """
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from etils import epath
 from aloe.errors import InputError
 
 BUCKET = "gs://"
+CLIENT = "gcsfs"  # the package by which epath comes to a bucket
 
 # gcsfs would remember listings, but tensorstore writes checkpoints past it: an old listing hides what has been written.
 for _protocol in ("gs", "gcs"):
@@ -31,12 +33,14 @@ def absolute(path: epath.PathLike) -> epath.Path:
     """The path as every host of a slice has to have it.
 
     Raises:
-      InputError: it is a URL of another kind than `gs://bucket/path`, or names no bucket.
+      InputError: it is a URL of another kind than `gs://bucket/path`, names no bucket, or a package is missing.
     """
     text = os.fspath(path)
     if in_bucket(text):
         if not text.removeprefix(BUCKET).strip("/"):
             raise InputError(f"{text}: names no bucket; give gs://BUCKET/FOLDER.")
+        if not importlib.util.find_spec(CLIENT):
+            raise InputError(f"{text}: takes {CLIENT}: .venv/bin/python -m pip install -e '.[gcs]'")
         return epath.Path(text)
     if "://" in text:
         raise InputError(f"{text}: neither a folder on a disk nor one in a bucket, gs://BUCKET/FOLDER.")

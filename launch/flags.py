@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from etils import epath
 from ml_collections import ConfigDict
 
 from aloe.config import resolve
@@ -77,8 +78,11 @@ class Parser(argparse.ArgumentParser):
             else:
                 self.error(f"unknown flag {text.partition('=')[0]}{self.hint(text)}")
         for name, given in vars(flags).items():
-            if isinstance(given, Path):
-                on_disk(given, f"--{name}", _INSTEAD.get(name, _COPY))
+            for path in given if isinstance(given, list) else [given]:
+                if isinstance(path, Path):
+                    on_disk(path, f"--{name}", _INSTEAD.get(name, _COPY))
+                elif isinstance(path, epath.Path):
+                    absolute(path)  # says what is wrong with it
         if hasattr(flags, "data"):
             flags.data_given = flags.data is not None
             flags.data = on_disk(flags.data or Path("data") / flags.task, "--data", _COPY)

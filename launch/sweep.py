@@ -60,9 +60,10 @@ def main() -> int:
     flags = parser.parse()
     jax.config.update("jax_platforms", "cpu")  # this process only looks at data; the devices are for the runs
     wanted = slice_of(flags)
+    queue = queue_folder(flags).absolute()
     asked = cells(flags)
     kinds = check(asked, wanted, flags.smaller)
-    with Ledger(queue_folder(flags).absolute()) as ledger:
+    with Ledger(queue) as ledger:
         requests = [
             Request(cell.name, PROGRAM, cell.config.to_dict(), kinds[cell.name], flags.priority) for cell in asked
         ]
