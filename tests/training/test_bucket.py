@@ -1,9 +1,11 @@
 """A run whose workdir is in a bucket: nothing is lost when it dies, and it ends in the bits of one on a disk."""
 
+import functools
 import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +32,13 @@ def on_disk(tmp_path_factory):
     resolved = settings(tmp_path_factory.mktemp("on_disk"))
     train(Toy(noise=0.1), resolved, never)
     return resolved
+
+
+def begun(bucket, client, *argv):
+    """A process of tests/training/bucket_run.py."""
+    command = [sys.executable, "-m", "tests.training.bucket_run", client, bucket.url, RUN, *map(str, argv)]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE, text=True)
 
 
 def losses(resolved):
@@ -74,10 +83,9 @@ def test_a_run_in_a_bucket_is_the_run_on_a_disk(bucket, on_disk, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [5, 11])
 def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(bucket, client, on_disk, tmp_path, step):
-    command = [sys.executable, "-m", "tests.training.bucket_run", client, bucket.url, RUN, str(step)]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    died = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    died = begun(bucket, client, "kill", step)
+    _, error = died.communicate()
+    assert died.returncode == -signal.SIGKILL, error
     assert bucket.names("runs/one/compiled/")
     before = [event["event"] for event in read_events(epath.Path(RUN))]
     # All that was logged before it died is there, though it closed nothing.
@@ -95,6 +103,23 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(bucket, client, o
     assert "2 starts" in goodput.report(epath.Path(RUN))
     at = [step for step, _ in scalars(bucket, tmp_path)]
     assert at == [3, 6, 9, 12]
+
+
+@pytest.mark.slow
+def test_hosts_write_each_its_share_to_the_bucket_and_log_once(bucket, client, on_disk):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    hosts = [begun(bucket, client, "host", rank, port) for rank in range(2)]
+    errors = [host.communicate()[1] for host in hosts]
+    assert [host.returncode for host in hosts] == [0, 0], errors
+    state = "runs/one/checkpoints/12/state"
+    assert all(bucket.names(f"{state}/ocdbt.process_{rank}/d/") for rank in range(2))
+    resolved = settings(RUN)
+    assert [step for step, _ in losses(resolved)] == [3, 6, 9, 12]
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), final_state(resolved), final_state(on_disk)
+    )
 
 
 @pytest.mark.slow
