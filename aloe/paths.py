@@ -19,7 +19,7 @@ from aloe.errors import InputError
 BUCKET = "gs://"
 CLIENT = "gcsfs"  # the package by which epath comes to a bucket
 
-# gcsfs would remember listings, but tensorstore writes checkpoints past it: an old listing hides what has been written.
+# gcsfs would remember listings, and not see what others write: other hosts, and tensorstore in this process.
 for _protocol in ("gs", "gcs"):
     fsspec.config.conf.setdefault(_protocol, {})["use_listings_cache"] = False
 

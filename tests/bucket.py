@@ -16,7 +16,6 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -32,7 +31,6 @@ NAME = "fake"
 class Object:
     content: bytes
     generation: int
-    written: float
 
 
 class Bucket:
@@ -42,6 +40,7 @@ class Bucket:
       url: of the server.
       objects: by name.
       writes: when each name was written, over all its generations.
+      bytes_in: how many bytes were sent to each name, over all its generations.
     """
 
     def __init__(self):
@@ -80,7 +79,7 @@ class Bucket:
             if wanted is not None and int(wanted) != (there.generation if there else 0):
                 return None
             self._generation += 1
-            self.objects[name] = Object(bytes(content), self._generation, time.monotonic())
+            self.objects[name] = Object(bytes(content), self._generation)
             self.writes[name].append(time.monotonic())
             self.bytes_in[name] += len(content)
             return self.objects[name]
@@ -217,16 +216,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(404, {"error": {"code": 404, "message": path}})
         name = query.get("name")
         if query["uploadType"] == "multipart":
-            message = BytesParser().parsebytes(
-                b"Content-Type: " + self.headers["Content-Type"].encode() + b"\n\n" + body
+            boundary = re.search(r"boundary=['\"]?([^'\";]+)", self.headers["Content-Type"])[1].encode()
+            told, content = (
+                re.split(rb"\r?\n\r?\n", part, maxsplit=1)[1] for part in body.split(b"--" + boundary)[1:3]
             )
-            told, _ = message.get_payload()
-            boundary = message.get_boundary().encode()
-            content = body.split(b"--" + boundary)[2].partition(b"\n\n")[2] if b"\r\n\r\n" not in body else None
-            if content is None:
-                content = body.split(b"--" + boundary)[2].partition(b"\r\n\r\n")[2]
             content = content.removesuffix(b"\n").removesuffix(b"\r")
-            name = json.loads(told.get_payload())["name"]
+            name = json.loads(told)["name"]
         elif query["uploadType"] == "resumable":
             name = name or json.loads(body)["name"]
             number = str(len(self.bucket._uploads))
