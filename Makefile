@@ -52,3 +52,5 @@ lock: setup  # after changing a range in pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate --no-header -q -o requirements.lock
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["tpu-compile"], sep="\n")' | \
 		$(BIN)/uv pip compile - --universal --generate-hashes --no-annotate --no-header -q -o requirements-tpu-compile.lock
+	$(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(each for name in ("gcs", "gcp") for each in extras[name] if "aloe" not in each), sep="\n")' | \
+		$(BIN)/uv pip compile - -c requirements.lock --universal --generate-hashes --no-annotate --no-header -q -o requirements-gcp.lock

@@ -11,13 +11,14 @@ stopped; broken videos are named and left out, up to a limit.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from etils import epath
 from ml_collections import ConfigDict
 
 from aloe import tasks
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
+from aloe.paths import absolute
 from aloe.perception import encoding
 from launch import flags
 from launch.machines import add_machines, run_on_slice, slice_of
@@ -28,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_task()
     parser.add_data()
     parser.add_argument("--encoder", choices=encoding.ENCODERS, default=encoding.ORACLE, help="what makes the latents")
-    parser.add_argument("--checkpoint", type=Path, help="workdir of the run whose MONet encodes")
-    parser.add_argument("--latents", type=Path, help="folder of the stores; else DATA/latents/ENCODER")
+    parser.add_argument("--checkpoint", type=epath.Path, help="workdir of the run whose MONet encodes")
+    parser.add_argument("--latents", type=epath.Path, help="folder of the stores; else DATA/latents/ENCODER")
     parser.add_argument("--splits", default="train,validation", help="which splits, separated by commas")
     parser.add_argument("--broken_limit", type=float, default=DEFAULT_LIMIT, help="share of videos that may be broken")
     parser.add_argument("--workers", type=int, help="processes of a host; else one a core, for large splits")
@@ -52,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             "task": given.task,
             "data": str(given.data.absolute()),
             "encoder": given.encoder,
-            "checkpoint": str(given.checkpoint.absolute()) if given.checkpoint else "",
-            "latents": str(folder.absolute()),
+            "checkpoint": str(absolute(given.checkpoint)) if given.checkpoint else "",
+            "latents": str(absolute(folder)),
             "splits": splits,
             "broken_limit": given.broken_limit,
             "workers": given.workers,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from etils import epath
 
 from aloe import tasks
 from aloe.config import choose
@@ -32,7 +33,7 @@ PARTS = {EXACT: "masks", PROPOSALS: "proposals"}  # of a task, that find and rea
 def main(argv: Sequence[str] | None = None) -> None:
     parser = flags.Parser(__doc__)
     parser.add_run()
-    parser.add_argument("--checkpoint", type=Path, help="workdir of the run whose MONet makes the masks")
+    parser.add_argument("--checkpoint", type=epath.Path, help="workdir of the run whose MONet makes the masks")
     parser.add_argument("--splits", default="train,validation", help="which splits, separated by commas")
     parser.add_argument("--broken_limit", type=float, default=DEFAULT_LIMIT, help="share of videos that may be broken")
     parser.add_argument("--workers", type=int, help="processes; else one a core, for large splits")

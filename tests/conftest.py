@@ -3,6 +3,7 @@
 import os
 
 import jax
+import pytest
 
 PLATFORMS = os.environ.get("ALOE_TEST_PLATFORMS", "cpu")
 
@@ -12,3 +13,35 @@ if PLATFORMS == "cpu":
     jax.config.update("jax_disable_most_optimizations", True)  # nearly all the time of these tests is compiling
 else:
     jax.config.update("jax_default_matmul_precision", "highest")
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A bucket of this machine, `gs://fake`; see tests/bucket.py."""
+    from tests.bucket import Bucket
+
+    bucket = Bucket()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in bucket.environment().items():
+            patch.setenv(name, value)
+        yield bucket
+    bucket.close()
+
+
+def pytest_generate_tests(metafunc):
+    """Whatever goes to a bucket does so through the fake client, and through gcsfs where that is installed."""
+    if "client" in metafunc.fixturenames:
+        from tests.bucket import CLIENTS
+
+        metafunc.parametrize("client", CLIENTS)
+
+
+@pytest.fixture
+def bucket(server, client, monkeypatch):
+    """The same, empty."""
+    from tests.bucket import use_client
+
+    server.objects.clear()
+    server.writes.clear()
+    use_client(client, server.url, monkeypatch.setattr)
+    return server

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 from flax import nnx
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -38,7 +39,7 @@ class Encoder:
       frames, slots, size: F, N and D of a video.
     """
 
-    def __init__(self, run: Path, videos: Mapping[int, Path], frames: int, workers: int | None = None) -> None:
+    def __init__(self, run: epath.Path, videos: Mapping[int, Path], frames: int, workers: int | None = None) -> None:
         """
         Args:
           run: workdir of the run.
@@ -122,7 +123,7 @@ class MaskEncoder(Encoder):
     """As `Encoder`, of the masks of some frames: packed_FxYxXxG, each pixel that of the slot which has most of it."""
 
     def __init__(
-        self, run: Path, videos: Mapping[int, Path], frame_numbers: Sequence[int], workers: int | None = None
+        self, run: epath.Path, videos: Mapping[int, Path], frame_numbers: Sequence[int], workers: int | None = None
     ) -> None:
         """`frame_numbers` of every video; else as `Encoder`."""
         super().__init__(run, videos, len(frame_numbers), workers)
