@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TPU_COMPILE := $(VENV)/tpu-compile
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --progress-bar off -q
 
-.PHONY: setup tpu-compile train test faults learning compiled lock
+.PHONY: setup tpu-compile train test faults learning compiled gpu lock
 
 setup: $(VENV)/installed
 
@@ -44,8 +44,13 @@ learning: setup  # ACRE's and CATER's quickstart, until they have learned someth
 compiled: setup tpu-compile  # every shipped configuration, compiled for a slice and held to the committed table
 	$(BIN)/python -m pytest -m "compiled or not compiled" tests/benchmarks/test_shipped.py
 
+gpu: setup  # the kernels themselves against the definition, where there is a GPU and JAX's CUDA plugin
+	ALOE_TEST_PLATFORMS=cuda,cpu $(BIN)/python -m pytest tests/attention/test_fused.py tests/dense tests/model/test_fused_block.py
+
 lock: setup  # after changing a range in pyproject.toml
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate --no-header -q -o requirements.lock
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["tpu-compile"], sep="\n")' | \
 		$(BIN)/uv pip compile - --universal --generate-hashes --no-annotate --no-header -q -o requirements-tpu-compile.lock
+	$(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*(each for name in ("gcs", "gcp") for each in extras[name] if "aloe" not in each), sep="\n")' | \
+		$(BIN)/uv pip compile - -c requirements.lock --universal --generate-hashes --no-annotate --no-header -q -o requirements-gcp.lock

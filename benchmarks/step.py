@@ -54,11 +54,12 @@ def measured(config: ConfigDict, options: Options) -> Measured:
     remat = REMAT if device.platform != "cpu" else (config.model.remat,)
     first, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
 
-    def compiled(case: tuple[str, bool], *, doubtful: bool = True) -> Step:
+    def compiled(case: tuple[str, bool]) -> Step:
         path, remat = case
+        doubtful = case != first and not remat  # what fits with recomputation grows with layers otherwise than at first
         return fitting(with_remat(config, remat), device, path, options.quick, doubtful=doubtful)
 
-    alone = compiled(first, doubtful=False)
+    alone = compiled(first)
     # Before JAX takes memory for arrays, as the peer runs on the same device.
     for row in peer.rows(alone.run.config, sizes(alone.run.config), options.repeats):
         yield TABLE, row

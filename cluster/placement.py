@@ -63,6 +63,11 @@ def reserved(
         remove_placement_group(group)
 
 
+def bundle(slice: Slice) -> dict[str, float]:
+    """What a run takes of each host of a slice."""
+    return {"CPU": 1, "TPU": slice.generation.chips_per_host}
+
+
 def whole_slices() -> list[tuple[Slice, str]]:
     """The slices whose hosts have all joined, free or busy, each with its name; smaller ones first, then by name."""
     kinds = {each.name: each for each in SLICES}
@@ -105,7 +110,7 @@ def _candidates(slice: Slice, name: str | None) -> list[str]:
 
 def _try(slice: Slice, name: str) -> PlacementGroup | None:
     group = placement_group(
-        [{"CPU": 1, "TPU": slice.generation.chips_per_host}] * slice.hosts,
+        [bundle(slice)] * slice.hosts,
         bundle_label_selector=[{_NAME: name, _WORKER: str(rank)} for rank in range(slice.hosts)],
     )
     placed = False

@@ -5,7 +5,7 @@
 The last line is the workdir of the best one, for launch/encode.py --encoder=monet --checkpoint=WORKDIR.
 """
 
-from pathlib import Path
+from etils import epath
 
 from aloe.perception.monet import choose
 from launch.flags import Parser, run
@@ -13,7 +13,9 @@ from launch.flags import Parser, run
 
 def main() -> int:
     parser = Parser(__doc__)
-    parser.add_argument("--workdir", type=Path, action="append", required=True, help="folder of a run; may be repeated")
+    parser.add_argument(
+        "--workdir", type=epath.Path, action="append", required=True, help="folder of a run; may be repeated"
+    )
     candidates = choose.ranked(parser.parse().workdir)
     print(f"{choose.table(candidates)}\n\nThe lowest loss:\n{candidates[0].folder}")
     return 0

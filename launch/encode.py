@@ -13,14 +13,15 @@ the same command goes on where it stopped; broken videos are named and left out,
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
+from etils import epath
 from ml_collections import ConfigDict
 
 from aloe import tasks
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
+from aloe.paths import absolute
 from aloe.perception import encoding
 from aloe.perception.monet import trained
 from launch import flags
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--encoder", choices=encoding.ENCODERS, default=encoding.ORACLE, help="what makes the latents")
     parser.add_argument("--checkpoint", help="workdir of the run whose MONet encodes, or the name of shipped weights")
     parser.add_argument("--frames_per_video", type=int, default=0, help="by MONet, evenly spread; 0 for all")
-    parser.add_argument("--latents", type=Path, help="folder of the stores; else DATA/latents/ENCODER")
+    parser.add_argument("--latents", type=epath.Path, help="folder of the stores; else DATA/latents/ENCODER")
     parser.add_argument("--splits", default="train,validation", help="which splits, separated by commas")
     parser.add_argument("--broken_limit", type=float, default=DEFAULT_LIMIT, help="share of videos that may be broken")
     parser.add_argument("--workers", type=int, help="processes of a host; else one a core, for large splits")
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "encoder": given.encoder,
             "checkpoint": trained.located(given.checkpoint) if given.checkpoint else "",
             "frames_per_video": given.frames_per_video,
-            "latents": str(folder.absolute()),
+            "latents": str(absolute(folder)),
             "splits": splits,
             "broken_limit": given.broken_limit,
             "workers": given.workers,

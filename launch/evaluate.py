@@ -6,7 +6,7 @@ Of a split without answers, such as CLEVRER's `--split=test`, it writes what the
 form in which the data set takes submissions; of any other with `--predictions`.
 """
 
-from pathlib import Path
+from etils import epath
 
 from aloe import tasks
 from aloe.config import flatten
@@ -30,7 +30,7 @@ def main() -> int:
         raise InputError(f"--hard compares with labels, which --split={flags.split} has not; leave one of them out.")
     wanted = slice_of(flags)
     asked = resolve_run(flags)
-    config = workdir.read(Path(asked.workdir))
+    config = workdir.read(epath.Path(asked.workdir))
     config.workdir = asked.workdir
     if flags.data_given:
         config.data.root = asked.data.root

@@ -9,6 +9,8 @@ the scores are those of its latest checkpoint. They encode in float32, for which
 import dataclasses
 from pathlib import Path
 
+from etils import epath
+
 from aloe.data.fields import field, read_json, within
 from aloe.perception.monet import trained, weights
 from launch.flags import Parser, run
@@ -16,7 +18,7 @@ from launch.flags import Parser, run
 
 def main() -> int:
     parser = Parser(__doc__)
-    parser.add_argument("--workdir", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--workdir", type=epath.Path, required=True, help="folder of the run")
     parser.add_argument("--name", required=True, help="of the weights")
     parser.add_argument("--out", type=Path, default=weights.FOLDER, help="folder in which their folder is made")
     for name, help_ in weights.TOLD.items():

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from etils import epath
 from ml_collections import ConfigDict
 
 from aloe.config import resolve
 from aloe.errors import InputError, nearest
+from aloe.paths import absolute, on_disk
 from cluster.errors import ClusterError
 
 OVERRIDE = "--config."
@@ -21,6 +23,12 @@ FLAGS = {
     "workdir": "--workdir",
     "data.root": "--data",
     "profile": "--profile",
+}
+# In place of a folder in a bucket, where a flag takes none.
+_COPY = "copy it to every host first, as with gcloud storage rsync --recursive"
+_INSTEAD = {
+    "queue": "SQLite and file locks need a folder on this machine's disk",
+    "out": "write it here, and copy it to the bucket with gcloud storage rsync --recursive",
 }
 
 
@@ -69,9 +77,15 @@ class Parser(argparse.ArgumentParser):
                 flags.overrides[path] = value
             else:
                 self.error(f"unknown flag {text.partition('=')[0]}{self.hint(text)}")
+        for name, given in vars(flags).items():
+            for path in given if isinstance(given, list) else [given]:
+                if isinstance(path, Path):
+                    on_disk(path, f"--{name}", _INSTEAD.get(name, _COPY))
+                elif isinstance(path, epath.Path):
+                    absolute(path)  # says what is wrong with it
         if hasattr(flags, "data"):
             flags.data_given = flags.data is not None
-            flags.data = Path(flags.data or Path("data") / flags.task)
+            flags.data = on_disk(flags.data or Path("data") / flags.task, "--data", _COPY)
         return flags
 
     def task_given(self, argv: Sequence[str] | None = None) -> str | None:
@@ -96,12 +110,13 @@ def resolve_run(flags: argparse.Namespace) -> ConfigDict:
             f"{OVERRIDE}{path}={flags.overrides[path]}: give {FLAGS[path]}={flags.overrides[path]} instead."
         )
     config = resolve(flags.task, flags.variant, flags.overrides)
-    folder = Path(flags.workdir or Path("runs") / f"{config.task}-{config.variant}-s{config.seed}")
-    config.workdir = str(folder.absolute())
+    config.workdir = str(absolute(flags.workdir or f"runs/{config.task}-{config.variant}-s{config.seed}"))
     config.data.root = str(flags.data.absolute())
+    if config.data.get("frames"):
+        on_disk(config.data.frames, "config.data.frames", _COPY)  # it is mapped into memory
     for section, name in (("data", "latents"), ("data", "frames"), ("perception", "pretrained")):
         if config.get(section, {}).get(name):
-            config[section][name] = str(Path(config[section][name]).absolute())
+            config[section][name] = str(absolute(config[section][name]))
     return config
 
 

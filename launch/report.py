@@ -8,7 +8,7 @@ The controls are those of the latest table that launch/evaluate.py has written i
 prints instead what became of the time of each run, over all its restarts, and which hosts were slow.
 """
 
-from pathlib import Path
+from etils import epath
 
 from aloe.training import goodput, report
 from launch.flags import Parser, run
@@ -16,8 +16,10 @@ from launch.flags import Parser, run
 
 def main() -> int:
     parser = Parser(__doc__)
-    parser.add_argument("--workdir", type=Path, action="append", required=True, help="folder of a run; may be repeated")
-    parser.add_argument("--out", type=Path, help="the picture; else curves.png in the first workdir")
+    parser.add_argument(
+        "--workdir", type=epath.Path, action="append", required=True, help="folder of a run; may be repeated"
+    )
+    parser.add_argument("--out", type=epath.Path, help="the picture; else curves.png in the first workdir")
     parser.add_argument("--goodput", action="store_true", help="what became of the time, in place of the picture")
     flags = parser.parse()
     if flags.goodput:

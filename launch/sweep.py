@@ -9,17 +9,20 @@ Runs have their workdirs in --folder: <task>-<variant>-s<seed>. Kill it at any m
 what has finished stays so, what ran goes on from its last checkpoint. launch/runs.py shows, cancels and retries runs.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
+from etils import epath
 from ml_collections import ConfigDict
 
 from aloe import tasks
 from aloe.config import to_json
 from aloe.errors import InputError
+from aloe.paths import on_disk
 from aloe.training import loop, workdir
 from aloe.training.log import VALIDATION
 from aloe.training.summary import FORMATS, summarize, table
@@ -51,15 +54,16 @@ def main() -> int:
     parser.add_argument("--fractions", default="", help="percentages of the videos that are labelled")
     parser.add_argument("--grid", nargs="+", action="extend", default=[], metavar="config.FIELD=VALUE,VALUE")
     parser.add_argument("--priority", type=int, default=0, help="runs of a larger one go first")
-    parser.add_argument("--folder", type=Path, default=Path("runs"), help="where the workdirs are to be")
+    parser.add_argument("--folder", type=epath.Path, default=epath.Path("runs"), help="where the workdirs are to be")
     parser.add_argument("--queue", type=Path, help="folder of the queue, on a local disk; else FOLDER/queue")
     parser.add_argument("--format", choices=FORMATS, default="md", help="of the table")
     flags = parser.parse()
     jax.config.update("jax_platforms", "cpu")  # this process only looks at data; the devices are for the runs
     wanted = slice_of(flags)
+    queue = queue_folder(flags).absolute()
     asked = cells(flags)
     kinds = check(asked, wanted, flags.smaller)
-    with Ledger((flags.queue or flags.folder / "queue").absolute()) as ledger:
+    with Ledger(queue) as ledger:
         requests = [
             Request(cell.name, PROGRAM, cell.config.to_dict(), kinds[cell.name], flags.priority) for cell in asked
         ]
@@ -67,6 +71,17 @@ def main() -> int:
         say(f"{len(asked)} runs, {len(new)} of them new; queue {ledger.folder}")
         status = drive_on_devices(ledger) if wanted is None else drive_on_slices(ledger, wanted)
         return status or report(ledger, asked, flags.format)
+
+
+def queue_folder(flags: argparse.Namespace) -> Path:
+    """Where the queue is to be.
+
+    Raises:
+      InputError: it would be in a bucket, where SQLite cannot keep it.
+    """
+    return flags.queue or on_disk(
+        flags.folder / "queue", "--queue", "name a folder on this machine's disk, as --queue=DIR"
+    )
 
 
 def check(asked: Sequence[Cell], wanted: slices.Slice | None, smaller: bool) -> dict[str, tuple[str, ...]]:

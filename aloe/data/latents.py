@@ -12,13 +12,14 @@ stand in its attributes.
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorstore
+from etils import epath
 
 from aloe.errors import InputError
+from aloe.paths import kvstore
 
 SHARD_BYTES = 8 << 20
 CACHE_BYTES = 1 << 30  # more than 10,000 videos of 128 frames and 8 × 16 numbers, 0.66 GB
@@ -38,12 +39,12 @@ class LatentsStore:
         tensorstore's chunks, from which every read would make a copy: ten times slower.
     """
 
-    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
-        self.path = Path(path)
+    def __init__(self, path: epath.Path, cache_bytes: int = CACHE_BYTES) -> None:
+        self.path = epath.Path(path)
         self.cache_bytes = cache_bytes
         self._kept: dict[int, np.ndarray] = {}
 
-    def __reduce__(self) -> tuple[type, tuple[Path, int]]:
+    def __reduce__(self) -> tuple[type, tuple[epath.Path, int]]:
         return LatentsStore, (self.path, self.cache_bytes)
 
     @property
@@ -186,7 +187,7 @@ class SomeFrames:
 
 
 def create(
-    path: Path,
+    path: epath.Path,
     scene_indices: Sequence[int],
     frame_numbers: Sequence[int],
     slots: int,
@@ -227,7 +228,7 @@ def create(
     return open(path)
 
 
-def open(path: Path, encoder: Mapping[str, Any] | None = None, cache_bytes: int = CACHE_BYTES) -> LatentsStore:
+def open(path: epath.Path, encoder: Mapping[str, Any] | None = None, cache_bytes: int = CACHE_BYTES) -> LatentsStore:
     """Opens a store that exists.
 
     Args:
@@ -250,10 +251,10 @@ def open(path: Path, encoder: Mapping[str, Any] | None = None, cache_bytes: int 
     return store
 
 
-def _spec(path: Path) -> dict[str, Any]:
+def _spec(path: epath.Path) -> dict[str, Any]:
     return {
         "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path.absolute()}/"},
+        "kvstore": kvstore(path),
         # The files of a store are final once written: asking the file system about them at every read would cost time.
         "recheck_cached_data": "open",
         "recheck_cached_metadata": "open",

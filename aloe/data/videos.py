@@ -1,10 +1,10 @@
 """The videos of a split, for any task: their latents, which are labelled, and whose latents a control sees."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
+from etils import epath
 from ml_collections import ConfigDict
 
 from aloe.data import latents
@@ -26,9 +26,9 @@ class Video(Protocol):
 AnyVideo = TypeVar("AnyVideo", bound=Video)
 
 
-def latents_folder(config: ConfigDict) -> Path:
+def latents_folder(config: ConfigDict) -> epath.Path:
     """Where the latents stores lie, one a split."""
-    return Path(config.data.latents or Path(config.data.root) / "latents" / config.data.encoder)
+    return epath.Path(config.data.latents or epath.Path(config.data.root) / "latents" / config.data.encoder)
 
 
 def open_latents(config: ConfigDict, split: str, frame_numbers: Sequence[int]) -> latents.LatentsStore:

@@ -1,17 +1,27 @@
 """Writes files whole or not at all."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from etils import epath
 
-def write_whole(path: Path, content: str | Callable[[Path], object]) -> None:
+from aloe.paths import in_bucket
+
+
+def write_whole(path: Path | epath.Path, content: str | Callable[[Path], object]) -> None:
     """Writes a file so that nobody ever finds half of it; its folder is made if missing.
 
     Args:
       path: the file; one that is there is replaced.
-      content: its text, or what fills the file that it is given: one beside `path`, moved there when whole.
+      content: its text, or what fills the file that it is given: one beside `path`, moved there when whole. For a
+        bucket, where an object appears when all of it has arrived, it is one on this machine's disk.
     """
+    if in_bucket(path):
+        epath.Path(path).write_bytes(content.encode() if isinstance(content, str) else _filled(content, path.suffix))
+        return
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -22,3 +32,10 @@ def write_whole(path: Path, content: str | Callable[[Path], object]) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _filled(fill: Callable[[Path], object], suffix: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, f"file{suffix}")
+        fill(file)
+        return file.read_bytes()

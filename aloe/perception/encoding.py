@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from etils import epath
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
@@ -46,7 +47,7 @@ def run(config: Mapping[str, Any]) -> dict[str, int]:
         encoder = tasks.part(resolved.task, resolved.encoder).Encoder(data, resolved.workers)
     there: dict[str, int] = {}
     for split in resolved.splits:
-        path = Path(resolved.latents) / split
+        path = epath.Path(resolved.latents) / split
         if host == 0:
             create_or_open(path, indices[split], encoder)
         if hosts > 1:

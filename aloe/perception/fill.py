@@ -2,10 +2,10 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from etils import epath
 
 from aloe.data import latents
 from aloe.data.skipped import DEFAULT_LIMIT, Skipped
@@ -38,7 +38,7 @@ class Encoder(Protocol):
 
 
 def fill(
-    path: Path,
+    path: epath.Path,
     scene_indices: Sequence[int],
     encoder: Encoder,
     limit: float = DEFAULT_LIMIT,
@@ -88,7 +88,7 @@ def fill(
     return skipped
 
 
-def create_or_open(path: Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore:
+def create_or_open(path: epath.Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore:
     """The store at `path` of just these videos and this encoder.
 
     Raises:

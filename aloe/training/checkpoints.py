@@ -7,19 +7,19 @@ hosts.
 """
 
 import math
-import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
+from aloe.paths import absolute, move
 from aloe.training.state import TrainState
 
 STATE = "state"
@@ -29,7 +29,7 @@ BROKEN = "broken-checkpoints"  # beside the folder
 class Checkpoints:
     """The checkpoints of one run, in `folder`; a checkpoint is whole or not there."""
 
-    def __init__(self, folder: Path, mesh: Mesh, config: ConfigDict, *, read_only: bool = False) -> None:
+    def __init__(self, folder: epath.Path, mesh: Mesh, config: ConfigDict, *, read_only: bool = False) -> None:
         """Opens the folder, removing what a crash left half-written.
 
         Args:
@@ -41,7 +41,7 @@ class Checkpoints:
         policies = ocp.checkpoint_managers
         self.mesh = mesh
         self.manager = ocp.CheckpointManager(
-            folder.absolute(),
+            absolute(folder),
             options=ocp.CheckpointManagerOptions(
                 # Process 0 decides by the clock and tells the others: hosts whose own clocks decide save apart.
                 save_decision_policy=policies.AnySavePolicy(
@@ -111,12 +111,11 @@ class Checkpoints:
         return state
 
     def _put_aside(self, steps: Sequence[int]) -> None:
-        folder = Path(self.manager.directory)
+        folder = self.manager.directory
         if jax.process_index() == 0:
             for step in steps:
                 aside = folder.parent / BROKEN / f"{step}-{time.time():.0f}"
-                aside.parent.mkdir(exist_ok=True)
-                os.replace(folder / str(step), aside)
+                move(folder / str(step), aside)
                 print(f"the checkpoint of step {step} cannot be read; it is put aside as {aside}", flush=True)
         if steps:
             on_all_hosts(True)

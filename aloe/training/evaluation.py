@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import grain
 import jax
 import numpy as np
+from etils import epath
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -63,7 +63,7 @@ def global_batch(batch: Mapping[str, Example] | Example, mesh: Mesh) -> Any:
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)
 
 
-def hand_in(path: Path, answers: Any) -> Path:
+def hand_in(path: epath.Path, answers: Any) -> epath.Path:
     """Writes answers in the form of their data set, a text as it is and all else as JSON, and gives the file."""
     text = isinstance(answers, str)
     path = path.with_name(f"{path.name}.{'txt' if text else 'json'}")
@@ -87,7 +87,7 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
       InputError: the workdir has no checkpoint, or files of the split are missing or broken.
     """
     resolved = ConfigDict(config)
-    split, folder = resolved.split, Path(resolved.workdir)
+    split, folder = resolved.split, epath.Path(resolved.workdir)
     mesh = data_mesh()
     labelled = split not in tasks.part(resolved.task, "files").UNLABELLED
     splits = dict.fromkeys(("train", split) if labelled else (split,))  # controls are made from the training split

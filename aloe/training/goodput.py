@@ -18,9 +18,9 @@ As all hosts go from step to step together, those of host 0 are the run's.
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from etils import epath
 from tabulate import tabulate
 
 from aloe.errors import InputError
@@ -147,7 +147,7 @@ def _median(of_hosts: Sequence[Sequence[float]]) -> float:
     return statistics.median(map(statistics.mean, of_hosts))
 
 
-def report(folder: Path) -> str:
+def report(folder: epath.Path) -> str:
     """The goodput of the run in a workdir, as text.
 
     Raises:

@@ -4,14 +4,13 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
+from etils import epath
 from tensorboardX import SummaryWriter
 
-from aloe.data.whole import write_whole
-from aloe.training import workdir
+from aloe.training import growing, workdir
 
 VALIDATION = "validation/"  # begins the names of scores among the metrics
 DIAGNOSIS = "diagnosis/"  # begins those of other numbers of an evaluation
@@ -20,7 +19,7 @@ DIAGNOSIS = "diagnosis/"  # begins those of other numbers of an evaluation
 class RunLog:
     """Metrics and events of a run; with `write=False` (all processes but one) every call does nothing."""
 
-    def __init__(self, folder: Path, first_step: int, *, write: bool) -> None:
+    def __init__(self, folder: epath.Path, first_step: int, *, write: bool) -> None:
         """Opens the logs to go on after `first_step` steps.
 
         A run that was killed may have logged steps after its last checkpoint; it will take them again. They are dropped
@@ -31,14 +30,12 @@ class RunLog:
         if not write:
             return
         metrics = folder / workdir.METRICS
-        if metrics.exists():
-            keep = [record for record in read_metrics(metrics) if record["step"] <= first_step]
-            write_whole(metrics, "".join(json.dumps(record) + "\n" for record in keep))
-            # A finished run that is started again scores its last step once more.
-            self.recorded = {(first_step, name) for record in keep if record["step"] == first_step for name in record}
-        self.metrics_file = metrics.open("a", buffering=1)
-        self.events_file = (folder / workdir.EVENTS).open("a+", buffering=1)
-        end_line_cut_short(self.events_file)
+        # A finished run that is started again scores its last step once more.
+        self.recorded = {
+            (first_step, name) for record in read_metrics(metrics) if record["step"] == first_step for name in record
+        }
+        self.metrics_file = growing.go_on(metrics, keep=lambda line: _step(line) <= first_step)
+        self.events_file = growing.go_on(folder / workdir.EVENTS)
         self.tensorboard = SummaryWriter(str(folder / workdir.TENSORBOARD), purge_step=first_step + 1)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -69,20 +66,21 @@ class RunLog:
             self.events_file.close()
 
 
-def end_line_cut_short(file: TextIO) -> None:
-    """Ends the line that a crash has cut short, so that what is appended is a line of its own."""
-    if file.tell() and not Path(file.name).read_bytes().endswith(b"\n"):
-        file.write("\n")
-
-
-def read_metrics(path: Path) -> Iterator[dict[str, float]]:
+def read_metrics(path: epath.Path) -> Iterator[dict[str, float]]:
     """The records of metrics.jsonl, each with its `step`, but for a line that a crash cut short."""
-    for line in path.read_text().splitlines():
+    for line in growing.read_lines(path):
         with contextlib.suppress(json.JSONDecodeError):
             yield json.loads(line)
 
 
-def read_events(folder: Path) -> Iterator[dict[str, Any]]:
+def read_events(folder: epath.Path) -> Iterator[dict[str, Any]]:
     """The events of the run in a workdir, over all its restarts; none where it has not begun."""
-    if (folder / workdir.EVENTS).exists():
-        yield from read_metrics(folder / workdir.EVENTS)
+    yield from read_metrics(folder / workdir.EVENTS)
+
+
+def _step(line: str) -> float:
+    """Of a record of metrics.jsonl; of none, where a crash has cut it short."""
+    try:
+        return json.loads(line)["step"]
+    except json.JSONDecodeError:
+        return float("inf")

@@ -5,11 +5,10 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
-from clu import profiler
+from etils import epath
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
@@ -29,6 +28,7 @@ from aloe.training.progress import Progress
 from aloe.training.state import TrainState, abstract_state, initial_state, model_structure
 from aloe.training.step import data_mesh, train_step
 from aloe.training.task import Parts, Task
+from aloe.training.trace import Trace
 
 
 class NonFiniteError(FloatingPointError):
@@ -60,7 +60,7 @@ def run(
     check_settings(resolved)
     task: Task = tasks.part(resolved.task, "task").make(resolved)
     check_batches(task.streams(), accumulation_here(task.streams(), resolved, jax.device_count()), jax.device_count())
-    if not (Path(resolved.workdir) / workdir.CHECKPOINTS).exists():
+    if not (epath.Path(resolved.workdir) / workdir.CHECKPOINTS).exists():
         carried_over(resolved, abstract_state(task, make_optimizer(resolved.optimizer)).params)  # says what is wrong
     if jax.process_index() == 0:
         workdir.claim(resolved)
@@ -71,7 +71,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
     """`run` for a task that is made already, with settings that are checked, in a workdir that is claimed."""
     clock = clock or Clock(lambda activity, step: None)
     main = jax.process_index() == 0
-    folder = Path(config.workdir)
+    folder = epath.Path(config.workdir)
     mesh = data_mesh()
     streams = task.streams()
     optimizer = make_optimizer(config.optimizer)
@@ -105,7 +105,9 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
     profile = profile_steps(config.profile)
     rates = learning_rate(config.optimizer)
 
-    done, stopped, tracing = first, False, False
+    trace = Trace(folder / workdir.TENSORBOARD)
+
+    done, stopped = first, False
     unread: list[tuple[int, Parts]] = []
 
     def read() -> None:
@@ -132,9 +134,8 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
 
     try:
         while done < config.training.steps and not stopped:
-            if done in profile and not tracing:
-                profiler.start(str(folder / workdir.TENSORBOARD))
-                tracing = True
+            if done in profile and not trace.running:
+                trace.start()
             clock.at(INPUT, done)
             batch = global_batch(progress.wait(batches), mesh)
             clock.at(COMPILE if done == first else STEP, done)
@@ -147,10 +148,9 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
             clock.at(HOST, done)
             done += 1
             unread.append((done, parts))
-            if tracing and done == profile.stop:
+            if trace.running and done == profile.stop:
                 read()
-                profiler.stop()
-                tracing = False
+                trace.stop()
             stopped = stop(done)
             if done % config.training.log_every == 0 or done == config.training.steps:
                 read()
@@ -173,8 +173,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
         log.event("error", step=done, error=f"{type(error).__name__}: {error}")
         raise
     finally:
-        if tracing:
-            profiler.stop()
+        trace.stop()
         batches.close()
         checkpoints.close()
         log.close()
@@ -209,7 +208,9 @@ def accumulation_here(streams: Mapping[str, Stream], config: ConfigDict, devices
     A device then never holds more examples at once than it did there. The batch stays the same, and so does the step.
     """
     asked: int = config.batch.accumulation
-    began_with = next((event["devices"] for event in read_events(Path(config.workdir)) if event["event"] == "start"), 0)
+    began_with = next(
+        (event["devices"] for event in read_events(epath.Path(config.workdir)) if event["event"] == "start"), 0
+    )
     least = -(-began_with * asked // devices)
     if least <= asked:
         return asked

@@ -1,11 +1,11 @@
 """A run that begins with parameters which were trained elsewhere: all of them, or those of its perception."""
 
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
@@ -79,8 +79,8 @@ def carried_over(config: ConfigDict, params: Any) -> dict[str, Any]:
     told = f"config.perception.pretrained = {source}"
     if PERCEPTION not in params:
         raise InputError(f"{told}: this model takes stored latents, and has no perception; leave the field empty.")
-    theirs = workdir.read(Path(source))
-    checkpoints = Checkpoints(Path(source) / workdir.CHECKPOINTS, data_mesh(), theirs.training, read_only=True)
+    theirs = workdir.read(epath.Path(source))
+    checkpoints = Checkpoints(epath.Path(source) / workdir.CHECKPOINTS, data_mesh(), theirs.training, read_only=True)
     if checkpoints.latest() is None:
         raise InputError(f"{told}: that run has no checkpoint yet; train it first.")
     carried = checkpoints.part(PERCEPTION)

@@ -2,21 +2,22 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("agg")  # no display is needed to write a file
+from etils import epath
 from matplotlib import pyplot
 
+from aloe.data.whole import write_whole
 from aloe.errors import InputError
-from aloe.training import workdir
+from aloe.training import growing, workdir
 from aloe.training.log import VALIDATION, read_metrics
 
 STYLES = ("--", ":", "-.")
 
 
-def draw_curves(folders: Sequence[Path], out: Path) -> None:
+def draw_curves(folders: Sequence[epath.Path], out: epath.Path) -> None:
     """Draws validation scores over steps, a panel a score and a line a run, and writes the picture.
 
     Horizontal lines are the controls of the latest table of the first run (launch/evaluate.py), where it has one.
@@ -47,18 +48,18 @@ def draw_curves(folders: Sequence[Path], out: Path) -> None:
     }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=max(1, len(handles)))
     figure.set_layout_engine("constrained")
-    figure.savefig(out, dpi=150)
+    write_whole(out, lambda file: figure.savefig(file, dpi=150, format=out.suffix.removeprefix(".") or None))
     pyplot.close(figure)
 
 
-def validation_scores(folder: Path) -> dict[str, list[tuple[int, float]]]:
+def validation_scores(folder: epath.Path) -> dict[str, list[tuple[int, float]]]:
     """By score, (step, percent) of every evaluation of a run.
 
     Raises:
       InputError: the folder is not a workdir, or its run has not been evaluated yet.
     """
     metrics = folder / workdir.METRICS
-    if not metrics.is_file():
+    if not growing.exists(metrics):
         raise InputError(f"{folder}: no {workdir.METRICS} here; name the workdir of a run that has been started.")
     scores: dict[str, list[tuple[int, float]]] = {}
     for record in read_metrics(metrics):
@@ -70,7 +71,7 @@ def validation_scores(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return scores
 
 
-def latest_controls(folder: Path) -> dict[str, dict[str, float]]:
+def latest_controls(folder: epath.Path) -> dict[str, dict[str, float]]:
     """By control, the percentages by score of the latest validation table; nothing where there is none."""
     tables = [json.loads(path.read_text()) for path in folder.glob("validation-*.json")]
     return max(tables, key=lambda table: table["step"])["controls"] if tables else {}

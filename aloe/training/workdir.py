@@ -1,8 +1,8 @@
 """The folder of one run: its configuration, checkpoints, metrics and events. One folder, one configuration."""
 
 import json
-from pathlib import Path
 
+from etils import epath
 from ml_collections import ConfigDict
 
 from aloe.config import flatten, to_json
@@ -19,13 +19,13 @@ TENSORBOARD = "tensorboard"
 MOVABLE = {"workdir", "data.root", "data.latents", "data.frames", "profile"}
 
 
-def claim(config: ConfigDict) -> Path:
+def claim(config: ConfigDict) -> epath.Path:
     """Makes `config.workdir` the folder of this configuration, or finds that it is so already.
 
     Raises:
       InputError: the folder holds a run of another configuration, or its config.json does not parse.
     """
-    folder = Path(config.workdir)
+    folder = epath.Path(config.workdir)
     refuse_another(config)
     if not (folder / CONFIG).exists():
         write_whole(folder / CONFIG, to_json(config))
@@ -34,7 +34,7 @@ def claim(config: ConfigDict) -> Path:
 
 def refuse_another(config: ConfigDict) -> None:
     """Raises InputError where `claim` would; writes nothing."""
-    folder = Path(config.workdir)
+    folder = epath.Path(config.workdir)
     path = folder / CONFIG
     if not path.exists():
         return
@@ -50,7 +50,7 @@ def refuse_another(config: ConfigDict) -> None:
         )
 
 
-def read(folder: Path) -> ConfigDict:
+def read(folder: epath.Path) -> ConfigDict:
     """The configuration of the run in a folder.
 
     Raises:

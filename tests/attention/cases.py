@@ -1,4 +1,7 @@
-"""What the tests of all paths share: arguments, gradients, distances, programs for GPUs."""
+"""What the tests of all paths share: arguments, gradients, distances, programs for GPUs.
+
+KERNELS is the path by which kernels run here: as they are on a GPU (`make gpu`), else as programs in plain XLA.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +12,8 @@ from jax.sharding import AbstractMesh, AxisType
 from aloe.attention import relative_attention
 
 ARGUMENTS = range(6)
+KERNELS = "kernels" if jax.default_backend() == "gpu" else "interpreted"
+needs_two_devices = pytest.mark.skipif(len(jax.devices()) < 2, reason="one device")
 
 
 def draw(tokens, heads, size, batch=2, seed=0):

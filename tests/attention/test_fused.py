@@ -1,4 +1,4 @@
-"""The kernels against the definition, at lengths and widths that fit no tile, as programs in plain XLA on the CPU."""
+"""The kernels against the definition, at lengths and widths that fit no tile."""
 
 import functools
 
@@ -14,16 +14,20 @@ from aloe.attention.attend import LARGEST_TILE, Tiles
 from aloe.attention.dropout import kept_mask
 from aloe.attention.tiles import Tile
 from tests.attention.cases import (
+    KERNELS,
     distance,
     draw,
     exact_value_and_gradients,
     gpu_mesh,
     lowered_for_a_gpu,
+    needs_two_devices,
     value_and_gradients,
     worst,
 )
 
 RATE = 0.3
+# Of tokens, heads, head size and dropout: the tasks' sizes, which take minutes where kernels are interpreted.
+TASKS = [(233, 10, 18, RATE), (641, 8, 38, RATE), (1025, 2, 38, 0)] if KERNELS == "kernels" else []
 
 
 def dropout_for(batch, rate):
@@ -40,7 +44,7 @@ def test_is_the_definition(tokens, heads, size, rate):
     dropout = dropout_for(2, rate)
     kept = np.asarray(kept_mask(dropout[1], rate, (heads, tokens, tokens))) if rate else None
     defined = functools.partial(definition.relative_attention, kept_BxHxTxT=kept, kept_share=1 - rate)
-    out, gradients = value_and_gradients(arguments, cotangent, jnp.float32, path="interpreted", dropout=dropout)
+    out, gradients = value_and_gradients(arguments, cotangent, jnp.float32, path=KERNELS, dropout=dropout)
     assert worst(out, defined(*arguments)[0]) < 3e-6
 
     rng = np.random.default_rng(1)
@@ -56,17 +60,19 @@ def test_is_the_definition(tokens, heads, size, rate):
         assert np.abs(gradient - expected).max() < 1e-5 * max(np.abs(expected).max(), 1e-2 * scale)
 
 
-@pytest.mark.parametrize(("tokens", "heads", "size", "rate"), [(57, 2, 18, RATE), (65, 2, 7, 0), (130, 1, 38, RATE)])
+@pytest.mark.parametrize(
+    ("tokens", "heads", "size", "rate"), [(57, 2, 18, RATE), (65, 2, 7, 0), (130, 1, 38, RATE), *TASKS]
+)
 def test_bfloat16_rounds_about_as_plain_xla_does(tokens, heads, size, rate):
     arguments, cotangent = draw(tokens, heads, size)
     dropout = dropout_for(2, rate)
     exact_out, exact_gradients = exact_value_and_gradients(arguments, cotangent, dropout=dropout)
     errors = {}
-    for path in ("xla", "interpreted"):
+    for path in ("xla", KERNELS):
         out, gradients = value_and_gradients(arguments, cotangent, jnp.bfloat16, path=path, dropout=dropout)
         errors[path] = np.array([distance(out, exact_out), *map(distance, gradients, exact_gradients)])
-    assert errors["interpreted"].max() < 0.02
-    assert np.all(errors["interpreted"] < np.maximum(1.75 * errors["xla"], 0.01))
+    assert errors[KERNELS].max() < 0.02
+    assert np.all(errors[KERNELS] < np.maximum(1.75 * errors["xla"], 0.01))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +88,9 @@ def test_tiles_change_nothing(tile, tokens, batch):
     dropout = dropout_for(batch, RATE)
 
     def tiled(*arguments, dropout):
-        return fused.relative_attention(*arguments, dropout=dropout, interpret=True, tiles=Tiles(*[tile] * 4)), None
+        return fused.relative_attention(
+            *arguments, dropout=dropout, interpret=KERNELS == "interpreted", tiles=Tiles(*[tile] * 4)
+        ), None
 
     out, gradients = value_and_gradients(arguments, cotangent, jnp.float32, attention=tiled, dropout=dropout)
     exact_out, exact_gradients = exact_value_and_gradients(arguments, cotangent, dropout=dropout)
@@ -107,13 +115,14 @@ def gradients_over_devices(path, mesh, check_vma):
     return jax.jit(jax.shard_map(gradients, mesh=mesh, check_vma=check_vma, **specs)), jax.jit(jax.grad(loss, (0, 1)))
 
 
+@needs_two_devices
 def test_two_devices_compute_what_one_does():
     """Without check_vma, because loads of interpreted kernels do not know of axes that vary (JAX 0.10 and 0.11)."""
     (q, k, v, *weights), cotangent = draw(tokens=33, heads=2, size=6, batch=4)
     examples = [jnp.asarray(x, jnp.float32) for x in (q, k, v, cotangent)]
     weights = [jnp.asarray(x, jnp.float32) for x in weights]
     mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
-    together, alone = gradients_over_devices("interpreted", mesh, check_vma=False)
+    together, alone = gradients_over_devices(KERNELS, mesh, check_vma=False)
     arguments = (weights, *examples, jax.random.split(jax.random.key(0), 4))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), together(*arguments), alone(*arguments)

@@ -1,4 +1,4 @@
-"""A hidden layer against autodiff in float64, by plain XLA and by the kernels as programs in plain XLA."""
+"""A hidden layer against autodiff in float64, by plain XLA and by the kernels."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import pytest
 from aloe.attention.dropout import kept_mask, mask_words
 from aloe.dense.feed_forward import COLUMNS, Settings, feed_forward
 from aloe.dense.projection import padded
-from tests.attention.cases import distance, lowered_for_a_gpu
+from tests.attention.cases import KERNELS, distance, lowered_for_a_gpu
 
 RATE = 0.3
 SIZES = [(57, 180, 2), (130, 52, 1), (230, 304, 1), (9, 52, 1)]  # the last is too short for blocks of one example
@@ -49,7 +49,7 @@ def test_is_relu_and_dropout_between_two_products(tokens, width, blocks, rate, d
     keys = jax.random.split(jax.random.key(0), 2)
     words = mask_words(keys, (tokens, blocks * COLUMNS)) if rate else None
     expected = exact(arguments, slope, keys, rate)
-    for path in ("xla", "interpreted"):
+    for path in ("xla", KERNELS):
 
         def layers(*arguments, path=path):
             return feed_forward(Settings(rate, path), *arguments, words)
@@ -70,7 +70,7 @@ def test_only_the_hidden_layer_waits_for_the_gradient():
     (x, expand, contract), _ = draw(57, 180, 2)
     words = mask_words(jax.random.split(jax.random.key(0), 2), (57, 256))
     x = jnp.asarray(x, jnp.bfloat16)
-    layers = lambda *arguments: feed_forward(Settings(RATE, "interpreted"), *arguments, words)  # noqa: E731
+    layers = lambda *arguments: feed_forward(Settings(RATE, KERNELS), *arguments, words)  # noqa: E731
     assert saved_bytes(layers, x, jnp.float32(expand), jnp.float32(contract)) == 2 * 57 * 256 * 2
 
 

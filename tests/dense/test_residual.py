@@ -1,4 +1,4 @@
-"""Sum and LayerNorm against their definition in float64, by plain XLA and by the kernels as programs in plain XLA."""
+"""Sum and LayerNorm against their definition in float64, by plain XLA and by the kernels."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import pytest
 from aloe.attention.dropout import kept_mask, mask_words
 from aloe.dense.projection import padded
 from aloe.dense.residual import ROWS, TILES, Branch, Settings, normalized_sum
-from tests.attention.cases import distance, lowered_for_a_gpu
+from tests.attention.cases import KERNELS, distance, lowered_for_a_gpu
 
 EPSILON, RATE = 1e-5, 0.3
 SIZES = [(57, 180), (ROWS, 52), (ROWS * TILES + 9, 304), (1, 7)]
@@ -52,7 +52,7 @@ def test_is_the_definition(tokens, width, rate, dtype, within):
     keys = jax.random.split(jax.random.key(0), 3)
     words = mask_words(keys, (tokens, width)) if rate else None
     expected = exact(arguments, slopes, keys, rate)
-    for path in ("xla", "interpreted"):
+    for path in ("xla", KERNELS):
         settings = Settings(padded(width), EPSILON, rate, path)
         found = values_and_gradients(
             lambda x, rows, bias, s=settings: normalized_sum(s, x, Branch(rows, bias, words)), arguments, slopes, dtype
@@ -61,7 +61,7 @@ def test_is_the_definition(tokens, width, rate, dtype, within):
             assert distance(actual, wanted) < within, path
 
 
-@pytest.mark.parametrize("path", ["xla", "interpreted"])
+@pytest.mark.parametrize("path", ["xla", KERNELS])
 @pytest.mark.parametrize(("tokens", "width"), SIZES)
 def test_without_a_branch_y_is_x(path, tokens, width):
     (x, _, _), slopes = draw(tokens, width)
@@ -74,7 +74,7 @@ def test_without_a_branch_y_is_x(path, tokens, width):
     assert distance(dx, expected_dx) < 2e-6
 
 
-@pytest.mark.parametrize("path", ["xla", "interpreted"])
+@pytest.mark.parametrize("path", ["xla", KERNELS])
 def test_a_branch_has_no_gradient_after_its_width(path):
     arguments, slopes = draw(9, 52)
     settings = Settings(padded(52), EPSILON, path=path)

@@ -1,4 +1,4 @@
-"""The fused block against the plain one, with its kernels as programs in plain XLA; and as it is lowered for GPUs."""
+"""The fused block against the plain one, and as it is lowered for GPUs."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ from aloe.model.fused_block import FusedBlock, chosen_block
 from aloe.model.transformer import Transformer
 from aloe.training.state import initial_state
 from aloe.training.step import DATA, train_step
-from tests.attention.cases import distance, gpu_mesh, lowered_for_a_gpu
+from tests.attention.cases import KERNELS, distance, gpu_mesh, lowered_for_a_gpu, needs_two_devices
 
 CONFIG = ModelConfig(
     layers=2, heads=2, latent=6, slots=3, frames=4, outputs={"answer": 5}, hidden=40, dtype="float32", dropout=0.3
@@ -31,8 +31,8 @@ WIDTHS = {32: (2, 14), 52: (2, 24), 180: (10, 16), 304: (8, 36)}  # heads, and l
 BATCH = 4
 
 
-class Interpreted(FusedBlock):
-    path = "interpreted"
+class Fused(FusedBlock):
+    path = KERNELS
 
 
 def config_of(width, dtype="float32"):
@@ -76,7 +76,7 @@ def of_plain_block(width, tokens, train, dtype="float32"):
     ("width", "tokens", "train"), [(180, 57, True), (32, 33, False), (304, 21, True), (52, 9, True)]
 )
 def test_is_the_plain_block(width, tokens, train):
-    found = values_and_gradients(Interpreted, config_of(width), tokens, train)
+    found = values_and_gradients(Fused, config_of(width), tokens, train)
     expected = of_plain_block(width, tokens, train)
     assert len(found) == 2 + 16  # a block has 16 parameters
     for name, value in expected.items():
@@ -88,7 +88,7 @@ def test_bfloat16_rounds_no_worse_than_the_plain_block(width, tokens, train):
     """Against the plain block in float32, whose own error is a ten-thousandth of these."""
     exact = of_plain_block(width, tokens, train)
     plain = of_plain_block(width, tokens, train, "bfloat16")
-    found = values_and_gradients(Interpreted, config_of(width, "bfloat16"), tokens, train)
+    found = values_and_gradients(Fused, config_of(width, "bfloat16"), tokens, train)
     for name, value in exact.items():
         assert distance(found[name], value) < 1.2 * distance(plain[name], value), name
 
@@ -124,15 +124,16 @@ def tower_outputs_and_gradients(kind, monkeypatch, **changes):
 )
 def test_tower_of_fused_blocks_scanned_unrolled_and_with_remat(changes, monkeypatch):
     expected = tower_outputs_and_gradients(Block, monkeypatch)
-    found = tower_outputs_and_gradients(Interpreted, monkeypatch, **changes)
+    found = tower_outputs_and_gradients(Fused, monkeypatch, **changes)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-5 * np.abs(other).max())
 
 
+@needs_two_devices
 def test_two_devices_compute_what_one_does():
     """Without check_vma, because loads of interpreted kernels do not know of axes that vary (JAX 0.10 and 0.11)."""
     _, params = parameters_of(CONFIG)
-    graphdef, _ = nnx.split(Interpreted(CONFIG, rngs=nnx.Rngs(0)), nnx.Param)
+    graphdef, _ = nnx.split(Fused(CONFIG, rngs=nnx.Rngs(0)), nnx.Param)
     x = jax.random.normal(jax.random.key(2), (BATCH, 21, CONFIG.width))
     keys_B = jax.random.split(jax.random.key(3), BATCH)
 

@@ -3,10 +3,12 @@
 import collections
 import json
 import types
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 from aloe import config
 from aloe.errors import InputError
@@ -47,7 +49,7 @@ def settings(folder, **training):
 
 
 def final_state(resolved):
-    checkpoints = Checkpoints(resolved_folder(resolved) / workdir.CHECKPOINTS, data_mesh(), resolved.training)
+    checkpoints = Checkpoints(epath.Path(resolved.workdir) / workdir.CHECKPOINTS, data_mesh(), resolved.training)
     abstract = abstract_state(Toy(), lamb(resolved.optimizer))
     state = jax.device_get(checkpoints.restore(abstract))
     checkpoints.close()
@@ -55,7 +57,7 @@ def final_state(resolved):
 
 
 def resolved_folder(resolved):
-    return workdir.Path(resolved.workdir)
+    return Path(resolved.workdir)
 
 
 def lines(resolved, name):

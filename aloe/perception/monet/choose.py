@@ -6,9 +6,9 @@ between objects pays in the latents and masks. The foreground ARI is shown besid
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from etils import epath
 from tabulate import tabulate
 
 from aloe.config import flatten
@@ -23,13 +23,13 @@ _MAY_DIFFER = {"seed", *workdir.MOVABLE}
 class Candidate(NamedTuple):
     """A run, its seed, the step of its last evaluation, and the numbers of that by name."""
 
-    folder: Path
+    folder: epath.Path
     seed: int
     step: int
     numbers: dict[str, float]
 
 
-def ranked(folders: Sequence[Path]) -> list[Candidate]:
+def ranked(folders: Sequence[epath.Path]) -> list[Candidate]:
     """The runs in the folders by the loss of their last evaluation, the best one first.
 
     Raises:
@@ -63,12 +63,12 @@ def table(candidates: Sequence[Candidate]) -> str:
     return tabulate(rows, headers=headers, floatfmt=".4g", missingval="–")
 
 
-def _candidate(folder: Path) -> Candidate:
+def _candidate(folder: epath.Path) -> Candidate:
     config = workdir.read(folder)
     if config.task != "monet":
         raise InputError(f"{folder}: a run of --task={config.task}, not of monet; name workdirs of runs that are.")
     path = folder / workdir.METRICS
-    records = [record for record in read_metrics(path) if DIAGNOSIS + "loss" in record] if path.exists() else []
+    records = [record for record in read_metrics(path) if DIAGNOSIS + "loss" in record]
     if not records:
         raise InputError(f"{path}: no evaluation yet; wait for config.training.evaluate_every steps.")
     last = records[-1]

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 from flax import nnx
 from ml_collections import ConfigDict
 
 from aloe.errors import InputError, nearest
+from aloe.paths import absolute
 from aloe.perception.monet import weights
 from aloe.perception.monet.config import MonetConfig
 from aloe.perception.monet.model import Monet
@@ -42,17 +44,18 @@ def read(checkpoint: str) -> Trained:
     """
     if checkpoint in weights.names():
         return shipped(weights.FOLDER / checkpoint)
-    if not Path(checkpoint).is_dir():
+    run = epath.Path(checkpoint)
+    if not run.is_dir():
         raise InputError(
             f"{checkpoint}: neither the workdir of a run nor weights that come with Aloe"
-            f"{nearest(Path(checkpoint).name, weights.names())}"
+            f"{nearest(run.name, weights.names())}"
         )
-    return of_run(Path(checkpoint))
+    return of_run(run)
 
 
 def located(checkpoint: str) -> str:
     """The same for a process that runs elsewhere: a name stays as it is, a folder becomes absolute."""
-    return checkpoint if checkpoint in weights.names() else str(Path(checkpoint).absolute())
+    return checkpoint if checkpoint in weights.names() else str(absolute(epath.Path(checkpoint)))
 
 
 def shipped(folder: Path) -> Trained:
@@ -62,7 +65,7 @@ def shipped(folder: Path) -> Trained:
     return Trained(config, params, description(config, params, record.step) | {"weights": folder.name})
 
 
-def of_run(run: Path) -> Trained:
+def of_run(run: epath.Path) -> Trained:
     """The latest checkpoint of the run in a workdir. All hosts of a slice restore it together.
 
     Raises:
@@ -82,7 +85,7 @@ def of_run(run: Path) -> Trained:
     return Trained(config, params, description(config, params, step))
 
 
-def run_config(run: Path) -> ConfigDict:
+def run_config(run: epath.Path) -> ConfigDict:
     """The configuration of a run. Raises InputError: there is none, or it is not of MONet."""
     config = workdir.read(run)
     if config.task != "monet":
