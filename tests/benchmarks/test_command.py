@@ -51,7 +51,7 @@ def test_step(run, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("task", "sequences", "tokens"), [("acre", 16, 57), ("cater", 24, 25)])
+@pytest.mark.parametrize(("task", "sequences", "tokens"), [("acre", 16, 57), ("cater", 24, 25), ("clevr", 16, 59)])
 def test_step_of_another_task(tmp_path, monkeypatch, task, sequences, tokens):
     monkeypatch.setattr(peer.importlib.util, "find_spec", lambda name: None)
     assert main(["step", f"--task={task}", "--quick", "--paths=rank", f"--out={tmp_path}"]) == 0
@@ -131,7 +131,7 @@ def test_results_are_compared_and_shown(run, capsys):
         (["attention", "--paths=shft"], "--paths=shft: no such path; did you mean shift?"),
         (["attention", "--lengths=5"], "--lengths=5: not measured"),
         (["step", "--task=acer"], "--task=acer: no benchmark of it; did you mean acre?"),
-        (["step", "--task=monet"], "--task=monet: no benchmark of it; there are: acre, cater, clevrer."),
+        (["step", "--task=monet"], "--task=monet: no benchmark of it; there are: acre, cater, clevr, clevrer."),
         (["step", "--quick", "--config.model.layer=1"], "no such field; did you mean model.layers?"),
         (["show", "/nowhere.json"], "/nowhere.json"),
     ],

@@ -1,0 +1,63 @@
+"""The exact masks of a world's images: which object each pixel shows, drawn anew from what the world's files tell.
+
+Only worlds of our own have them: official scene files do not tell where the camera is.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aloe.data.claim import MARK
+from aloe.data.fields import read_json, within
+from aloe.data.masks import ExactMasks
+from aloe.errors import InputError
+from aloe.render import raycast
+from aloe.tasks.clevr import files, placing
+from aloe.tasks.clevr.scenes import number, parse_scene, vector
+from aloe.tasks.clevr.vocabulary import ATTRIBUTES
+
+
+def exist(root: Path) -> bool:
+    """Whether the data folder is a world of our own."""
+    return (root / MARK).is_file()
+
+
+def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
+    """The exact masks of an image, as those of a video of one frame.
+
+    Args:
+      path: of the scene's file.
+      frame_numbers: 0, and no other.
+      size: rows, and columns; the whole picture is squeezed into them, as the images are.
+
+    Raises:
+      InputError: the file is broken, or is none of our own.
+    """
+    record = read_json(path)
+    with within(path):
+        scene = parse_scene(record)
+        position_3 = vector(record, "camera")
+        degrees_O = np.array([number(each, "rotation") for each in record["objects"]])
+    solids = placing.solids(scene.objects, scene.location_Ox3[:, :2], np.radians(degrees_O))
+    seen_FxYxX = np.asarray(raycast.visible(solids, placing.view(position_3, size, size)), np.int8)
+    return ExactMasks(
+        object_FxYxX=seen_FxYxX[list(frame_numbers)],
+        color_O=np.array([ATTRIBUTES["color"].index(each.color) for each in scene.objects], np.int8),
+    )
+
+
+def find(root: Path) -> dict[int, Path]:
+    """Scene index → the file that `by_slot` takes.
+
+    Raises:
+      InputError: the folder is not a world of our own.
+    """
+    if not exist(root):
+        raise InputError(f"{root}: exact masks are of worlds of our own, made by launch/make_world.py; take others.")
+    return files.find_annotations(root)
+
+
+def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> np.ndarray:
+    """masks_FxNxYxX (bool), object n in slot n, and none for further objects. Arguments and errors as `exact`."""
+    return exact(path, frame_numbers, size).by_slot(slots)

@@ -1,0 +1,53 @@
+"""Masks from a folder, as whoever has them for the official images may put them there: a picture an image.
+
+    <root>/masks/train/CLEVR_train_000012.png     8-bit grey or palette, as large as the image
+
+A pixel's value is 0 for the background and n for object n, which takes slot n − 1.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from aloe.errors import InputError
+from aloe.tasks.clevr import files
+
+_MODES = ("L", "P")
+
+
+def find(root: Path) -> dict[int, Path]:
+    """Scene index → the file that `by_slot` takes.
+
+    Raises:
+      InputError: there is no such file.
+    """
+    found = files.find_named(root / "masks", ".png")
+    if not found:
+        example = root / "masks" / "train" / f"{files.official_name(0)}.png"
+        raise InputError(f"{example}: neither this file nor that of another image is there; see proposals.py")
+    return found
+
+
+def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> np.ndarray:
+    """masks_FxNxYxX (bool) of an image; objects beyond the slots have none.
+
+    Args:
+      path: of the picture of masks.
+      frame_numbers: 0, and no other.
+      size: rows, and columns, of each of which the pixel at its centre counts.
+      slots: N.
+
+    Raises:
+      InputError: the picture is missing, broken, or in colour.
+    """
+    try:
+        with Image.open(path) as picture:
+            if picture.mode not in _MODES:
+                raise InputError(f"{path}: has the mode {picture.mode}; masks are 8-bit grey (L) or a palette (P)")
+            number_YxX = np.asarray(picture.resize((size, size), Image.Resampling.NEAREST))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"{path}: not a whole picture: {error}; write it anew") from error
+    mask_NxYxX = number_YxX == np.arange(1, slots + 1)[:, None, None]
+    return mask_NxYxX[None][list(frame_numbers)]

@@ -1,0 +1,254 @@
+"""Writes a CLEVR world of our own: the official files, from a seed.
+
+    OUT/images/train/CLEVR_train_000000.png      in train, val and test
+    OUT/scenes/train/CLEVR_train_000000.json     a scene each, and those of a split together:
+    OUT/scenes/CLEVR_train_scenes.json           of train and val
+    OUT/questions/CLEVR_train_questions.json     in test without programs and answers
+    OUT/truth/                                   private: scenes, and questions with answers, of test
+    OUT/world.json                               the settings, so that two worlds never fill one folder
+
+An image is a pure function of (seed, split, number in the split). What is asked about it depends on the images before
+it in its split too, as answers are balanced.
+"""
+
+import dataclasses
+import functools
+import json
+import multiprocessing
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tabulate import tabulate
+
+from aloe.data.claim import check_arguments, claim
+from aloe.data.fields import read_json
+from aloe.data.parallel import ordered_map
+from aloe.data.whole import write_whole
+from aloe.errors import InputError
+from aloe.progress_bar import progress_bar
+from aloe.render import raycast
+from aloe.tasks.clevr import files, pictures, placing, question_writer
+from aloe.tasks.clevr.programs import FAMILIES, family_of
+from aloe.tasks.clevr.scenes import Attributes, parse_scene
+from aloe.tasks.clevr.templates import GROUPS
+from aloe.tasks.clevr.vocabulary import RELATIONS
+
+VERSION = 1  # to be raised when a seed comes to mean other images or questions
+HELD_OUT = 0.15  # of the images for validation, and as much for test
+LEAST, LARGEST = 10, 100_000  # images in all
+
+# Of launch/make_world.py, beside those that every task has.
+FLAGS: dict[str, dict[str, Any]] = {
+    "objects": {"type": int, "default": placing.MOST, "help": f"at most so many in an image, {placing.LEAST} or more"},
+    "questions": {"default": ",".join(GROUPS), "help": "which templates are asked, separated by commas"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes:
+      out: where.
+      images: number by split.
+      questions: by split, how many of each family.
+      answers: by the function that a program ends with, how often each answer is right.
+      kept: images that were there already.
+      elapsed: seconds that passed in all.
+      drawn: whether the pictures were written too.
+    """
+
+    out: Path
+    images: dict[str, int]
+    questions: dict[str, Counter[str]]
+    answers: dict[str, Counter[str]]
+    kept: int
+    elapsed: float
+    drawn: bool
+
+    def __str__(self) -> str:
+        counts = [
+            (split, images, *(self.questions[split][family] for family in FAMILIES))
+            for split, images in self.images.items()
+        ]
+        shares = [
+            (kind, total := counter.total(), ", ".join(f"{name} {n / total:.0%}" for name, n in counter.most_common()))
+            for kind, counter in sorted(self.answers.items())
+        ]
+        return "\n\n".join(
+            [
+                tabulate(counts, ("split", "images", *FAMILIES)),
+                tabulate(shares, ("answers of", "number", "shares")),
+                f"{sum(self.images.values())} images, {self.kept} of which were there already, in {self.out}: "
+                f"{self.elapsed:.1f} s" + ("" if self.drawn else "; no picture was written"),
+            ]
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    root: Path
+    seed: int
+    size: tuple[int, int] | None  # of the pictures; None draws none
+    objects: int
+
+
+def write(
+    out: Path,
+    videos: int | None,
+    *,
+    seed: int = 0,
+    width: int = placing.WIDTH,
+    height: int = placing.HEIGHT,
+    workers: int | None = None,
+    gpu: bool = False,
+    draw: bool = True,
+    objects: int = placing.MOST,
+    questions: str = ",".join(GROUPS),
+) -> Report:
+    """Writes a world, or what is missing of it.
+
+    Args:
+      out: the folder; made if missing. One with other contents, or of other settings, is refused.
+      videos: images over all splits, 70 % of them for training, 15 % for validation and for test.
+      seed: of everything.
+      width, height: of the pictures in pixels.
+      workers: processes; by default one for each core, and none for few images.
+      gpu: whether this process draws the pictures, on its GPU.
+      draw: whether to write pictures too. A later call that does adds them.
+      objects: at most so many in an image.
+      questions: the groups of templates that are asked, separated by commas.
+
+    Raises:
+      InputError: an argument that makes no sense, or a folder that holds something else.
+    """
+    began = time.perf_counter()
+    groups = questions.split(",")
+    question_writer.rows_of(groups)
+    if videos is None:
+        raise InputError("--videos is missing: say how many images to make in all, such as --videos=1000.")
+    if not LEAST <= videos <= LARGEST:
+        raise InputError(f"videos={videos}: there must be at least {LEAST} images, and at most {LARGEST}.")
+    if not placing.LEAST <= objects <= placing.MOST:
+        raise InputError(f"--objects={objects}: an image has from {placing.LEAST} up to {placing.MOST}.")
+    check_arguments(seed, width, height, workers, gpu, draw, pictures="pictures")
+    marks = {"task": "clevr", "version": VERSION, "seed": seed, "width": width, "height": height}
+    claim(out, marks | {"objects": objects, "questions": groups}, videos)
+
+    settings = _Settings(out, seed, (width, height) if draw else None, objects)
+    indices = {
+        split: range(files.first_index(split), files.first_index(split) + size)
+        for split, size in _sizes(videos).items()
+    }
+    every = [index for of_split in indices.values() for index in of_split]
+    made = ordered_map(functools.partial(_make, settings), every, 1 if gpu else workers)
+    kept = sum(progress_bar(made, f"CLEVR world in {out}", len(every), unit="image"))
+    asked = {split: _ask(settings, split, of_split, groups) for split, of_split in indices.items()}
+    functions = [question["program"][-1]["function"] for of_split in asked.values() for question in of_split]
+    answers: dict[str, Counter[str]] = {function: Counter() for function in functions}
+    for of_split in asked.values():
+        for question in of_split:
+            answers[question["program"][-1]["function"]][question["answer"]] += 1
+    return Report(
+        out=out,
+        images={split: len(of_split) for split, of_split in indices.items()},
+        questions={
+            split: Counter(family_of(question["program"][-1]["function"]) for question in of_split)
+            for split, of_split in asked.items()
+        },
+        answers=answers,
+        kept=kept,
+        elapsed=time.perf_counter() - began,
+        drawn=draw,
+    )
+
+
+def _sizes(videos: int) -> dict[str, int]:
+    held_out = round(HELD_OUT * videos)
+    return {"train": videos - 2 * held_out, "validation": held_out, "test": held_out}
+
+
+def _make(settings: _Settings, scene_index: int) -> bool:
+    """Writes the scene of an image, and the image, unless they are there, which it tells."""
+    scene_path, image_path = files.scene_path(settings.root, scene_index), files.image_path(settings.root, scene_index)
+    if scene_path.exists() and (image_path.exists() or not settings.size):
+        return True
+    if multiprocessing.parent_process() is not None:
+        jax.config.update("jax_platforms", "cpu")  # not for many processes to share one accelerator
+    rng = _random(settings.seed, scene_index, 0)
+    position_3 = placing.draw_camera(rng)
+    objects = placing.draw_objects(int(rng.integers(placing.LEAST, settings.objects + 1)), rng)
+    solids = placing.place(objects, position_3, rng)
+    _write_json(scene_path, describe(scene_index, objects, solids, position_3))
+    if settings.size:
+        pictures.write(image_path, pictures.draw(solids, position_3, *settings.size))
+    return False
+
+
+def describe(
+    scene_index: int, objects: tuple[Attributes, ...], solids: raycast.Solids, position_3: np.ndarray
+) -> dict[str, Any]:
+    """A scene as the official files tell it, and where the camera is; pixels are those of the official size."""
+    location_Ox3, towards = np.asarray(solids.location_FxOx3)[0], placing.directions(position_3)
+    pixels_Ox2, depth_O = placing.view(position_3, placing.WIDTH, placing.HEIGHT).project(location_Ox3)
+    yaw_O = np.degrees(np.asarray(solids.yaw_FxO)[0])
+    return {
+        "split": files.OFFICIAL[files.split_of(scene_index)],
+        "image_index": scene_index - files.first_index(files.split_of(scene_index)),
+        "image_filename": f"{files.official_name(scene_index)}.png",
+        "objects": [
+            {
+                **one._asdict(),
+                "3d_coords": location_Ox3[place].tolist(),
+                "rotation": float(yaw_O[place]),
+                "pixel_coords": [*pixels_Ox2[place].tolist(), float(depth_O[place])],
+            }
+            for place, one in enumerate(objects)
+        ],
+        "relationships": {name: placing.related(location_Ox3, towards, name) for name in RELATIONS},
+        "directions": {name: each.tolist() for name, each in towards.items()},
+        "camera": position_3.tolist(),
+    }
+
+
+def _ask(settings: _Settings, split: str, indices: range, groups: list[str]) -> list[dict[str, Any]]:
+    """Writes the scenes and the questions of a split as its official files; gives the questions."""
+    records = [read_json(files.scene_path(settings.root, index)) for index in indices]
+    official = files.OFFICIAL[split]
+    scenes = [
+        (parse_scene(record), _random(settings.seed, index, 1)) for index, record in zip(indices, records, strict=True)
+    ]
+    asked = [
+        {
+            "split": official,
+            "image_index": record["image_index"],
+            "image_filename": record["image_filename"],
+            **question,
+        }
+        for record, questions in zip(records, question_writer.ask(scenes, groups), strict=True)
+        for question in questions
+    ]
+    asked = [{"question_index": place, **question} for place, question in enumerate(asked)]
+    info = {"split": official, "version": "our own world"}
+    public, root = asked, settings.root
+    if split in files.UNLABELLED:
+        hidden = ("program", "answer", "question_family_index")
+        public = [{key: value for key, value in each.items() if key not in hidden} for each in asked]
+        _write_json(files.questions_path(root / "truth", split), {"info": info, "questions": asked})
+    else:
+        _write_json(files.scenes_path(root, split), {"info": info, "scenes": records})
+    # Questions come last: a world that was interrupted has none, and is not taken for a whole one.
+    _write_json(files.questions_path(root, split), {"info": info, "questions": public})
+    return asked
+
+
+def _random(seed: int, scene_index: int, use: int) -> np.random.Generator:
+    return np.random.default_rng((seed, scene_index, use))
+
+
+def _write_json(path: Path, record: Any) -> None:
+    write_whole(path, json.dumps(record, separators=(",", ":")))
