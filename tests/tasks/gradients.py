@@ -20,7 +20,7 @@ def moved(task):
 
 def keys_for(batch):
     return {
-        name: jax.random.split(jax.random.key(number), len(batch[name]["latents"]))
+        name: jax.random.split(jax.random.key(number), len(jax.tree.leaves(batch[name])[0]))
         for number, name in enumerate(sorted(batch))
     }
 
