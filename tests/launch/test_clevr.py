@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from aloe.tasks.clevr import files
 from aloe.tasks.clevr.programs import FAMILIES
@@ -33,6 +35,15 @@ def test_the_commands_lead_from_nothing_to_a_table_and_predictions(clevr, tmp_pa
     assert "fine" in checked
     assert "programs run" in checked
 
+    numbers = np.zeros((32, 48), np.uint8)
+    numbers[8:24, 8:40] = 1
+    for path in files.find_videos(data).values():
+        given = data / "masks" / path.relative_to(data / "images")
+        given.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(numbers).save(given)
+    from_a_folder = clevr(masks, f"--data={data}", "--config.data.masks=proposals", *SETTINGS)
+    assert "train_proposals_masks.npy: 8 videos" in from_a_folder
+
     clevr(masks, f"--data={data}", "--splits=train,validation,test", *SETTINGS)
     clevr(train, f"--data={data}", "--workdir=run", "--local", *SETTINGS)
     table = clevr(evaluate, "--workdir=run", "--local", *SETTINGS)
@@ -58,6 +69,26 @@ def test_stored_latents_train_too_and_a_sweep_has_its_table(clevr, tmp_path):
     table = clevr(sweep, f"--data={data}", "--local", "--seeds=1", "--variants=stored", "--fractions=50,100", *SETTINGS)
     assert "accuracy" in table
     assert table.count("stored") >= 2
+
+
+@pytest.mark.slow
+def test_a_monet_learns_from_the_images_and_gives_latents_and_masks(call, clevr, tmp_path):
+    clevr(make_world, "--videos=20", "--size=48x32", "--workers=1", "--objects=4")
+    tiny = {"data.source": "clevr", "data.frames_per_video": 1, "data.evaluation_frames": 3, "training.steps": 2}
+    settings = [f"--config.{path}={value}" for path, value in tiny.items()]
+    status, out, error = call(
+        *(train, "--data=data/clevr", "--workdir=monet", "--variant=quickstart", "--local", *settings),
+        task="--task=monet",
+    )
+    assert status in (None, 0), error
+    assert "foreground_ari" in out  # of which only exact masks know
+    told = clevr(encode, "--encoder=monet", "--checkpoint=monet", "--splits=validation")
+    assert "data/clevr/latents/monet/validation: 3 videos" in told
+    sizes = json.loads((tmp_path / "monet" / "config.json").read_text())["model"]
+    given = {"perception.size": sizes["size"], "model.slots": sizes["slots"], "data.masks": "monet"}
+    settings = [f"--config.{path}={value}" for path, value in given.items()]
+    told = clevr(masks, "--checkpoint=monet", "--splits=validation", *settings)
+    assert "validation_monet_masks.npy: 3 videos" in told
 
 
 @pytest.mark.parametrize(

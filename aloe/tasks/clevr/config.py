@@ -3,6 +3,8 @@
 paper       appendix B: f(A · image), with f a ResNet of 3 blocks that is trained along, and masks A from files. What it
             does not tell is as in table (a) of appendix A.3, the sizes of CLEVRER; 128 × 128 pixels are ours. Not run
             here.
+superpixels §3.1: a ResNet's last feature map in place of objects, of the size that CLEVRER's variant of that name has
+            and can be carried over to it.
 stored      the same model on latents that an encoder made, such as the oracle's.
 study       8 layers on stored latents, for one GPU. Not run here.
 quickstart  a small model on stored latents, for two CPU cores and a world of zero-hop questions.
@@ -20,6 +22,13 @@ from aloe.training.defaults import defaults
 # By name, what is not as in `paper`.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
+    "superpixels": {
+        "perception.kind": "superpixels",
+        "perception.size": 64,
+        "perception.blocks": 4,
+        "perception.width": 32,
+        "model.slots": 16,
+    },
     "stored": {"perception.kind": "stored"},
     "study": {
         "perception.kind": "stored",

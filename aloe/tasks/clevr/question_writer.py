@@ -41,12 +41,14 @@ class Asked(NamedTuple):
 
     @property
     def balanced_in(self) -> tuple[str, ...]:
-        """Its template's group and function; and whether a thing is there, also by how much is told of it."""
+        """Its template's group and function; and whether a thing is there, also by what is told of it.
+
+        Else words would tell: something small is nearly always there, and a small red rubber cube seldom.
+        """
         kind = f"{self.row.group} {self.row.function}"
         if self.row.function != "exist":
             return (kind,)
-        told = self.fillings["B" if "B" in self.fillings else "A"]
-        return kind, f"{kind} of {len(told)} attributes"
+        return kind, " ".join([kind, *self.fillings["B" if "B" in self.fillings else "A"]])
 
 
 def share(function: str, answer: str) -> float:

@@ -56,6 +56,21 @@ def test_answers_are_balanced_within_four_points(asked):
     assert len(answers["query_color"]) == len(ATTRIBUTES["color"])
 
 
+def test_what_is_told_of_a_thing_does_not_tell_whether_it_is_there(asked):
+    """Neither how many attributes are told, nor which."""
+    answers = collections.defaultdict(collections.Counter)
+    for _, question in asked:
+        program = parse_program(question["program"])
+        if program[-1].function == "exist":
+            told = [node.function for node in program[program[-1].inputs[0] :: -1]]
+            told = told[: next(place for place, name in enumerate(told) if not name.startswith("filter_"))]
+            answers[tuple(told)][question["answer"]] += 1
+    assert len(answers) > 8
+    for told, counter in answers.items():
+        if counter.total() >= 30:
+            assert 0.4 < counter["yes"] / counter.total() < 0.6, (told, counter)
+
+
 def test_families_take_turns(asked):
     families = collections.Counter(family_of(question["program"][-1]["function"]) for _, question in asked)
     shares = [number / families.total() for number in families.values()]

@@ -11,11 +11,12 @@ import pytest
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
-from aloe import config
+from aloe import config, tasks
 from aloe.data import latents, masks
 from aloe.data.streams import host_batches
 from aloe.data.video import read_frames
 from aloe.errors import InputError
+from aloe.perception import learned
 from aloe.tasks.clevr import files, vocabulary
 from aloe.tasks.clevr import masks as exact
 from aloe.tasks.clevr import task as clevr
@@ -248,12 +249,24 @@ def test_an_image_that_is_missing_stops_a_small_set(drawn, tmp_path, compiled):
     assert not compiled
 
 
+def test_superpixels_can_be_carried_over_to_videos():
+    """Name and shape of all parameters of the ResNet are those of CLEVRER's variant (paper §3.1)."""
+
+    def shapes(name):
+        task, resolved = tasks.part(name, "task"), config.resolve(name, "superpixels", {})
+        perception, model = task.perception_config(resolved), task.model_config(resolved)
+        made = nnx.eval_shape(lambda: learned.make(perception, model, rngs=nnx.Rngs(0)))
+        return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), nnx.to_pure_dict(nnx.state(made, nnx.Param)))
+
+    assert shapes("clevr") == shapes("clevrer")
+
+
 def test_paper_sizes_are_those_of_the_appendix():
     paper = config.resolve("clevr", "paper", {})
     assert clevr.model_config(paper).tokens == 59
     assert clevr.model_config(paper).width == 180
     perception = clevr.perception_config(paper)
     assert (perception.kind, perception.blocks) == ("masked_frames", 3)
-    shapes = nnx.eval_shape(lambda: clevr.learned.make(perception, clevr.model_config(paper), rngs=nnx.Rngs(0)))
+    shapes = nnx.eval_shape(lambda: learned.make(perception, clevr.model_config(paper), rngs=nnx.Rngs(0)))
     assert len(shapes.resnet.blocks) == 3
     assert clevr.model_config(paper).outputs == {QUESTION: 28}
