@@ -17,7 +17,7 @@ from aloe.tasks.clevr.task import QUESTION, UNSUPERVISED, model_config, percepti
 from aloe.training.task import TRAINING_SPLITS
 from benchmarks import flops
 
-QUICK = {"model.heads": "2"}
+QUICK = {"model.heads": "2", "perception.size": "32"}
 
 
 def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
