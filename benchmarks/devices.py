@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import jax
 import psutil
 
-from cluster.slices import V2, V3, Generation
+from cluster.slices import H100, H200, V2, V3, Generation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,17 +18,16 @@ class Peak:
 
 
 def _of_generation(generation: Generation) -> Peak:
-    """JAX takes each core of these chips as a device."""
-    return Peak(generation.peak_flops_per_chip / generation.cores_per_chip, "cluster/slices.py")
+    assert generation.peak_flops_per_device is not None
+    return Peak(generation.peak_flops_per_device, "cluster/slices.py")
 
 
-_HOPPER = "datasheet of the H100 and H200 (SXM), half of the figure with sparsity"
 _TPU = "cloud.google.com/tpu/docs, system architecture"
 
 # By `jax.Device.device_kind`. A device that is not here has no known peak, and its rates are shares of nothing.
 PEAKS: Mapping[str, Peak] = {
-    "NVIDIA H100 80GB HBM3": Peak(989.4e12, _HOPPER),
-    "NVIDIA H200": Peak(989.4e12, _HOPPER),
+    "NVIDIA H100 80GB HBM3": _of_generation(H100),
+    "NVIDIA H200": _of_generation(H200),
     "NVIDIA A100-SXM4-40GB": Peak(312e12, "datasheet of the A100"),
     "NVIDIA A100-SXM4-80GB": Peak(312e12, "datasheet of the A100"),
     "NVIDIA L4": Peak(121e12, "datasheet of the L4, half of the figure with sparsity"),

@@ -39,8 +39,14 @@ def compile_only_devices(place: Slice) -> list[Any]:
     All else of this process runs on its CPU; so this comes before JAX has been used for anything.
 
     Raises:
-      InputError: libtpu is not installed.
+      InputError: the slice is not one of TPUs, or libtpu is not installed.
     """
+    if place.generation.resource != "TPU":
+        raise InputError(
+            f"{place.name}: only for slices of TPUs, such as v2-32, can be compiled where there is none. Of this one "
+            f"launch/train.py --slice={place.name} --dry_run tells parameters, batch, checkpoint and memory by XLA for "
+            "a CPU; what a step takes is measured by python -m benchmarks step, on such a machine."
+        )
     if BESIDE.is_dir() and str(BESIDE) not in sys.path:
         sys.path.append(str(BESIDE))
     if "TPU_LIBRARY_PATH" not in os.environ and importlib.util.find_spec("libtpu") is None:
@@ -70,13 +76,14 @@ def described(place: Slice) -> dict[str, Any]:
         "platform": "tpu",
         "kind": f"TPU {generation.name}, compiled for {place} and not run,",
         "count": place.devices,
-        "peak_flops": generation.peak_flops_per_chip / generation.cores_per_chip,
+        "peak_flops": generation.peak_flops_per_device,
         "peak_source": "cluster/slices.py",
     }
 
 
 def usable_memory(generation: Generation) -> int:
-    """Bytes of a device that a program can have."""
+    """Bytes of a TPU's device that a program can have."""
+    assert generation.memory_per_device is not None, generation
     return generation.memory_per_device - RESERVED
 
 

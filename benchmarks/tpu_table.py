@@ -63,7 +63,7 @@ def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) ->
             part, compiled = largest_that_fits(
                 lambda part: make_run(with_batch(config, part, whole), devices).lowered().compile(),
                 whole,
-                place.generation.memory_per_device,
+                tpu.usable_memory(place.generation),
             )
     except MemoryError:
         return Row(case | {"sequences per core": "none fits"}), 0.0

@@ -1,4 +1,4 @@
-"""Runs a JAX program on every host of a TPU slice, with Ray, or on a slice emulated on this machine.
+"""Runs a JAX program on every host of a slice, with Ray, or on a slice emulated on this machine.
 
     slices    the slices there are
     gang      one run on one slice: `connect`, then `run("module:function", config, slice)`

@@ -29,6 +29,7 @@ from cluster.outcomes import Ended, Ending, Outcome
 from cluster.policy import Place
 from cluster.process import run_process
 from cluster.slices import slice_named
+from cluster.sole import is_held
 
 DEVICE = "device"  # the kind of a place that is a device of this machine; all others are slices
 LOG = "log.txt"
@@ -47,7 +48,7 @@ class Attempt:
     def poll(self) -> Ended | None:
         """How it ended; None while any process of it lives."""
         status = self._process.poll() if self._process else None
-        if (self._process and status is None) or _is_locked(self.folder / _LOCK):
+        if (self._process and status is None) or is_held(self.folder / _LOCK):
             return None
         try:
             end = json.loads((self.folder / _END).read_text())
@@ -67,7 +68,7 @@ class Attempt:
     def _send(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):
             process_id = self._process.pid if self._process else int((self.folder / _LOCK).read_text())
-            if self._process is None and not _is_locked(self.folder / _LOCK):
+            if self._process is None and not is_held(self.folder / _LOCK):
                 return  # it is gone, and its number may be another's
             if number == signal.SIGKILL:
                 os.killpg(process_id, number)  # it leads a group of its own
@@ -117,18 +118,6 @@ def last_line(folder: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def _is_locked(path: Path) -> bool:
-    """Whether a process has the lock."""
-    try:
-        with path.open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
 def main(folder: Path, parent: int, lock: int) -> None:
     """The process of the attempt."""
     end_with(parent)
@@ -161,6 +150,9 @@ def _on_slice(folder: Path, entry: str, config: Mapping[str, Any], kind: str, pl
     try:
         if not gang.connect():
             return Ended(Ending.FAILED, "no Ray cluster was found")
+    except ClusterError as error:  # its head has gone since the driver looked
+        return Ended(Ending.PREEMPTED, str(error))
+    try:
         return ended_by(gang.run(entry, config, slice_named(kind), name=place, wait_s=_BUSY_S))
     except UnavailableError as error:
         return Ended(Ending.PREEMPTED, str(error))

@@ -2,13 +2,9 @@
 
 import contextlib
 import dataclasses
-import datetime
-import fcntl
-import os
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +14,7 @@ from cluster.ledger import RUNNING, WAITING, Ledger, Run
 from cluster.outcomes import Budgets, Ended, Ending, growing_pause
 from cluster.policy import Place, Snapshot, Waiting, plan
 from cluster.signals import Signals
+from cluster.sole import is_held, sole_holder
 
 LOCK = "driver.lock"
 _SAY_EVERY_S = 30.0
@@ -46,6 +43,7 @@ def drive(
     ledger: Ledger,
     places: Callable[[], Sequence[Place]],
     *,
+    asked: Collection[str] | None = None,
     budgets: Budgets = Budgets(),  # noqa: B008 (frozen)
     grace_s: float = 660.0,
     poll_s: float = 0.5,
@@ -55,7 +53,9 @@ def drive(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Runs all that is queued, and what is queued meanwhile; returns when nothing waits or runs.
+    """Runs all that is queued; returns when nothing runs, and nothing waits but for kinds of places that are not there.
+
+    Call it as the `sole_driver` of the queue's folder.
 
     Whatever an earlier driver left running is waited for, and goes on afterwards. The first SIGINT or SIGTERM stops the
     runs, which save and go back in line, uncharged; a second one kills them.
@@ -63,6 +63,7 @@ def drive(
     Args:
       ledger: the queue.
       places: asked again and again for those there are, free or taken.
+      asked: names of runs that are waited for even while there is no place of their kinds; all, where it is None.
       budgets: of every run.
       grace_s: how long a stopped run may take to save before it is killed; more than gang.run gives the hosts.
       poll_s: seconds between two looks.
@@ -74,12 +75,9 @@ def drive(
 
     Returns:
       0, or 128 + the signal that stopped it.
-
-    Raises:
-      ClusterError: another driver has the queue.
     """
-    with sole_driver(ledger.folder), Signals() as signals:
-        driver = _Driver(ledger, budgets, grace_s, say, start, adopt, clock)
+    with Signals() as signals:
+        driver = _Driver(ledger, asked, budgets, grace_s, say, start, adopt, clock)
         driver.take_over()
         while True:
             driver.collect()
@@ -89,33 +87,32 @@ def drive(
                 driver.stop_all(at_once=len(signals.received) > 1)
             else:
                 driver.stop_cancelled()
-                if not driver.start_planned(places()) and not driver.running:
+                there = places()
+                if not driver.start_planned(there) and not driver.running:
                     return 0
-                driver.tell()
+                driver.tell(there)
             sleep(poll_s)
 
 
-@contextlib.contextmanager
-def sole_driver(folder: Path) -> Iterator[None]:
+def sole_driver(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Context manager: this process drives the queue of a folder, and no other one.
 
     Raises:
       ClusterError: another one does; the message has its whereabouts.
     """
-    with (folder / LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise ClusterError(
-                f"{folder}: another driver has this queue: {lock.read().strip()}. Let it run, or end it with SIGTERM: "
-                "its runs save first. python launch/runs.py list shows them."
-            ) from None
-        since = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()} since {since}: {' '.join(sys.argv)}")
-        lock.flush()
-        yield
+
+    def refusal(holder: str) -> ClusterError:
+        return ClusterError(
+            f"{folder}: another driver has this queue: {holder}. Let it run, or end it with SIGTERM: its runs save "
+            "first. python launch/runs.py list shows them."
+        )
+
+    return sole_holder(folder / LOCK, " ".join(sys.argv), refusal)
+
+
+def is_driven(folder: Path) -> bool:
+    """Whether a driver has the queue of a folder."""
+    return is_held(folder / LOCK)
 
 
 class _Driver:
@@ -124,6 +121,7 @@ class _Driver:
     def __init__(
         self,
         ledger: Ledger,
+        asked: Collection[str] | None,
         budgets: Budgets,
         grace_s: float,
         say: Callable[[str], None],
@@ -133,6 +131,7 @@ class _Driver:
     ) -> None:
         self.running: dict[str, _Running] = {}
         self._ledger = ledger
+        self._asked = asked
         self._budgets = budgets
         self._grace_s = grace_s
         self._say = say
@@ -141,7 +140,7 @@ class _Driver:
         self._clock = clock
         self._faults: dict[Place, int] = {}  # in a row
         self._rests_until: dict[Place, float] = {}
-        self._shunned: dict[str, Place] = {}  # by run, where it has failed last
+        self._shunned: dict[str, tuple[Place, float]] = {}  # by run, where it has failed last, and until when
         self._told = clock()
 
     def take_over(self) -> None:
@@ -182,7 +181,7 @@ class _Driver:
             return
         self._faults[place] = self._faults.get(place, 0) + 1
         if ended.ending != Ending.PREEMPTED:
-            self._shunned[name] = place
+            self._shunned[name] = place, self._clock() + self._budgets.longest_pause
         self._rests_until[place] = self._clock() + growing_pause(self._faults[place], self._budgets)
 
     def stop_all(self, *, at_once: bool) -> None:
@@ -205,13 +204,14 @@ class _Driver:
             running.process.stop()
 
     def start_planned(self, places: Sequence[Place]) -> bool:
-        """Starts what the policy says; returns whether any run waits or has been started."""
+        """Starts what the policy says; returns whether a run waits that may still start, or has just been started."""
         waiting = self._ledger.runs(WAITING)
         now = self._clock()
         resting = frozenset(place for place, until in self._rests_until.items() if until > now)
         held = {name: running.place for name, running in self.running.items()}
+        shunned = {name: place for name, (place, until) in self._shunned.items() if until > now}
         line = [
-            Waiting(run.name, run.kinds, run.position, run.priority, run.not_before, self._shunned.get(run.name))
+            Waiting(run.name, run.kinds, run.position, run.priority, run.not_before, shunned.get(run.name))
             for run in waiting
         ]
         for name, place in plan(Snapshot(now, places, held, line, resting)).items():
@@ -229,7 +229,8 @@ class _Driver:
                 continue
             self.running[name] = _Running(process, number, place, now)
             self._say(f"{name}: on {place}, attempt {number}, log {folder / attempt.LOG}")
-        return bool(waiting)
+        there = {place.kind for place in places}
+        return any(self._asked is None or run.name in self._asked or not there.isdisjoint(run.kinds) for run in waiting)
 
     def _tell_end(self, run: Run, ended: Ended) -> None:
         why = f" ({ended.message})" if ended.message else ""
@@ -245,14 +246,19 @@ class _Driver:
         )
         self._say(f"{run.name}: {ended.ending}{why}; goes on {when} ({spent})")
 
-    def tell(self) -> None:
+    def tell(self, places: Sequence[Place]) -> None:
         """Now and then, how far all is, with what each run has last printed."""
         if self._clock() - self._told < _SAY_EVERY_S:
             return
         self._told = self._clock()
-        states = [run.state for run in self._ledger.runs()]
+        runs = self._ledger.runs()
+        states = [run.state for run in runs]
         ended = len(states) - states.count(WAITING) - states.count(RUNNING)
         self._say(f"{ended} of {len(states)} ended, {states.count(RUNNING)} run, {states.count(WAITING)} wait")
+        there = {place.kind for place in places}
+        for run in runs:
+            if run.state == WAITING and there.isdisjoint(run.kinds):
+                self._say(f"  {run.name}: there is no {' or '.join(run.kinds)} for it")
         for name, running in self.running.items():
             line = attempt.last_line(self._ledger.attempt_folder(name, running.number))
             self._say(f"  {name} on {running.place}: {line}")

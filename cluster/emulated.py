@@ -1,4 +1,4 @@
-"""A TPU slice emulated on this machine: a Ray head, and for every host a Ray node that believes to be a TPU host.
+"""A slice emulated on this machine: a Ray head, and for every host a Ray node that takes itself for such a host.
 
 Scheduling, job submission, logs and faults are the real ones; JAX computes on the CPU. Everything listens on 127.0.0.1
 alone, asks for no token, and ends with the process that started it. On two idle cores a slice of four hosts takes about
@@ -26,6 +26,7 @@ import psutil
 import ray
 
 from cluster.errors import ClusterError
+from cluster.placement import labels
 from cluster.slices import SLICES, Slice, slice_for_hosts, slice_named
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -153,18 +154,26 @@ class EmulatedSlice:
 
     def _start_host(self, name: str, worker_id: int) -> None:
         slice = self._slices[name]
-        environment = {
-            "TPU_NAME": name,
-            "TPU_WORKER_ID": str(worker_id),
-            "TPU_ACCELERATOR_TYPE": slice.name,
-            "TPU_TOPOLOGY": slice.topology,
-            "JAX_NUM_CPU_DEVICES": str(self.devices_per_host),
-        }
-        resources = {"TPU": slice.generation.chips_per_host}
+        environment = {"JAX_NUM_CPU_DEVICES": str(self.devices_per_host)}
+        params: dict[str, object] = {"num_cpus": 1}
+        if slice.generation.resource == "TPU":
+            environment |= {  # of which Ray makes the labels of a TPU host
+                "TPU_NAME": name,
+                "TPU_WORKER_ID": str(worker_id),
+                "TPU_ACCELERATOR_TYPE": slice.name,
+                "TPU_TOPOLOGY": slice.topology,
+            }
+            params["resources"] = {"TPU": slice.generation.chips_per_host}
+        else:
+            params["labels"] = labels(slice, name, worker_id)
+            if slice.generation.resource == "GPU":
+                params["num_gpus"] = slice.generation.chips_per_host
+            else:
+                params["num_cpus"] = self.devices_per_host
         # Short, for it is part of the paths of sockets; and never used twice, for Ray forgets a lost node late.
         node = self._hosts[name, worker_id] = f"host{worker_id}.{self._started}"
         self._started += 1
-        self._start(node, environment, num_cpus=1, resources=resources, gcs_address=self.address)
+        self._start(node, environment, gcs_address=self.address, **params)
 
     def _start(self, name: str, environment: Mapping[str, str], **params: object) -> None:
         # Nodes that share a temp_dir delete each other's sockets and working directories.
@@ -257,7 +266,8 @@ def _refuse_taken_port(port: int) -> None:
 
 def _inherited_environment() -> dict[str, str]:
     """This process's environment, without what would point the nodes at another cluster or other devices."""
-    foreign = re.compile(r"(RAY|TPU|MEGASCALE)_.*|.*_proxy", re.IGNORECASE)  # a proxy would stand between the nodes
+    # A proxy would stand between the nodes, and Ray refuses more GPUs than are visible.
+    foreign = re.compile(r"(RAY|TPU|MEGASCALE)_.*|CUDA_VISIBLE_DEVICES|.*_proxy", re.IGNORECASE)
     environment = {key: value for key, value in os.environ.items() if not foreign.fullmatch(key)}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
     if "XLA_FLAGS" in environment:  # JAX_NUM_CPU_DEVICES says it, and JAX takes only one of the two

@@ -96,10 +96,10 @@ def run(
 ) -> Outcome:
     """Runs `module:function` with `config` on every host of a slice, each a JAX process of its own.
 
-    Rank i is the host whose TPU_WORKER_ID is i. The first SIGINT or SIGTERM to this process stops the run: on all hosts
-    `jax.experimental.multihost_utils.reached_preemption_sync_point` becomes true at the same step, and the function is
-    to save and return. A second one, or the end of the grace, kills. Before this returns, all processes of the run have
-    been killed and the slice given back.
+    Rank i is the host whose worker id is i: a TPU host's TPU_WORKER_ID, another host's label. The first SIGINT or
+    SIGTERM to this process stops the run: `jax.experimental.multihost_utils.reached_preemption_sync_point` becomes true
+    on all hosts at the same step, and the function is to save and return. A second one, or the end of the grace, kills.
+    Before this returns, all processes of the run have been killed and the slice given back.
 
     Args:
       entry: importable on the hosts, so below the root that `connect` was given.
@@ -113,7 +113,8 @@ def run(
 
     Returns:
       The first failure, with those that followed in `collateral`; it has been printed. If machines went away with it it
-      is a preemption, and so is a run that left because a host was told to. Without a failure, rank 0's outcome.
+      is a preemption, and so is a run that left because a host was told to. Without a failure, rank 0's outcome. After
+      a signal it is cancelled, however it ended, but for an error of the program.
 
     Raises:
       ClusterError: `connect` found no cluster, the entry or the config is malformed, the cluster has not got the slice,
@@ -146,26 +147,26 @@ def run(
                 outcome = _charged_to_machines(outcome, slice, where)
         except Stopped as stopped:
             outcome = Outcome(Ending.CANCELLED, message=str(stopped))
-        if signals.received and outcome.status in (Ending.SUCCEEDED, Ending.PREEMPTED, Ending.CANCELLED):
-            status = 128 + signals.received[0]
-            outcome = dataclasses.replace(outcome, status=Ending.CANCELLED, exit_status=status)
+    if signals.received and not outcome.program_error:
+        if outcome.status != Ending.PREEMPTED:  # which it is by being told to leave
+            _report(outcome)
+        return dataclasses.replace(outcome, status=Ending.CANCELLED, exit_status=128 + signals.received[0])
     _report(outcome)
     return outcome
 
 
 def _start(group: PlacementGroup, slice: Slice, env: Mapping[str, str]) -> list[Any]:
-    options: dict[str, Any] = {
-        "num_cpus": 1,
-        "resources": {"TPU": slice.generation.chips_per_host},
-        "concurrency_groups": {CONTROL: 1},
-        "runtime_env": {"env_vars": dict(env)},
-    }
+    """An actor on every host, which takes what is reserved there; by what it takes Ray sets CUDA_VISIBLE_DEVICES."""
+    options: dict[str, Any] = {"concurrency_groups": {CONTROL: 1}, "runtime_env": {"env_vars": dict(env)}}
     actor = ray.remote(**options)(Host)
     return [
         actor.options(
-            scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank)
+            num_cpus=taken["CPU"],
+            num_gpus=taken.get("GPU", 0),
+            resources={name: number for name, number in taken.items() if name not in ("CPU", "GPU")},
+            scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank),
         ).remote(rank, slice.hosts)
-        for rank in range(slice.hosts)
+        for rank, taken in enumerate(group.bundle_specs)
     ]
 
 

@@ -44,6 +44,8 @@ class Host:
         self._hung: Outcome | None = None
         for name in [name for name in os.environ if name.startswith("MEGASCALE_")]:
             del os.environ[name]  # of an earlier start; they would make libtpu wait for hosts that are gone
+        if os.environ.get("CUDA_VISIBLE_DEVICES"):  # by Ray; without its plugin JAX would take the CPU, and say nothing
+            os.environ.setdefault("JAX_PLATFORMS", "cuda,cpu")
 
     def __repr__(self) -> str:
         return f"host {self._rank}"  # Ray puts it before every line that the process prints

@@ -4,7 +4,8 @@ import contextlib
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
@@ -13,9 +14,22 @@ from cluster.errors import UnavailableError
 from cluster.policy import Place
 from cluster.slices import SLICES, Slice
 
-# Ray gives these labels to every node that is a TPU host.
-_KIND, _NAME, _WORKER = "ray.io/tpu-pod-type", "ray.io/tpu-slice-name", "ray.io/tpu-worker-id"
 
+class _Labels(NamedTuple):
+    """The labels of a node that make it a host: of a kind of slice, of the one of this name, and by its worker id."""
+
+    kind: str
+    name: str
+    worker: str
+
+
+# Ray gives the first to every node that is a TPU host. To other hosts whoever lets them join gives the second.
+_RAYS = _Labels("ray.io/tpu-pod-type", "ray.io/tpu-slice-name", "ray.io/tpu-worker-id")
+_GIVEN = _Labels("slice-type", "slice-name", "worker-id")
+_NODE = "ray.io/node-id"  # Ray's label of every node
+
+_Node = dict[str, Any]  # as ray.nodes() has it
+_UNITS = {"CPU": "CPUs", "GPU": "GPUs", "TPU": "TPU chips"}
 _TRY_S = 2.0  # a free slice is placed in a tenth of this
 _SAY_EVERY_S = 5.0
 
@@ -24,7 +38,7 @@ _SAY_EVERY_S = 5.0
 def reserved(
     slice: Slice, wait_s: float, pause: Callable[[], None], name: str | None = None
 ) -> Iterator[tuple[PlacementGroup, str]]:
-    """Context manager: a placement group whose bundle i is the host with TPU_WORKER_ID i, and the name of its slice.
+    """Context manager: a placement group whose bundle i is the host with worker id i, and the name of its slice.
 
     The group is given back at the end.
 
@@ -44,8 +58,9 @@ def reserved(
     said = -_SAY_EVERY_S
     group = None
     while group is None:
-        for candidate in _candidates(slice, name):
-            group = _try(slice, candidate)
+        candidates = _candidates(slice, name)
+        for candidate in candidates:
+            group = _try(slice, candidates[candidate])
             if group is not None:
                 break
         else:
@@ -63,31 +78,31 @@ def reserved(
         remove_placement_group(group)
 
 
-def bundle(slice: Slice) -> dict[str, float]:
-    """What a run takes of each host of a slice."""
-    return {"CPU": 1, "TPU": slice.generation.chips_per_host}
+def bundle(slice: Slice, cpus: float = 1) -> dict[str, float]:
+    """What a run takes of a host of a slice: its chips; where it has none all its CPUs, so that the host is taken."""
+    generation = slice.generation
+    if generation.resource == "CPU":
+        return {"CPU": max(1.0, cpus)}
+    return {"CPU": 1, generation.resource: generation.chips_per_host}
+
+
+def labels(slice: Slice, name: str, worker_id: int) -> dict[str, str]:
+    """What a host of a slice that is no TPU host joins the cluster with: `ray start --labels=…`."""
+    return dict(zip(_GIVEN, (slice.name, name, str(worker_id)), strict=True))
 
 
 def whole_slices() -> list[tuple[Slice, str]]:
     """The slices whose hosts have all joined, free or busy, each with its name; smaller ones first, then by name."""
-    kinds = {each.name: each for each in SLICES}
-    whole = [
-        (kinds[kind], name)
-        for (kind, name), hosts in _hosts_by_slice().items()
-        if kind in kinds and len(hosts) == kinds[kind].hosts
-    ]
-    return sorted(whole, key=lambda found: (SLICES.index(found[0]), found[1]))
+    return list(_whole())
 
 
 def without_host(slice: Slice, name: str) -> set[int]:
     """Which hosts of a slice are not there, or do not answer although Ray has not noticed yet."""
     there = set()
-    for node in ray.nodes():
-        labels = node["Labels"]
-        if node["Alive"] and (labels.get(_KIND), labels.get(_NAME)) == (slice.name, name):
-            with contextlib.suppress(OSError):
-                socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=2).close()
-                there.add(int(labels[_WORKER]))
+    for rank, node in _hosts_by_slice()[slice.name, name].items():
+        with contextlib.suppress(OSError):
+            socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=2).close()
+            there.add(rank)
     return set(range(slice.hosts)) - there
 
 
@@ -97,21 +112,31 @@ def places() -> list[Place]:
     return [Place(name, slice.name, address) for slice, name in whole_slices()]
 
 
-def _candidates(slice: Slice, name: str | None) -> list[str]:
-    """Names of the whole slices of the kind, or the one that is asked for; there is at least one."""
-    names = [found for kind, found in whole_slices() if kind == slice and name in (None, found)]
-    if not names:
+def inventory() -> str:
+    """What the cluster has, for a message."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    totals = {name: sum(node["Resources"].get(name, 0) for node in nodes) for name in _UNITS}
+    resources = ", ".join(f"{total:.0f} {_UNITS[name]}" for name, total in totals.items() if total) or "nothing"
+    slices = [_described(kind, name, hosts) for (kind, name), hosts in sorted(_hosts_by_slice().items())]
+    return f"{len(nodes)} nodes with {resources}: {'; '.join(slices) or 'no slice'}"
+
+
+def _candidates(slice: Slice, name: str | None) -> dict[str, list[_Node]]:
+    """Whole slices of the kind by name, or the one that is asked for; there is at least one."""
+    whole = {found: hosts for (kind, found), hosts in _whole().items() if kind == slice and name in (None, found)}
+    if not whole:
+        joining = "" if slice.generation.resource == "TPU" else f", each with {_joining(slice, name)}"
         raise UnavailableError(
             f"the cluster has no whole {slice}{f' called {name}' if name else ''}. It has {inventory()}. "
-            "Ask for a slice that is there, or see that all hosts of this one have joined."
+            f"Ask for a slice that is there, or see that all hosts of this one have joined{joining}."
         )
-    return names
+    return whole
 
 
-def _try(slice: Slice, name: str) -> PlacementGroup | None:
+def _try(slice: Slice, hosts: list[_Node]) -> PlacementGroup | None:
     group = placement_group(
-        [bundle(slice)] * slice.hosts,
-        bundle_label_selector=[{_NAME: name, _WORKER: str(rank)} for rank in range(slice.hosts)],
+        [bundle(slice, host["Resources"]["CPU"]) for host in hosts],
+        bundle_label_selector=[{_NODE: host["NodeID"]} for host in hosts],
     )
     placed = False
     try:
@@ -122,22 +147,50 @@ def _try(slice: Slice, name: str) -> PlacementGroup | None:
     return group if placed else None
 
 
-def _hosts_by_slice() -> dict[tuple[str, str], set[int]]:
-    """For every slice, by kind and name, the worker ids of the hosts that are there."""
-    hosts: dict[tuple[str, str], set[int]] = defaultdict(set)
+def _whole() -> dict[tuple[Slice, str], list[_Node]]:
+    """The hosts, by rank, of every slice that has all of them and whose hosts have what they should."""
+    there = _hosts_by_slice()
+    return {
+        (kind, name): [hosts[rank] for rank in range(kind.hosts)]
+        for kind in SLICES
+        for (of_kind, name), hosts in sorted(there.items(), key=lambda found: found[0])
+        if of_kind == kind.name
+        and hosts.keys() == set(range(kind.hosts))
+        and not any(_lacking(kind, host) for host in hosts.values())
+    }
+
+
+def _hosts_by_slice() -> Mapping[tuple[str, str], dict[int, _Node]]:
+    """For every slice, by kind and name, the hosts that are there, by worker id."""
+    hosts: dict[tuple[str, str], dict[int, _Node]] = defaultdict(dict)
     for node in ray.nodes():
-        labels = node["Labels"]
-        if node["Alive"] and {_KIND, _NAME, _WORKER} <= labels.keys():
-            hosts[labels[_KIND], labels[_NAME]].add(int(labels[_WORKER]))
+        for keys in (_RAYS, _GIVEN):
+            kind, name, worker = (node["Labels"].get(key, "") for key in keys)
+            if node["Alive"] and kind and name and worker.isdecimal():
+                hosts[kind, name][int(worker)] = node
     return hosts
 
 
-def inventory() -> str:
-    """What the cluster has, for a message."""
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    chips = sum(node["Resources"].get("TPU", 0) for node in nodes)
-    slices = [
-        f"a {kind} called {name} with {'hosts' if len(hosts) > 1 else 'host'} {', '.join(map(str, sorted(hosts)))}"
-        for (kind, name), hosts in sorted(_hosts_by_slice().items())
+def _lacking(slice: Slice, host: _Node) -> list[str]:
+    """What a host has not got that it is to have."""
+    there = defaultdict(float, host["Resources"])
+    wanted = bundle(slice, there["CPU"])
+    return [
+        f"{there[each]:.0f} of {number:.0f} {_UNITS[each]}" for each, number in wanted.items() if there[each] < number
     ]
-    return f"{len(nodes)} nodes with {chips:.0f} TPU chips: {'; '.join(slices) or 'no slice'}"
+
+
+def _described(kind: str, name: str, hosts: Mapping[int, _Node]) -> str:
+    """A slice, whole or not, with those of its hosts that are there."""
+    text = f"a {kind} called {name} with {'hosts' if len(hosts) > 1 else 'host'} {', '.join(map(str, sorted(hosts)))}"
+    slice = next((each for each in SLICES if each.name == kind), None)
+    if slice is None:
+        return f"{text}, a kind that is not known"
+    lacking = {rank: _lacking(slice, host) for rank, host in sorted(hosts.items())}
+    return text + "".join(f", host {rank} having only {', '.join(each)}" for rank, each in lacking.items() if each)
+
+
+def _joining(slice: Slice, name: str | None) -> str:
+    """The flag with which hosts join that form the slice."""
+    flag = f"--labels={_GIVEN.kind}={slice.name},{_GIVEN.name}={name or 'NAME'},{_GIVEN.worker}="
+    return f"{flag}0" if slice.hosts == 1 else f"{flag}N, where N is 0 to {slice.hosts - 1}"

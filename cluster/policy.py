@@ -73,7 +73,7 @@ def plan(snapshot: Snapshot) -> dict[str, Place]:
       the first run that may have it. So a run can be overtaken only by runs that take what it cannot use, and nobody
       starves but for those of higher priority,
     * a run that could do with a small place leaves a larger one free as long as a small one is,
-    * no free place is left to itself while a run waits that may have it.
+    * no free place is left to itself while a run waits that may have it, and has not just failed there.
 
     Running ones are left alone, whatever waits. A run that was preempted keeps its position, so it is first in line.
     """

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cluster import watchdog
-from cluster.barrier import barrier
+from cluster.barrier import BarrierError, barrier
+from cluster.errors import UnavailableError
 from cluster.outcomes import Ending, Outcome
 from cluster.watchdog import Mark, Patience
 
@@ -63,7 +64,7 @@ def run_process(
         hung(Outcome(Ending.HUNG, rank, f"stands still {mark}", stacks, exit_status=1))
 
     in_program = False
-    peers_may_be_to_blame: tuple[type[Exception], ...] = ()
+    others_may_be_to_blame: tuple[type[Exception], ...] = (BarrierError, UnavailableError)
     try:
         import jax  # only now: it reads the environment of this process
 
@@ -79,7 +80,7 @@ def run_process(
             coordinator_bind_address=address,
         )
         if processes > 1:  # what XLA raises may then tell of a neighbour that has gone
-            peers_may_be_to_blame = (jax.errors.JaxRuntimeError,)
+            others_may_be_to_blame += (jax.errors.JaxRuntimeError,)
         listens(True)
         watchdog.begin(timeouts.patience, tell_hung)
         module, function = entry.split(":")
@@ -100,7 +101,7 @@ def run_process(
             message=message_of(error),
             traceback=traceback.format_exc(),
             exit_status=exit_status_of(error),
-            program_error=in_program and not isinstance(error, peers_may_be_to_blame),
+            program_error=in_program and not isinstance(error, others_may_be_to_blame),
         )
     finally:
         watchdog.finish()

@@ -41,22 +41,24 @@ def keep_running(
       The outcome of the last attempt.
 
     Raises:
-      ClusterError: as gang.run, at the first attempt; later ones wait for a slice.
+      ClusterError: as gang.run; but once the cluster has had such a slice, one is waited for.
     """
     spent = Spent()
-    attempt = 1
+    seen = False
     with Signals() as signals:
         while True:
             wanted = _there(kinds)
-            if wanted is None and attempt > 1:
+            if wanted is None and seen:
                 wanted = _wait_for(kinds, signals)
+            seen = seen or wanted is not None
             try:
                 if signals.received:
                     return Outcome(Ending.CANCELLED, exit_status=128 + signals.received[0])
                 outcome = gang.run(entry, config, wanted or kinds[0], env=env, timeouts=timeouts)
             except UnavailableError:
-                if attempt == 1:
+                if not seen:
                     raise
+                time.sleep(_POLL_S)  # it has left while it was waited for
                 continue
             spent = spent.charged(outcome.status)
             ended = Ended(outcome.status, outcome.message, final=outcome.program_error)
@@ -68,7 +70,6 @@ def keep_running(
                 f"preemptions, {spent.failures} of {budgets.failures} failures)",
                 flush=True,
             )
-            attempt += 1
             until = time.monotonic() + pause
             while time.monotonic() < until and not signals.received:
                 time.sleep(min(_POLL_S, pause))

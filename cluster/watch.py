@@ -135,7 +135,8 @@ class Watch:
         began = time.monotonic()
         while self._watched and time.monotonic() - began < self._timeouts.silence + _SETTLE_S:
             self._look()
-            answered = all(watched.answered > began for watched in self._watched.values())
+            silent = self._silent()
+            answered = all(rank in silent or watched.answered > began for rank, watched in self._watched.items())
             failures = [outcome for outcome in self._ended if outcome.status in (Ending.FAILED, Ending.HUNG)]
             known = not failures or any(outcome.lost or outcome.program_error for outcome in failures)
             if answered and known and time.monotonic() - began > _SETTLE_S:

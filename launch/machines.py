@@ -20,9 +20,9 @@ def add_machines(
     where = parser.add_mutually_exclusive_group()
     default = None if optional else 1
     where.add_argument(
-        "--hosts", type=int, default=default, help="run on the smallest slice with so many hosts (4: v2-32)"
+        "--hosts", type=int, default=default, help="run on the smallest slice with so many TPU hosts (4: v2-32)"
     )
-    where.add_argument("--slice", help="run on this slice, such as v2-32")
+    where.add_argument("--slice", help="run on this slice, such as v2-32, h100-16 or cpu-2")
     if not optional:
         parser.add_argument("--local", action="store_true", help=local)
 

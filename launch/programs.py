@@ -1,18 +1,66 @@
 """What the hosts of a slice run: a program of Aloe, tied to the machinery of the process that it runs in."""
 
+import contextlib
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
 from etils import epath
+from jax.experimental import multihost_utils
 
+from aloe.paths import in_bucket
+from aloe.perception import encoding
 from aloe.training import loop
 from cluster import watchdog
+from cluster.barrier import barrier
+from cluster.errors import ClusterError, UnavailableError
+from cluster.sole import sole_holder
+
+LOCK = "run.lock"
+BARRIER_S = 600.0
+WAIT_S = 120.0  # longer than a machine that is cut off from its cluster takes to end what runs there
 
 
-def train(config: Mapping[str, Any]) -> dict[str, Any]:
-    """`loop.run`, under the eyes of the process's watchdog. What it compiles is kept for the next start of the run."""
+def train(
+    config: Mapping[str, Any],
+    *,
+    stop: Callable[[int], bool] = multihost_utils.reached_preemption_sync_point,
+    who: str = "",
+) -> dict[str, Any]:
+    """`loop.run`, under the eyes of the process's watchdog, and alone in the workdir; what it compiles is kept there.
+
+    Args:
+      config: as of `loop.run`.
+      stop: likewise.
+      who: what a second process in the workdir is told that this one is, else its rank.
+    """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(epath.Path(config["workdir"]) / "compiled"))
-    return loop.run(config, mark=watchdog.mark)
+    who = who or f"rank {jax.process_index()} of {jax.process_count()}"
+    return loop.run(config, stop=stop, mark=watchdog.mark, alone=functools.partial(alone, who=who))
+
+
+def encode(config: Mapping[str, Any]) -> dict[str, int]:
+    """`encoding.run`, in which a host that does not come is named."""
+    return encoding.run(config, barrier=functools.partial(barrier, timeout_s=BARRIER_S))
+
+
+def alone(workdir: epath.Path, who: str) -> contextlib.AbstractContextManager[None]:
+    """Context manager: no other process trains in the workdir. One in a bucket, where nothing locks, is not guarded.
+
+    Raises:
+      UnavailableError: another process does, and has not ended within WAIT_S.
+    """
+    if in_bucket(workdir):
+        return contextlib.nullcontext()
+
+    def refusal(holder: str) -> ClusterError:
+        return UnavailableError(
+            f"{workdir}: another run is in it: {holder}. Wait for that one, stop its command (or `ray job stop` its "
+            "job), or name another --workdir."
+        )
+
+    return sole_holder(Path(workdir) / LOCK, who, refusal, wait_s=WAIT_S)

@@ -17,8 +17,11 @@ from tabulate import tabulate
 
 from aloe.errors import InputError
 from cluster.attempt import LOG, last_line
-from cluster.ledger import RUNNING, Ledger
+from cluster.driver import is_driven
+from cluster.ledger import RUNNING, WAITING, Ledger
 from launch.flags import Parser, run
+
+_DRIVER = "the command that filled the queue is given again"
 
 
 def main() -> int:
@@ -31,7 +34,9 @@ def main() -> int:
         raise InputError(f"{flags.action}: {'takes no names' if flags.runs else 'name the runs that are meant'}.")
     with Ledger(flags.queue.absolute(), create=False) as ledger:
         if flags.action == "list":
-            print(listing(ledger))
+            print(listing(ledger), flush=True)
+            if not is_driven(ledger.folder) and any(each.state in (RUNNING, WAITING) for each in ledger.runs()):
+                print(f"Nothing drives this queue: what waits or ran goes on once {_DRIVER}.", file=sys.stderr)
         for name in flags.runs:
             if flags.action == "show":
                 print(description(ledger, name))
@@ -39,10 +44,12 @@ def main() -> int:
                 print_log(ledger, name)
             elif flags.action == "cancel":
                 state = ledger.cancel(name)
-                print(f"{name}: " + ("saves and leaves" if state == RUNNING else state))
+                if state == RUNNING:
+                    state = "saves and leaves" if is_driven(ledger.folder) else f"is cancelled once {_DRIVER}"
+                print(f"{name}: {state}")
             else:
                 ledger.retry(name)
-                print(f"{name}: waits; the command that filled the queue runs it")
+                print(f"{name}: waits" + ("" if is_driven(ledger.folder) else f"; it runs once {_DRIVER}"))
     return 0
 
 

@@ -12,7 +12,7 @@ what has finished stays so, what ran goes on from its last checkpoint. launch/ru
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import jax
@@ -29,9 +29,9 @@ from aloe.training.summary import FORMATS, summarize, table
 from aloe.training.task import Task
 from cluster import slices
 from cluster.attempt import DEVICE
-from cluster.driver import drive
+from cluster.driver import drive, sole_driver
 from cluster.errors import UnavailableError
-from cluster.ledger import Ledger, Request
+from cluster.ledger import WAITING, Ledger, Request
 from cluster.local import visible_devices
 from cluster.outcomes import Ending
 from cluster.policy import Place
@@ -63,13 +63,14 @@ def main() -> int:
     queue = queue_folder(flags).absolute()
     asked = cells(flags)
     kinds = check(asked, wanted, flags.smaller)
-    with Ledger(queue) as ledger:
+    with Ledger(queue) as ledger, sole_driver(queue):
         requests = [
             Request(cell.name, PROGRAM, cell.config.to_dict(), kinds[cell.name], flags.priority) for cell in asked
         ]
         new = ledger.add(requests)
         say(f"{len(asked)} runs, {len(new)} of them new; queue {ledger.folder}")
-        status = drive_on_devices(ledger) if wanted is None else drive_on_slices(ledger, wanted)
+        names = [cell.name for cell in asked]
+        status = drive_on_devices(ledger, names) if wanted is None else drive_on_slices(ledger, names, wanted)
         return status or report(ledger, asked, flags.format)
 
 
@@ -127,23 +128,23 @@ def kinds_for(task: Task, accumulation: int, wanted: slices.Slice | None, smalle
     return (wanted.name, *(slice.name for slice in [*larger, *below]))
 
 
-def drive_on_devices(ledger: Ledger) -> int:
+def drive_on_devices(ledger: Ledger, asked: Collection[str]) -> int:
     devices = visible_devices()
     say(f"on this machine: {', '.join(device.name for device in devices)}")
-    return drive(ledger, lambda: devices, say=say)
+    return drive(ledger, lambda: devices, asked=asked, say=say)
 
 
-def drive_on_slices(ledger: Ledger, wanted: slices.Slice) -> int:
+def drive_on_slices(ledger: Ledger, asked: Collection[str], wanted: slices.Slice) -> int:
     """On the cluster that this job belongs to or that runs here; where there is none, on a slice emulated here."""
     from cluster import emulated, gang, placement  # they import Ray, which --local does without
 
     def drive_on(places: Callable[[], list[Place]]) -> int:
-        fitting = {kind for run in ledger.runs() for kind in run.kinds}
-        if not fitting & {place.kind for place in places()}:
+        there = {place.kind for place in places()}
+        if any(run.name in asked and there.isdisjoint(run.kinds) for run in ledger.runs(WAITING)):
             raise UnavailableError(
                 f"the cluster has no whole slice that fits: {wanted} or a larger one. It has {placement.inventory()}."
             )
-        return drive(ledger, places, say=say)
+        return drive(ledger, places, asked=asked, say=say)
 
     if gang.connect():
         return drive_on(placement.places)

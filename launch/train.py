@@ -8,6 +8,8 @@ A run goes on from the last checkpoint of its workdir. Ctrl-C, and `ray job stop
 submitted job only detaches from its output.
 """
 
+import sys
+
 import jax
 
 from aloe import tasks
@@ -47,7 +49,7 @@ def main() -> int:
     if wanted:
         return run_on_slice(with_smaller(wanted, flags.smaller), programs.train, config)
     stop = StopOnSignal()
-    loop.run(config.to_dict(), stop=stop)
+    programs.train(config.to_dict(), stop=stop, who=" ".join(sys.argv))
     return stop.exit_status
 
 

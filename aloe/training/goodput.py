@@ -12,7 +12,8 @@ Goodput is the share of the time in which steps were taken that still count. The
     lost         steps that had to be taken again, after a crash
     down         from the last that was heard of an attempt to the next one: unlogged steps, a new slice, new processes
 
-As all hosts go from step to step together, those of host 0 are the run's.
+Hosts go from step to step together, so host 0's seconds are the run's; but where another one waits longer for its
+batch, or does more between steps, host 0 waits for it within the step, and that is taken out of the step again.
 """
 
 import dataclasses
@@ -80,12 +81,13 @@ def goodput(events: Sequence[Mapping[str, Any]]) -> Goodput:
     reached = 0
     for number, (begin, end) in enumerate(zip(starts, [*starts[1:], len(events)], strict=True)):
         attempt = events[begin:end]
-        kept = events[end]["step"] if end < len(events) else float("inf")  # what the next attempt went on from
+        # What a later attempt went on from; one of them may have gone back further than the next.
+        kept = min((events[later]["step"] for later in starts[number + 1 :]), default=float("inf"))
         done = attempt[0]["step"]
         for event in attempt:
             if event["event"] != "times":
                 continue
-            spent = event["hosts"][0]
+            spent = _of_all(event["hosts"])
             for activity in clock.ACTIVITIES:
                 if activity != clock.STEP:
                     seconds[activity] += spent[activity]
@@ -102,6 +104,16 @@ def goodput(events: Sequence[Mapping[str, Any]]) -> Goodput:
             before = sum(first["hosts"][0][name] for name in (clock.INIT, clock.RESTORE)) if first else 0.0
             seconds[DOWN] += max(0.0, attempt[0]["time"] - before - heard)
     return Goodput(steps, seconds, len(starts), reached)
+
+
+def _of_all(hosts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Host 0's seconds of an interval, with what it waited in its steps for a slower host at what that one was at."""
+    spent = dict(hosts[0])
+    for name in OWN:
+        waited = min(max(host[name] for host in hosts) - hosts[0][name], spent[clock.STEP])
+        spent[name] += waited
+        spent[clock.STEP] -= waited
+    return spent
 
 
 def host_speeds(events: Sequence[Mapping[str, Any]]) -> list[HostSpeed]:

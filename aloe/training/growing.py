@@ -57,11 +57,10 @@ def go_on(path: epath.Path, keep: Callable[[str], bool] | None = None) -> Growin
       path: the file; begun if missing.
       keep: of the lines that are there, which to keep; all of them if None.
     """
-    kept = [line for line in read_lines(path) if keep is None or keep(line)]
     if in_bucket(path):
-        return _LinesInBucket(path, kept)
+        return _LinesInBucket(path, [line for line in read_lines(path) if keep is None or keep(line)])
     if keep is not None and path.exists():
-        write_whole(path, _text(kept))
+        write_whole(path, _text(list(filter(keep, read_lines(path)))))
     with open(path, "a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)

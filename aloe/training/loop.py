@@ -1,10 +1,12 @@
 """The training loop. `run` is what every host of a slice runs, and what one process runs by itself."""
 
+import contextlib
 import dataclasses
 import math
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -40,6 +42,7 @@ def run(
     *,
     stop: Callable[[int], bool] = multihost_utils.reached_preemption_sync_point,
     mark: Callable[[str, int], None] = lambda activity, step: None,
+    alone: Callable[[epath.Path], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> dict[str, Any]:
     """Trains from the latest checkpoint of the workdir, or from the start, until the configured number of steps.
 
@@ -47,6 +50,7 @@ def run(
       config: a resolved configuration as plain data; the same on every host.
       stop: asked after every step, with the number of steps taken; true, on all hosts at once, to save and leave.
       mark: told what this host is at, and at which step; see `clock.py`.
+      alone: given the workdir once that is this run's, keeps other processes out of it on rank 0 meanwhile.
 
     Returns:
       `step`, the steps taken in all; `stopped`, whether it left early; `scores`, of the validation split at the end.
@@ -62,9 +66,8 @@ def run(
     check_batches(task.streams(), accumulation_here(task.streams(), resolved, jax.device_count()), jax.device_count())
     if not (epath.Path(resolved.workdir) / workdir.CHECKPOINTS).exists():
         carried_over(resolved, abstract_state(task, make_optimizer(resolved.optimizer)).params)  # says what is wrong
-    if jax.process_index() == 0:
-        workdir.claim(resolved)
-    return train(task, resolved, stop, clock)
+    with alone(workdir.claim(resolved)) if jax.process_index() == 0 else contextlib.nullcontext():
+        return train(task, resolved, stop, clock)
 
 
 def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Clock | None = None) -> dict[str, Any]:

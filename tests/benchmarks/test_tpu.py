@@ -59,11 +59,17 @@ def test_without_libtpu_it_says_where_to_get_it(monkeypatch, tmp_path):
         tpu.compile_only_devices(slice_named("v2-8"))
 
 
+@pytest.mark.parametrize("name", ["h100-8", "cpu-2"])
+def test_only_tpus_can_be_compiled_for(name):
+    with pytest.raises(InputError, match=rf"{name}: .*launch/train.py --slice={name} --dry_run"):
+        tpu.compile_only_devices(slice_named(name))
+
+
 EVERY_SLICE = """
 from benchmarks import tpu
 from cluster.slices import SLICES
 
-for place in SLICES:
+for place in [place for place in SLICES if place.generation.resource == "TPU"]:
     hosts = [device.process_index for device in tpu.compile_only_devices(place)]
     assert hosts == [host for host in range(place.hosts) for _ in range(place.generation.devices_per_host)], place
 """

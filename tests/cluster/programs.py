@@ -1,5 +1,6 @@
 """Programs that the tests run on the hosts of an emulated slice."""
 
+import json
 import os
 import signal
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import ray
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -26,6 +28,24 @@ def describe(config):
         "megascale": [name for name in os.environ if name.startswith("MEGASCALE_")],
         "extra": os.environ.get("EXTRA"),
     }
+
+
+def stay(config):
+    """Every rank writes down what it was given, in a file named after it, and stays until config["until"] is there."""
+    context = ray.get_runtime_context()
+    given = {
+        "labels": next(node["Labels"] for node in ray.nodes() if node["NodeID"] == context.get_node_id()),
+        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        "cpus": context.get_assigned_resources()["CPU"],
+        "sum": _sum_over_devices(jax.process_index() + 1),
+        "came": time.time(),
+    }
+    partial = Path(config["folder"], f".{jax.process_index()}")
+    partial.write_text(json.dumps(given))
+    partial.rename(partial.with_name(str(jax.process_index())))
+    while not Path(config["until"]).exists():
+        time.sleep(0.1)
+    return {"came": given["came"], "left": time.time()}
 
 
 def fail(config):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -42,6 +43,16 @@ def start(tmp_path):
     for process in processes:
         process.kill()
         wait(process)
+
+
+def test_a_cluster_whose_head_has_gone_is_no_fault_of_the_run(tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        place = Place("a", "v2-8", (("RAY_ADDRESS", address),))
+        ended = wait(attempt.start(tmp_path / "1", f"{PROGRAMS}:end_somehow", {}, place))
+    assert (ended.ending, ended.final) == (Ending.PREEMPTED, False)
+    assert f"no Ray cluster answers at {address}" in ended.message
 
 
 def test_every_end_comes_back(start, tmp_path):

@@ -69,6 +69,7 @@ class World:
         self.said = []
         self.on_sleep = lambda: None
         self.places = PLACES
+        self.asked = None
         with Ledger(folder) as ledger:
             ledger.add([Request(name, "m:f", {}, ("device",)) for name in scripts])
 
@@ -130,6 +131,7 @@ class World:
                 return drive(
                     ledger,
                     lambda: self.places,
+                    asked=self.asked,
                     budgets=BUDGETS,
                     grace_s=GRACE_S,
                     say=self.said.append,
@@ -333,12 +335,47 @@ def test_a_second_signal_kills(tmp_path):
 
 
 def test_a_second_driver_is_refused_with_the_whereabouts_of_the_first(tmp_path):
-    world = World(tmp_path, {"a": []})
-    with sole_driver(tmp_path), pytest.raises(ClusterError, match=rf"process {os.getpid()} on .* since .*pytest"):
-        world.drive()
-    assert world.started == []
+    whereabouts = rf"another driver has this queue: process {os.getpid()} on .* since .*pytest"
+    with sole_driver(tmp_path), pytest.raises(ClusterError, match=whereabouts), sole_driver(tmp_path):
+        pytest.fail("there were two")
+    with sole_driver(tmp_path):
+        assert (tmp_path / LOCK).exists()
+
+
+def test_runs_that_nobody_asks_for_are_not_waited_for_without_a_place_of_their_kind(tmp_path):
+    """As those that an interrupted sweep on other machines has left; each one that can be is run all the same."""
+    world = World(tmp_path, {"a": [(100, OK)], "b": []})
+    with Ledger(tmp_path) as ledger:
+        ledger.add([Request("elsewhere", "m:f", {}, ("v2-32",))])
+    world.asked = {"a"}
     assert world.drive() == 0
-    assert (tmp_path / LOCK).exists()
+    assert {name: run.state for name, run in world.runs().items()} == {
+        "a": "succeeded",
+        "b": "succeeded",
+        "elsewhere": WAITING,
+    }
+    assert "  elsewhere: there is no v2-32 for it" in world.said
+
+
+def test_a_run_that_is_asked_for_is_waited_for_until_there_is_a_place(tmp_path):
+    world = World(tmp_path, {"a": []})
+    world.asked, world.places = {"a"}, ()
+
+    def come():
+        if world.now == 1200:
+            world.places = PLACES
+
+    world.on_sleep = come
+    assert world.drive() == 0
+    assert world.started == [("a", "0", 1200)]
+
+
+def test_a_run_whose_process_died_avoids_its_place_for_the_longest_pause_while_the_other_one_is_taken(tmp_path):
+    world = World(tmp_path, {"a": [(60, FAILED)], "b": [(5000, OK)]})
+    assert world.drive() == 0
+    first, again = [(place, at) for run, place, at in world.started if run == "a"]
+    assert again[0] == first[0]
+    assert again[1] - 1060 == pytest.approx(BUDGETS.longest_pause, abs=5)
 
 
 def test_a_process_that_cannot_be_started_is_a_failure_and_no_end_of_the_queue(tmp_path):

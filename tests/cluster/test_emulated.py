@@ -28,10 +28,11 @@ def test_a_taken_port_is_refused_before_anything_starts():
 def test_what_points_elsewhere_is_not_inherited(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     monkeypatch.setenv("TPU_NAME", "another")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setenv("https_proxy", "http://10.0.0.2:3128")
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/tmp/x --xla_force_host_platform_device_count=8")
     environment = EmulatedSlice(slice_named("v2-8"), port=None, environment={"MINE": "1"})._environment
-    assert not {"RAY_ADDRESS", "TPU_NAME", "https_proxy"} & environment.keys()
+    assert not {"RAY_ADDRESS", "TPU_NAME", "CUDA_VISIBLE_DEVICES", "https_proxy"} & environment.keys()
     assert environment["XLA_FLAGS"].split() == ["--xla_dump_to=/tmp/x"]
     assert environment["MINE"] == "1"
     assert environment["RAY_AUTH_MODE"] == "disabled"

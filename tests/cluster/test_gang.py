@@ -170,7 +170,7 @@ def test_a_run_that_does_not_save_within_the_grace_is_killed(emulated, tmp_path,
 def test_a_slice_that_the_cluster_has_not_got_is_refused_at_once(emulated):
     began = time.monotonic()
     with pytest.raises(
-        ClusterError, match=r"no whole v3-8 \(1 host.*5 nodes with 16 TPU chips: a v2-32 called emulated"
+        ClusterError, match=r"no whole v3-8 \(1 host.*5 nodes with 4 CPUs, 16 TPU chips: a v2-32 called emulated"
     ):
         gang.run(f"{PROGRAMS}:describe", {}, slice_named("v3-8"))
     assert time.monotonic() - began < 5

@@ -39,6 +39,20 @@ def test_leftovers_of_an_earlier_multislice_start_are_cleared(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("gpus", "asked", "platforms"),
+    [("0,1", None, "cuda,cpu"), ("0,1", "cpu", "cpu"), ("", None, None), (None, None, None)],
+)
+def test_a_host_that_has_gpus_computes_on_them_or_fails(monkeypatch, gpus, asked, platforms):
+    for name, value in (("CUDA_VISIBLE_DEVICES", gpus), ("JAX_PLATFORMS", asked)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    Host(0, 1)
+    assert os.environ.get("JAX_PLATFORMS") == platforms
+
+
+@pytest.mark.parametrize(
     ("error", "status", "message"),
     [
         (ValueError("bad"), 1, "ValueError: bad"),

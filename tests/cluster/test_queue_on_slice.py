@@ -4,7 +4,6 @@ import itertools
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ from cluster.ledger import Ledger, Request
 from cluster.outcomes import Ending, Spent
 from cluster.policy import Place
 from cluster.slices import slice_named
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 V2_8 = slice_named("v2-8")
@@ -59,13 +59,6 @@ def start_driver(emulated, tmp_path):
         driver.wait()
 
 
-def wait_for(reached, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def lines(path):
     return path.read_text().split() if path.exists() else []
 
@@ -82,15 +75,15 @@ def test_a_driver_is_killed_a_process_is_killed_a_run_is_cancelled_and_nothing_r
             ]
         )
     driver = start_driver()
-    wait_for(lambda: len(lines(trails["first"])) >= 3)
+    wait_for(lambda: len(lines(trails["first"])) >= 3, 120)
     driver.kill()
     driver.wait()
     assert len(lines(trails["first"])) < STEPS
 
     driver = start_driver()
-    wait_for(lambda: len(lines(trails["second"])) >= 3)
+    wait_for(lambda: len(lines(trails["second"])) >= 3, 120)
     psutil.Process(int(lines(trails["second"])[-1])).kill()
-    wait_for(lambda: len(lines(trails["third"])) >= 3)
+    wait_for(lambda: len(lines(trails["third"])) >= 3, 120)
     with Ledger(tmp_path / "queue") as ledger:
         ledger.cancel("third")
     assert driver.wait(120) == 0, (tmp_path / "driver1.txt").read_text()
@@ -123,7 +116,7 @@ def test_a_driver_is_killed_a_process_is_killed_a_run_is_cancelled_and_nothing_r
 def test_a_slice_that_is_gone_when_its_run_begins_is_a_preemption(emulated, tmp_path):
     place = Place("another", "v2-8", (("RAY_ADDRESS", emulated.address),))
     process = attempt.start(tmp_path / "a", "tests.cluster.programs:end_somehow", {"how": "return"}, place)
-    wait_for(lambda: process.poll() is not None)
+    wait_for(lambda: process.poll() is not None, 120)
     ended = process.poll()
     assert ended.ending == Ending.PREEMPTED
     assert "no whole v2-8 (1 host, 4 chips, 8 devices) called another" in ended.message

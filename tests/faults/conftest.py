@@ -1,7 +1,6 @@
 """An emulated pod, a small training run on it, and how it ends undisturbed."""
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from cluster.process import Timeouts
 from cluster.slices import slice_named
 from cluster.watchdog import Patience
 from tests.training.toy import Toy
+from tests.waiting import wait_for
 
 V2_8, V2_32 = slice_named("v2-8"), slice_named("v2-32")
 POD = "emulated-v2-32"
@@ -93,10 +93,7 @@ class Run:
 
     def at_step(self, step, within=120):
         """Waits until it has come so far."""
-        deadline = time.monotonic() + within
-        while not any(event["step"] >= step for event in self.events("times")):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: any(event["step"] >= step for event in self.events("times")), within)
 
     def state(self):
         """Of the last checkpoint."""

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from aloe.training import checkpoints, clock, loop, workdir
 from cluster import watchdog
 from cluster.host import Host
+from launch import programs
 from tests.training.toy import Toy
 
 STEP_S = 0.03  # a step would be over before a fault could strike
@@ -48,10 +49,10 @@ def train(config):
 
     if armed and kind.endswith("saving"):
         checkpoints.Checkpoints.save = struck_while_saving
-    if jax.process_index() == 0:
-        workdir.claim(resolved)
     toy = Toy(noise=0.1, broken_from=fault["step"] if kind == "NaN" else None)
-    return loop.train(toy, resolved, stop, clock.Clock(watchdog.mark))
+    main = jax.process_index() == 0
+    with programs.alone(workdir.claim(resolved), "rank 0") if main else contextlib.nullcontext():
+        return loop.train(toy, resolved, stop, clock.Clock(watchdog.mark))
 
 
 def hang():

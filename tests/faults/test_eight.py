@@ -51,6 +51,7 @@ def test_4_sigterm_reaches_one_host_while_it_saves(undisturbed, training, capfd)
     stopped = [event["step"] for event in training.events("stop")]
     assert training.starts() == [0, *stopped]
     assert 20 < stopped[0] < STEPS
+    assert training.back_within() < BACK_S
     assert "preempted: it was told to leave, and did" in capfd.readouterr().err
     same_bits(training, undisturbed)
 
@@ -60,6 +61,7 @@ def test_5_a_rank_is_killed_while_it_saves(undisturbed, training):
     outcome = training.ends("SIGKILL while saving", rank=1, step=20)
     assert outcome.status == "succeeded", outcome
     assert training.starts() in ([0, 10], [0, 20])
+    assert training.back_within() < BACK_S
     same_bits(training, undisturbed)
 
 
@@ -93,6 +95,7 @@ def test_8_the_slice_is_gone_for_good_and_a_smaller_one_is_free(pod, undisturbed
     outcome = training.ends_although(25, lambda: pod.lose(POD), kinds=(V2_32, V2_8))
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
+    assert training.back_within() < BACK_S
     assert [(event["devices"], event["accumulation"]) for event in training.events("start")] == [(8, 1), (2, 4)]
     one, other = training.state(), undisturbed.state()
     np.testing.assert_equal(int(one.step), STEPS)

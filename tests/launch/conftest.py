@@ -15,6 +15,7 @@ def call(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("ALOE_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")  # else what this process compiles would go to a run's workdir
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def call(program, *argv, task="--task=clevrer"):
@@ -26,3 +27,15 @@ def call(monkeypatch, tmp_path, capsys):
     yield call
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def done(call):
+    """Runs an entry point as `call` does, which must succeed, and gives what it printed."""
+
+    def done(program, *argv, task):
+        status, out, error = call(program, *argv, task=f"--task={task}")
+        assert status in (None, 0), error
+        return out
+
+    return done

@@ -32,6 +32,10 @@ def test_an_unknown_slice(refused):
     assert "no slice is called 'v2-33'; did you mean v2-32?" in refused("--slice=v2-33")
 
 
+def test_a_slice_of_gpus(refused):
+    assert "h100-8: only for slices of TPUs" in refused("--slice=h100-8")
+
+
 def test_without_libtpu(refused, monkeypatch, tmp_path):
     monkeypatch.setattr(tpu, "BESIDE", tmp_path)
     monkeypatch.delenv("TPU_LIBRARY_PATH", raising=False)

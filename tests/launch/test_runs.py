@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from cluster.driver import sole_driver
 from cluster.ledger import RUNNING, Ledger, Request
 from cluster.outcomes import Budgets, Ended, Ending, Spent
 from launch import runs
@@ -42,8 +43,22 @@ def test_list_and_show_and_logs(call, queue):
     assert (status, out) == (0, "first of r\nlast of r\n")
 
 
+def test_it_is_said_where_no_driver_is_there(call, queue):
+    nobody = (
+        "Nothing drives this queue: what waits or ran goes on once the command that filled the queue is given again"
+    )
+    assert nobody in call(runs, "list", task=None)[2]
+    _, out, _ = call(runs, "retry", "f", task=None)
+    assert out == "f: waits; it runs once the command that filled the queue is given again\n"
+    _, out, _ = call(runs, "cancel", "r", task=None)
+    assert out == "r: is cancelled once the command that filled the queue is given again\n"
+    with sole_driver(queue):
+        assert call(runs, "list", task=None)[2] == ""
+
+
 def test_cancel_and_retry(call, queue):
-    status, out, _ = call(runs, "cancel", "w", "r", task=None)
+    with sole_driver(queue):
+        status, out, _ = call(runs, "cancel", "w", "r", task=None)
     assert (status, out.splitlines()) == (0, ["w: cancelled", "r: saves and leaves"])
     assert "cancelling" in call(runs, "list", task=None)[1]
     assert call(runs, "retry", "f", task=None)[0] == 0

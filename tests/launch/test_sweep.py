@@ -15,7 +15,7 @@ import pytest
 
 from aloe.training import workdir
 from cluster.driver import sole_driver
-from cluster.ledger import Ledger
+from cluster.ledger import Ledger, Request
 from cluster.outcomes import Budgets, Ended, Ending, Spent
 from cluster.slices import slice_named
 from launch import sweep
@@ -167,10 +167,12 @@ def test_a_run_may_have_smaller_slices_after_all_others_where_that_is_asked(call
 def test_a_second_driver_is_told_where_the_first_one_is(call, world, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     queue = tmp_path / "runs" / "queue"
-    queue.mkdir(parents=True)
-    with sole_driver(queue):
-        status, _, error = call(sweep, f"--data={world}", "--local", *small_flags())
+    with Ledger(queue) as ledger, sole_driver(queue):
+        ledger.add([Request("clevrer-paper-s0", "m:f", {}, ("v2-32",), 3)])
+        status, _, error = call(sweep, f"--data={world}", "--local", "--seeds=2", *small_flags())
+        (left,) = ledger.runs()
     assert status == 2
+    assert (left.name, left.kinds, left.priority) == ("clevrer-paper-s0", ("v2-32",), 3)  # as it was
     assert re.search(rf"{queue}: another driver has this queue: process {os.getpid()} on ", error)
 
 

@@ -17,7 +17,7 @@ from aloe.training import workdir
 from aloe.training.checkpoints import byte_count
 from aloe.training.optimizer import lamb
 from aloe.training.state import abstract_state
-from launch import evaluate, train
+from launch import evaluate, programs, train
 from tests.tasks.clevrer.encoded import flags as small_flags
 from tests.tasks.clevrer.encoded import settings, write_encoded
 
@@ -75,8 +75,8 @@ def test_what_is_wrong_is_said_and_nothing_is_written(call, world, tmp_path, dry
     ("argv", "message"),
     [
         (["--slice=v2-31"], r"no slice is called 'v2-31'; did you mean v2-32\?"),
-        (["--hosts=3"], r"no slice has 3 hosts; the nearest has 4"),
-        (["--hosts=0"], r"no slice has 0 hosts; the nearest has 1"),
+        (["--hosts=3"], r"no slice of TPUs has 3 hosts; the nearest has 4"),
+        (["--hosts=0"], r"no slice of TPUs has 0 hosts; the nearest has 1"),
     ],
 )
 def test_a_slice_that_there_is_not_is_refused(call, world, tmp_path, argv, message):
@@ -93,6 +93,21 @@ def test_a_data_folder_that_is_empty_is_refused(call, tmp_path):
     assert status == 2
     assert f"{tmp_path / 'empty'}: the data folder is empty" in error
     assert set(below(tmp_path)) == {tmp_path / "empty"}
+
+
+def test_a_workdir_in_which_another_process_trains_is_refused_and_left_as_it_is(call, world, tmp_path, monkeypatch):
+    monkeypatch.setattr(programs, "WAIT_S", 0.0)
+    resolved = settings(world, {"training.steps": 1})
+    resolved.workdir = str(tmp_path / "run")
+    with programs.alone(workdir.claim(resolved), "the first one"):
+        before = below(tmp_path)
+        status, _, error = call(
+            train, f"--data={world}", "--local", "--workdir=run", *small_flags({"training.steps": 1})
+        )
+        assert below(tmp_path) == before
+    assert status == 2
+    whereabouts = rf"process {os.getpid()} on \S+ since .*: the first one\. Wait for that one, .*--workdir"
+    assert re.search(rf"{tmp_path}/run: another run is in it: {whereabouts}", error)
 
 
 def test_a_workdir_of_another_configuration_is_refused_and_left_as_it_is(call, world, tmp_path):

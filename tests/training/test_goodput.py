@@ -54,6 +54,26 @@ def test_a_finished_run_that_is_looked_at_again_was_not_down_meanwhile():
     assert goodput.goodput(again).badput["down"] == goodput.goodput(EVENTS).badput["down"]
 
 
+def test_steps_to_which_a_later_attempt_went_back_are_lost_too():
+    seconds = [host(step=40.0), host(step=5.0), host(step=40.0)]
+    events = [
+        start(0, 0),
+        times(40, 40, seconds[0]),
+        start(50, 40),
+        times(55, 45, seconds[1]),
+        start(60, 20),
+        times(100, 60, seconds[2]),
+    ]
+    result = goodput.goodput(events)
+    assert (result.steps, result.badput["lost"], result.taken) == (60.0, 25.0, 60)
+
+
+def test_what_the_steps_of_host_0_wait_for_is_charged_to_what_another_host_is_at():
+    rows = [host(input=0.5, step=100.0), host(input=90.5, host=1.0, step=9.0), host(host=2.0, step=98.0)]
+    result = goodput.goodput([start(0, 0, 3), times(100, 10, *rows)])
+    assert (result.steps, result.badput["input"], result.badput["host"]) == (8.0, 90.5, 2.0)
+
+
 def test_hosts_that_are_slow_are_named_with_what_they_are_slow_at():
     quick, reads, computes = (
         host(input=0.1, step=10.0),

@@ -1,0 +1,83 @@
+"""A file that one process at a time holds, and that says which one does."""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cluster.errors import ClusterError
+
+_POLL_S = 0.5
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of a file system
+
+
+@contextlib.contextmanager
+def sole_holder(
+    path: Path,
+    who: str,
+    refusal: Callable[[str], ClusterError],
+    *,
+    wait_s: float = 0.0,
+    say: Callable[[str], None] = lambda text: print(text, flush=True),
+) -> Iterator[None]:
+    """Context manager: this process holds the file, and no other one does. It is freed however the process ends.
+
+    On a file system without locks nobody is kept out, which is said.
+
+    Args:
+      path: of the file; it is made, and stays.
+      who: what others are told that this process is.
+      refusal: given the holder's whereabouts, the error that names what is taken, and the mend.
+      wait_s: how long to wait for a holder to end.
+      say: told for whom, once, where there is one to wait for.
+
+    Raises:
+      ClusterError: of `refusal`; another process holds it still.
+    """
+    with path.open("a+") as file:
+        deadline = time.monotonic() + wait_s
+        said = False
+        while not _locked(file.fileno(), path, say):
+            file.seek(0)
+            holder = file.read().strip()
+            if time.monotonic() >= deadline:
+                raise refusal(holder)
+            if not said:
+                say(f"{path.parent}: taken by {holder}; waiting up to {wait_s:.0f} s for it to end")
+                said = True
+            time.sleep(_POLL_S)
+        since = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}: {who}")
+        file.flush()
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the file."""
+    try:
+        with path.open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _locked(descriptor: int, path: Path, say: Callable[[str], None]) -> bool:
+    """Whether the lock of an open file could be had, or there are none to be had."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        say(f"{path}: its file system has no locks ({error.strerror}), so nothing keeps a second process out")
+    return True
