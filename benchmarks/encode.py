@@ -27,7 +27,7 @@ from benchmarks.options import Options
 from benchmarks.results import Measured, Row
 from benchmarks.timing import measure
 
-TABLE, DECODING = "encode", "encode: decoding by one process"
+TABLE, DECODING = "encode", "decoding by one process"
 VARIANTS, QUICK_VARIANTS = ("paper", "small"), ("quickstart",)
 SOURCE = "clevrer"  # whose videos are decoded, of a world of ours in their official size
 VIDEOS, QUICK_VIDEOS = 6, 3

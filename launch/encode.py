@@ -24,7 +24,7 @@ from aloe.errors import InputError
 from aloe.paths import absolute
 from aloe.perception import encoding
 from aloe.perception.monet import trained
-from launch import flags
+from launch import flags, programs
 from launch.machines import add_machines, run_on_slice, slice_of
 
 
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
     )
     if wanted:
-        return run_on_slice([wanted], encoding.run, config)
+        return run_on_slice([wanted], programs.encode, config)
     encoding.run(config)
     return 0
 

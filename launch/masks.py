@@ -22,7 +22,7 @@ from aloe.data.parallel import ordered_map
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
 from aloe.perception.monet import trained
-from aloe.perception.monet.encoder import MaskEncoder
+from aloe.perception.monet.encoder import Encoder, packed_masks
 from aloe.perception.pixels import frame_numbers, frames_folder
 from launch import flags
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not given.checkpoint:
             raise InputError("config.data.masks = monet: name the run that makes them, with --checkpoint=WORKDIR.")
         made_by = trained.read(given.checkpoint)
-        encoder = MaskEncoder(made_by, files.find_videos(given.data), numbers, given.workers)
+        encoder = Encoder(made_by, files.find_videos(given.data), numbers, given.workers, packed_masks)
         if (encoder.config.size, encoder.slots) != (size, slots):
             raise InputError(
                 f"{given.checkpoint}: a MONet of {encoder.slots} slots and {encoder.config.size} pixels a side, and "

@@ -1,7 +1,12 @@
 """Checks of a data folder that any task can make: files by scene index, and latents stores."""
 
-from collections.abc import Callable, Mapping, Sequence
+import collections
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
 
 from aloe.data import latents
 from aloe.data.findings import Findings
@@ -10,6 +15,7 @@ from aloe.data.skipped import Skipped
 from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
 
+_LOOKED_AT = 50  # pictures, for the size that all should have
 _MEND = "unpack its archive anew, or run launch/make_world.py again if the world is our own"
 
 
@@ -74,6 +80,41 @@ def check_store(split: str, path: Path, indices: Sequence[int], frames: int, lim
         if index not in written:
             skipped.add(index, f"scene_index {index} has no latents; launch/encode.py encodes what is missing")
     _report(skipped, findings)
+
+
+def common_size(paths: Iterable[Path]) -> tuple[int, int] | None:
+    """The commonest width and height among the first pictures that can be read; None where none can."""
+    sizes: collections.Counter[tuple[int, int]] = collections.Counter()
+    for path in itertools.islice(paths, _LOOKED_AT):
+        with contextlib.suppress(InputError):
+            sizes[picture_size(path)] += 1
+    return max(sizes, key=sizes.__getitem__, default=None)
+
+
+def picture_problem(path: Path, size: tuple[int, int] | None, decode: bool) -> str | None:
+    """What is wrong with a picture: it is broken, or of another size than `size`, where that is known."""
+    try:
+        found = picture_size(path, decode)
+    except InputError as error:
+        return str(error)
+    if size and found != size:
+        return f"{path}: {found[0]}×{found[1]} pixels, and others have {size[0]}×{size[1]}; write it anew"
+    return None
+
+
+def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
+    """Width and height of a picture in pixels.
+
+    Raises:
+      InputError: it is missing, no picture, or, decoded, cut off.
+    """
+    try:
+        with Image.open(path) as picture:
+            if decode:
+                picture.load()
+            return picture.size
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"{path}: not a whole picture: {error}; unpack its archive anew") from error
 
 
 def _report(skipped: Skipped, findings: Findings) -> None:

@@ -87,6 +87,13 @@ def require_unique(name: str, values: Sequence[int]) -> None:
         raise InputError(f"field {name!r} has the same value more than once: {sorted(twice)}")
 
 
+def refuse(wrong: Sequence[str], mend: str) -> None:
+    """Raises InputError with the first few of what is wrong with a file's entries, if anything is, and the mend."""
+    if wrong:
+        more = f"\n… and {len(wrong) - 5} more; launch/check_data.py lists them" if len(wrong) > 5 else ""
+        raise InputError("\n".join(wrong[:5]) + more + f"\n{mend}")
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"

@@ -129,11 +129,11 @@ def open_arrays(
     wanted = (len(found[0]), len(frame_numbers), *shape)
     anew = f"Delete {index} and it; they are written anew."
     try:
-        found_shape = store._frames_VxFxYxXx3.shape
+        array = store._frames_VxFxYxXx3
     except (OSError, ValueError) as error:
         raise InputError(f"{store.path}: cannot be read: {error}. {anew}") from error
-    if found_shape != wanted:
-        raise InputError(f"{store.path}: has the shape {found_shape}, not {wanted}. {anew}")
+    if (array.dtype, array.shape) != (np.uint8, wanted):
+        raise InputError(f"{store.path}: is {array.dtype} of the shape {array.shape}, not uint8 of {wanted}. {anew}")
     return store, record
 
 
@@ -197,14 +197,14 @@ def write_arrays(
 
     try:
         write_whole(path.with_suffix(".npy"), fill)
+        record = {"scene_indices": good, "broken": list(skipped.problems), "frame_numbers": list(frame_numbers)}
+        write_whole(path.with_suffix(".json"), json.dumps(record | told))
     except OSError as error:
         gigabytes = len(scene_indices) * len(frame_numbers) * math.prod(shape) / 1e9
         raise InputError(
-            f"{path.parent}: {error.strerror} while {gigabytes:.1f} GB of frames were written. Make room, or name a "
-            "folder elsewhere with --config.data.frames, or fewer frames with --config.data.frames_per_video."
+            f"{path.parent}: {error.strerror} while {path.name} was written, {gigabytes:.1f} GB. Make room, or name a "
+            "folder elsewhere (--config.data.frames for frames), or take fewer frames of a video."
         ) from error
-    record = {"scene_indices": good, "broken": list(skipped.problems), "frame_numbers": list(frame_numbers)}
-    write_whole(path.with_suffix(".json"), json.dumps(record | told))
     if skipped:
         print(skipped.summary(), flush=True)
 

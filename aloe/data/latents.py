@@ -134,9 +134,18 @@ class LatentsStore:
         """Scene indices of the videos that have not been written, int64, in the order of the rows.
 
         This reads the indices of the shards alone, not the latents.
+
+        Raises:
+          InputError: a shard is cut off, or its index is damaged.
         """
         counts = [self._array[row].storage_statistics(query_not_stored=True) for row in range(self.shape[0])]
-        absent_V = np.array([count.result().not_stored for count in counts], bool)
+        try:
+            absent_V = np.array([count.result().not_stored for count in counts], bool)
+        except ValueError as error:
+            raise InputError(
+                f"{self.path}: a file of it is cut off or damaged: {_reason(error)}. Delete that file, and encode its "
+                f"videos anew; the other files are kept. {_MEND}"
+            ) from error
         return self.scene_indices[absent_V]
 
     def _row(self, scene_index: int) -> int:
@@ -204,7 +213,7 @@ def create(
       encoder: JSON that describes what encodes the latents; `open` compares it as a whole.
 
     Raises:
-      InputError: there is a store already, or a video is named twice or none at all.
+      InputError: there is a store already, a video is named twice or none at all, or the folder cannot be written.
     """
     rows = [int(scene_index) for scene_index in scene_indices]
     if not rows or len(set(rows)) != len(rows):
@@ -224,7 +233,12 @@ def create(
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
         "attributes": {"scene_indices": rows, "frame_numbers": list(frame_numbers), "encoder": dict(encoder)},
     }
-    tensorstore.open({**_spec(path), "metadata": metadata}, create=True).result()
+    try:
+        tensorstore.open({**_spec(path), "metadata": metadata}, create=True).result()
+    except ValueError as error:
+        raise InputError(
+            f"{path}: no store can be made here: {_reason(error)}. Make room, or name another folder."
+        ) from error
     return open(path)
 
 

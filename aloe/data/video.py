@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from aloe.errors import InputError
 # Area averages all the source pixels under a target pixel, so shrinking does not alias. Without FULL_CHR_H_INT the
 # colours come out up to 2 of 255 too dark; BITEXACT makes them the same on every processor.
 _RESIZING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_NUMBERED = re.compile(r"%0\d+d")  # FFmpeg's name of pictures by number
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def read_frames(path: Path, indices: Sequence[int], size: tuple[int, int] | None
       frames_FxYxXx3, uint8 RGB, in the order of `indices`.
 
     Raises:
-      InputError: the file is broken or has too few frames; the message names it and the expected and found number.
+      InputError: the file is broken, has too few frames, or frames of two sizes; the message names it, and the expected
+        and found number.
     """
     if len(indices) == 0 or min(indices) < 0:
         raise ValueError(f"frame numbers must be zero or more, and at least one, not {list(indices)}")
@@ -74,7 +77,14 @@ def read_frames(path: Path, indices: Sequence[int], size: tuple[int, int] | None
     reformatter = VideoReformatter()
     found = 0
     with _opened(path, needed) as container:
+        first: av.VideoFrame | None = None
         for frame in itertools.islice(_whole_frames(container), needed):
+            first = frame if first is None else first
+            if (frame.width, frame.height) != (first.width, first.height):
+                raise InputError(
+                    f"{path}: frame {found} has {frame.width}×{frame.height} pixels, and those before it "
+                    f"{first.width}×{first.height}: unpack, download or write it anew."
+                )
             if found in wanted:
                 rows, columns = size or (frame.height, frame.width)
                 resized = reformatter.reformat(frame, columns, rows, "rgb24", interpolation=_RESIZING, threads=1)
@@ -87,7 +97,15 @@ def read_frames(path: Path, indices: Sequence[int], size: tuple[int, int] | None
 
 @contextlib.contextmanager
 def _opened(path: Path, expected: int) -> Iterator[av.container.InputContainer]:
-    """The open file, which has a video stream. Failures to open or read become InputErrors."""
+    """The open file, which has a video stream. Failures to open or read become InputErrors.
+
+    Of pictures by number ("a_%02d.png"), the first `expected` must be there: FFmpeg would begin with another one.
+    """
+    if _NUMBERED.search(path.name):
+        pictures = (path.with_name(path.name % number) for number in range(expected))
+        absent = next((picture for picture in pictures if not picture.is_file()), None)
+        if absent:
+            raise InputError(f"{absent}: there is no such picture, of {expected}: unpack, download or write it anew.")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:

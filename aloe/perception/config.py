@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from ml_collections import ConfigDict
+
 from aloe.errors import InputError
 
 STORED, SUPERPIXELS, MASKED_FRAMES = "stored", "superpixels", "masked_frames"
@@ -46,3 +48,8 @@ class PerceptionConfig:
     def channels(self) -> tuple[int, ...]:
         """Of the picture, then of every block."""
         return 3, *(self.width << block for block in range(self.blocks))
+
+
+def perception_config(config: ConfigDict) -> PerceptionConfig:
+    """What makes the latents. Raises InputError: the settings make no perception."""
+    return PerceptionConfig(**{name: config.perception[name] for name in ("kind", "size", "blocks", "width")})

@@ -1,6 +1,6 @@
 """The encoding of a data set as a program: on this process alone, or on every host of a slice."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ ORACLE, MONET = "oracle", "monet"
 ENCODERS = (ORACLE, MONET)
 
 
-def run(config: Mapping[str, Any]) -> dict[str, int]:
+def run(
+    config: Mapping[str, Any], *, barrier: Callable[[str], None] = multihost_utils.sync_global_devices
+) -> dict[str, int]:
     """Fills the latents stores of some splits; with several hosts each encodes its share of a store's files.
 
     Args:
@@ -27,6 +29,7 @@ def run(config: Mapping[str, Any]) -> dict[str, int]:
         name of weights, and `frames_per_video`, evenly spread, 0 for all; `latents`, the folder of the stores;
         `splits`; `broken_limit`, the share of videos that may be broken; `workers`, processes of a host, None for one
         a core. The same on every host.
+      barrier: returns when all hosts have called it with that name.
 
     Returns:
       By split, how many videos of this host's share are in the store now.
@@ -51,7 +54,7 @@ def run(config: Mapping[str, Any]) -> dict[str, int]:
         if host == 0:
             create_or_open(path, indices[split], encoder)
         if hosts > 1:
-            multihost_utils.sync_global_devices(f"the store of {split} is there")
+            barrier(f"the store of {split} is there")
         name = f"videos of the {split} split" + (f", share {host + 1} of {hosts}" if hosts > 1 else "")
         skipped = fill(path, indices[split], encoder, resolved.broken_limit, name, host=host, hosts=hosts)
         there[split] = skipped.total - len(skipped)

@@ -7,13 +7,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from aloe.data import masks
-from aloe.perception.config import MASKED_FRAMES, STORED
+from aloe.perception.config import MASKED_FRAMES, STORED, perception_config
 from aloe.perception.fill import fill
 from aloe.perception.pixels import frame_numbers, frames_folder
 from aloe.tasks.clevr import files, world
 from aloe.tasks.clevr import masks as exact
 from aloe.tasks.clevr.oracle import Encoder
-from aloe.tasks.clevr.task import QUESTION, UNSUPERVISED, model_config, perception_config
+from aloe.tasks.clevr.task import QUESTION, UNSUPERVISED, model_config
 from aloe.training.task import TRAINING_SPLITS
 from benchmarks import flops
 

@@ -14,12 +14,12 @@ from ml_collections import ConfigDict
 
 from aloe.data import frames, latents, masks
 from aloe.data.whole import write_whole
-from aloe.perception.config import STORED
+from aloe.perception.config import STORED, perception_config
 from aloe.perception.pixels import frame_numbers, frames_folder
 from aloe.tasks.clevrer import vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
 from aloe.tasks.clevrer.questions import MAX_CHOICES
-from aloe.tasks.clevrer.task import CHOICE, DESCRIPTIVE, UNSUPERVISED, model_config, perception_config
+from aloe.tasks.clevrer.task import CHOICE, DESCRIPTIVE, UNSUPERVISED, model_config
 from benchmarks import flops
 
 # Of `--quick`, beside what `benchmarks.options` sets for every task.

@@ -95,9 +95,32 @@ def test_a_full_disk_is_said_and_leaves_nothing(videos, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(frames, "_write_header", full)
-    with pytest.raises(InputError, match=r"No space left on device while 0.0 GB .*--config.data.frames"):
+    with pytest.raises(InputError, match=r"No space left on device while train_frames .*--config.data.frames"):
         opened(tmp_path, videos)
     assert not list((tmp_path / "store").iterdir())
+
+
+def test_a_disk_that_is_full_after_the_frames_is_said_and_the_same_command_goes_on(videos, tmp_path, monkeypatch):
+    whole = frames.write_whole
+
+    def full(path, content):
+        if path.suffix == ".json":
+            raise OSError(28, "No space left on device")
+        whole(path, content)
+
+    monkeypatch.setattr(frames, "write_whole", full)
+    with pytest.raises(InputError, match="No space left on device while train_frames"):
+        opened(tmp_path, videos)
+    monkeypatch.undo()
+    assert len(opened(tmp_path, videos)) == 9
+
+
+def test_frames_of_another_kind_are_refused(videos, tmp_path):
+    opened(tmp_path, videos)
+    array = tmp_path / "store" / "train_frames.npy"
+    np.save(array, np.load(array).astype(np.float32))
+    with pytest.raises(InputError, match=r"train_frames.npy: is float32 of the shape .*, not uint8 of "):
+        opened(tmp_path, videos)
 
 
 def test_a_store_of_other_videos_or_frames_is_refused(videos, tmp_path):

@@ -215,6 +215,38 @@ def test_latents_that_are_not_finite(tmp_path):
     assert len(store.missing()) == 3
 
 
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def spoil_index(content):
+    """The index is at the end of a shard, before its checksum."""
+    return content[:-10] + bytes([content[-10] ^ 255]) + content[-9:]
+
+
+@pytest.mark.parametrize("damage", [cut, lambda content: b"", spoil_index], ids=["cut", "empty", "index"])
+def test_a_damaged_file_is_noticed_where_it_is_asked_what_is_missing(tmp_path, damage):
+    store = make(tmp_path / "store", [0, 1])
+    store.write([0, 1], draw(2))
+    (shard,) = [path for path in (tmp_path / "store" / "c").rglob("*") if path.is_file()]
+    shard.write_bytes(damage(shard.read_bytes()))
+    with pytest.raises(InputError, match=r"store: a file of it is cut off or damaged: .*encode its videos anew"):
+        latents.open(tmp_path / "store").missing()
+    shard.unlink()
+    assert latents.open(tmp_path / "store").missing().tolist() == [0, 1]
+
+
+def test_a_full_disk_is_said_where_a_store_is_made_and_the_same_goes_on(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"store: no store can be made here: .*Make room"):
+            make(tmp_path / "store", [0, 1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert make(tmp_path / "store", [0, 1]).missing().tolist() == [0, 1]
+
+
 def test_a_full_disk_is_said_leaves_nothing_half_written_and_the_same_write_goes_on(tmp_path):
     """A limit on the size of a file stands in for the disk's end: both fail a write amid a file."""
     store, videos = make(tmp_path / "store", [0, 1], (64, 8, 16)), draw(2, shape=(64, 8, 16))

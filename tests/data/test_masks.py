@@ -65,7 +65,7 @@ def test_broken_ones_are_named_and_left_out(tmp_path, capsys):
         ({"indices": (4, 9)}, "train_exact_masks.json: this frame store is of other videos or frames"),
         ({"numbers": [0, 5, 8]}, "train_exact_masks.json: this frame store is of other videos or frames"),
         ({"slots": 4}, "train_exact_masks.json: masks of 5 slots, and config.model.slots = 4"),
-        ({"slots": 9}, "train_exact_masks.npy: has the shape (3, 3, 8, 8, 1), not (3, 3, 8, 8, 2)"),
+        ({"slots": 9}, "train_exact_masks.npy: is uint8 of the shape (3, 3, 8, 8, 1), not uint8 of (3, 3, 8, 8, 2)"),
     ],
 )
 def test_masks_of_something_else_are_refused(tmp_path, changes, message):

@@ -2,6 +2,7 @@ import wave
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aloe.data import video
 from aloe.errors import InputError
@@ -90,6 +91,36 @@ def test_damage_that_the_header_hides_shows_when_decoding(path, damage, tmp_path
     with pytest.raises(InputError, match=rf"expected 60 or more frames, found {found}\."):
         video.read_frames(broken, [59])
     assert len(video.read_frames(broken, [0])) == 1
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Five numbered pictures, each of its own brightness, as one path."""
+    for number in range(5):
+        Image.new("RGB", (8, 6), (50 * number,) * 3).save(tmp_path / f"a_{number:02d}.png")
+    return tmp_path / "a_%02d.png"
+
+
+def test_numbered_pictures_are_a_video(pictures):
+    frames_FxYxXx3 = video.read_frames(pictures, [4, 0, 2])
+    assert frames_FxYxXx3.shape == (3, 6, 8, 3)
+    assert frames_FxYxXx3[:, 0, 0, 0].tolist() == [200, 0, 100]
+
+
+@pytest.mark.parametrize("absent", [0, 3])
+def test_a_picture_that_is_missing_is_named(pictures, absent):
+    """Were the first one missing, FFmpeg would begin with the second."""
+    named = pictures.with_name(pictures.name % absent)
+    named.unlink()
+    for reading in (lambda: video.read_frames(pictures, [1, 3]), lambda: video.probe(pictures, at_least=4)):
+        with pytest.raises(InputError, match=rf"^{named}: there is no such picture, of 4: "):
+            reading()
+
+
+def test_a_picture_of_another_size_is_named(pictures):
+    Image.new("RGB", (4, 6)).save(pictures.with_name("a_02.png"))
+    with pytest.raises(InputError, match=r"a_%02d.png: frame 2 has 4×6 pixels, and those before it 8×6"):
+        video.read_frames(pictures, [0, 4], size=(6, 8))
 
 
 def test_a_file_with_sound_alone(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from aloe.data import masks as store
 from aloe.errors import InputError
 from aloe.perception.monet import trained
-from aloe.perception.monet.encoder import MaskEncoder
+from aloe.perception.monet.encoder import Encoder, packed_masks
 from aloe.perception.run_lengths import coco_mask
 from aloe.tasks.clevrer import files, task, world
 from aloe.tasks.clevrer import masks as exact_masks
@@ -111,7 +111,7 @@ def test_masks_of_a_monet(tmp_path):
     assert not (root / "frames").exists()
     masks.main([*given, f"--checkpoint={run}"])
     found = store.open(root / "frames" / "16x16-4", "train", "monet", [0, 1], NUMBERS, 16, 3)
-    expected = list(MaskEncoder(trained.of_run(run), files.find_videos(root), NUMBERS).encode([0, 1]))
+    expected = list(Encoder(trained.of_run(run), files.find_videos(root), NUMBERS, made=packed_masks).encode([0, 1]))
     np.testing.assert_array_equal([found.read(index, np.arange(4)) for index in (0, 1)], expected)
     record = json.loads((root / "frames" / "16x16-4" / "train_monet_masks.json").read_text())
     assert record["source"]["name"] == "monet"

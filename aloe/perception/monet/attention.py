@@ -50,7 +50,7 @@ class UNet(nnx.Module):
 
     def __call__(self, image_BxYxXx3: jax.Array, log_scope_BxYxX: jax.Array) -> jax.Array:
         """logit_BxYxX, float32."""
-        scope_BxYxXx1 = log_scope_BxYxX[..., None].astype(self.config.compute_dtype)
+        scope_BxYxXx1 = self.config.shown(log_scope_BxYxX)[..., None].astype(self.config.compute_dtype)
         x = jnp.concatenate([image_BxYxXx3.astype(self.config.compute_dtype), scope_BxYxXx1], axis=-1)
         sides: list[jax.Array] = []
         for block in self.down:

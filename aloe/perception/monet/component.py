@@ -31,7 +31,8 @@ class Encoder(nnx.Module):
 
     def __call__(self, image_BxYxXx3: jax.Array, log_mask_BxYxX: jax.Array) -> tuple[jax.Array, jax.Array]:
         """mean_BxD and log_sigma_BxD, float32."""
-        x = jnp.concatenate([image_BxYxXx3, log_mask_BxYxX[..., None]], axis=-1).astype(self.config.compute_dtype)
+        shown_BxYxXx1 = self.config.shown(log_mask_BxYxX)[..., None]
+        x = jnp.concatenate([image_BxYxXx3, shown_BxYxXx1], axis=-1).astype(self.config.compute_dtype)
         for convolution in self.convolutions:
             x = nnx.relu(convolution(x))
         x = nnx.relu(self.hidden(x.reshape(len(x), -1)))
@@ -83,4 +84,4 @@ class BroadcastDecoder(nnx.Module):
             jnp.asarray(grid_1xYxXx2), places, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
         of_latent_BxO = latent_BxD @ jnp.sum(latent, axis=(0, 1)) + bias_O[...]
-        return of_latent_BxO[:, None, None].astype(dtype) + of_places.astype(dtype)
+        return (of_latent_BxO[:, None, None] + of_places).astype(dtype)

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from aloe.errors import InputError
@@ -25,6 +26,9 @@ class MonetConfig:
       attention_hidden: width of the two hidden layers at the bottom of the U-Net.
       component_width: channels of the decoder, and of the encoder's first two layers; its others have twice as many.
       component_hidden: width of the encoder's hidden layer.
+      log_floor: the least logarithm of a scope or a mask that the networks are shown, such as −6; 0 for none, as in the
+        paper. Scopes of −100 and less beside colours from 0 to 1 are all that an instance norm leaves of its input.
+        What the masks are is not changed by it.
       dtype: of the convolutions; parameters, statistics, masks, latents and losses are float32 always.
     """
 
@@ -35,6 +39,7 @@ class MonetConfig:
     attention_hidden: int = 128
     component_width: int = 32
     component_hidden: int = 256
+    log_floor: float = 0.0
     dtype: str = "bfloat16"
 
     def __post_init__(self) -> None:
@@ -44,6 +49,8 @@ class MonetConfig:
                 raise InputError(f"model.{field.name} is {value!r}; give a whole number of at least {least}")
         if self.size < SMALLEST or self.size.bit_count() != 1:
             raise InputError(f"model.size is {self.size}; give a power of two of at least {SMALLEST}, such as 64")
+        if not self.log_floor <= 0:
+            raise InputError(f"model.log_floor is {self.log_floor!r}; give a number below 0, such as -6, or 0 for none")
         if self.dtype not in DTYPES:
             raise InputError(f"model.dtype is {self.dtype!r}; give one of {', '.join(DTYPES)}")
 
@@ -51,6 +58,10 @@ class MonetConfig:
     def blocks(self) -> int:
         """Blocks of each path of the U-Net, which end at 4 × 4: five for 64 × 64, six for 128 × 128."""
         return self.size.bit_length() - 2
+
+    def shown(self, log_BxYxX: jax.Array) -> jax.Array:
+        """Logarithms of scopes or masks as the networks are shown them, see `log_floor`."""
+        return jnp.maximum(log_BxYxX, self.log_floor) if self.log_floor else log_BxYxX
 
     @property
     def compute_dtype(self) -> Any:

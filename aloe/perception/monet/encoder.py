@@ -1,4 +1,4 @@
-"""A trained MONet as an encoder of videos: the means of its slots' latents, frame by frame."""
+"""A trained MONet as an encoder of videos: the means of its slots' latents, or its masks, frame by frame."""
 
 import functools
 import itertools
@@ -26,6 +26,17 @@ VIDEOS_AT_ONCE = 8
 Made = Callable[[jax.Array, jax.Array], jax.Array]
 
 
+def means(log_mask_BxNxYxX: jax.Array, mean_BxNxD: jax.Array) -> jax.Array:
+    return mean_BxNxD
+
+
+def packed_masks(log_mask_BxNxYxX: jax.Array, mean_BxNxD: jax.Array) -> jax.Array:
+    """packed_BxYxXxG, as `aloe.data.masks` stores them: each pixel that of the slot which has most of it."""
+    slot_BxYxX = jnp.argmax(log_mask_BxNxYxX, axis=1)
+    of_slot_BxYxXxN = slot_BxYxX[..., None] == jnp.arange(log_mask_BxNxYxX.shape[1])
+    return jnp.packbits(of_slot_BxYxXxN, axis=-1, bitorder="little")
+
+
 class Encoder:
     """Encodes videos by a trained MONet, as `aloe.perception.fill` wants it, on this host's devices.
 
@@ -40,6 +51,7 @@ class Encoder:
         videos: Mapping[int, Path],
         frame_numbers: Sequence[int],
         workers: int | None = None,
+        made: Made = means,
     ) -> None:
         """
         Args:
@@ -47,13 +59,14 @@ class Encoder:
           videos: file by scene index.
           frame_numbers: which frames of every video, ascending.
           workers: processes that decode; by default one a core for many videos, and none for few.
+          made: what of each frame: `means`, or `packed_masks`.
         """
         self.config, self.description = trained.config, trained.description
         self.frame_numbers, self.slots, self.size = tuple(frame_numbers), self.config.slots, self.config.latent
         # Hosts have restored together; from here each goes at its own pace, on its own devices.
         self.mesh = data_mesh(jax.local_devices())
         self.params = jax.device_put(trained.params, NamedSharding(self.mesh, P()))
-        self._step = encoding_step(self.config, self.mesh, means)
+        self._step = encoding_step(self.config, self.mesh, made)
         self._videos = videos
         self._workers = workers
         self._encoded, self._full = 0, 0
@@ -102,17 +115,6 @@ class Encoder:
         ]
 
 
-class MaskEncoder(Encoder):
-    """As `Encoder`, of the masks of some frames: packed_FxYxXxG, each pixel that of the slot which has most of it."""
-
-    def __init__(
-        self, trained: Trained, videos: Mapping[int, Path], frame_numbers: Sequence[int], workers: int | None = None
-    ) -> None:
-        """As `Encoder`."""
-        super().__init__(trained, videos, frame_numbers, workers)
-        self._step = encoding_step(self.config, self.mesh, packed_masks)
-
-
 def encoding_step(config: MonetConfig, mesh: jax.sharding.Mesh, made: Made) -> jax.stages.Wrapped:
     """Builds the jitted (parameters, frames in uint8) → (what is made of them, slots used by each frame).
 
@@ -125,14 +127,3 @@ def encoding_step(config: MonetConfig, mesh: jax.sharding.Mesh, made: Made) -> j
         return made(log_mask_BxNxYxX, mean_BxNxD), quality.of_masks(log_mask_BxNxYxX)["slots_used"]
 
     return jax.jit(jax.shard_map(encode, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=P(DATA)))
-
-
-def means(log_mask_BxNxYxX: jax.Array, mean_BxNxD: jax.Array) -> jax.Array:
-    return mean_BxNxD
-
-
-def packed_masks(log_mask_BxNxYxX: jax.Array, mean_BxNxD: jax.Array) -> jax.Array:
-    """packed_BxYxXxG, as `aloe.data.masks` stores them: each pixel that of the slot which has most of it."""
-    slot_BxYxX = jnp.argmax(log_mask_BxNxYxX, axis=1)
-    of_slot_BxYxXxN = slot_BxYxX[..., None] == jnp.arange(log_mask_BxNxYxX.shape[1])
-    return jnp.packbits(of_slot_BxYxXxN, axis=-1, bitorder="little")

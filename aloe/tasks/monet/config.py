@@ -77,6 +77,7 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.model.component_width = 32
     config.model.component_hidden = 256
     config.model.dtype = "bfloat16"
+    config.model.log_floor = 0.0
 
     config.loss = ConfigDict()
     config.loss.beta = 0.5  # of the latents' divergence
@@ -97,6 +98,9 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.optimizer.final_learning_rate = 1e-4  # no decay
     config.optimizer.decay = 0.9  # of the mean square; this and epsilon are the defaults of TensorFlow 1
     config.optimizer.epsilon = 1e-10
+    config.optimizer.b1 = 0.9  # this and the next two are of --config.optimizer.name=adam and lamb alone
+    config.optimizer.b2 = 0.999
+    config.optimizer.weight_decay = 0.0
 
     config.training = ConfigDict()
     config.training.steps = 300_000

@@ -73,8 +73,9 @@ class MonetTask:
             split: frames.open_or_write(folder, split, videos, source.scene_indices(self.root, split), numbers, size)
             for split in splits
         }
-        self.exact_masks = tasks.part(config.data.source, "masks")
-        self.annotations = source.find_annotations(self.root) if self.exact_masks.exist(self.root) else {}
+        self.exact_masks = tasks.part(config.data.source, "masks") if tasks.has(config.data.source, "masks") else None
+        known = self.exact_masks is not None and self.exact_masks.exist(self.root)
+        self.annotations = source.find_annotations(self.root) if known else {}
 
     def model(self, rngs: nnx.Rngs) -> Monet:
         return Monet(self.model_config, rngs=rngs)
@@ -129,7 +130,7 @@ class MonetTask:
         store, color_O = self.stores[split], np.zeros(quality.MAX_OBJECTS, np.int8)
         video, frame = store.place(place)
         path = self.annotations.get(store.scene_indices[video])
-        if path is None:
+        if path is None or self.exact_masks is None:
             return {"object": np.full((self.config.model.size,) * 2, -2, np.int8), "color": color_O}
         exact = self.exact_masks.exact(path, [store.frame_numbers[frame]], self.config.model.size)
         color_O[: len(exact.color_O)] = exact.color_O

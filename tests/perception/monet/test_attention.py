@@ -1,5 +1,7 @@
 """Masks add up to 1, are those of the recurrence, and do not underflow; the U-Net sees what it should."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,6 +76,17 @@ def test_a_logit_sees_the_whole_picture_and_the_scope():
     of_image, of_scope = jax.jit(jax.grad(corner, argnums=(0, 1)))(pictures(1), -jnp.ones((1, 16, 16)))
     assert np.all(np.any(of_image[0, -2:, -2:] != 0, axis=-1))
     assert np.count_nonzero(of_scope[0, -2:, -2:])
+
+
+def test_scopes_below_the_floor_are_shown_as_the_floor():
+    """The masks stay what the recurrence makes of the logits."""
+    floored = UNet(dataclasses.replace(SMALL, log_floor=-6.0), rngs=nnx.Rngs(0))
+    plain, image = UNet(SMALL, rngs=nnx.Rngs(0)), pictures(2)
+    scope = jnp.where(jnp.arange(16) < 8, -1.0, -100.0) * jnp.ones((2, 16, 16))
+    np.testing.assert_array_equal(floored(image, scope), plain(image, jnp.maximum(scope, -6.0)))
+    assert np.abs(floored(image, scope) - plain(image, scope)).max() > 1e-3
+    log_mask_BxNxYxX = log_masks(floored, image, 4)
+    np.testing.assert_allclose(jax.nn.logsumexp(log_mask_BxNxYxX, axis=1), 0, atol=1e-5)
 
 
 def test_examples_do_not_see_each_other():

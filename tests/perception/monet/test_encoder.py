@@ -103,7 +103,7 @@ def test_more_videos_than_go_at_once(squares, run, monkeypatch):
 def test_masks_give_each_pixel_to_the_slot_that_has_most_of_it(squares, run):
     model, numbers = Monet(MonetConfig(**settings(squares).model), rngs=nnx.Rngs(0)), [3, 40, 90]
     paths = files.find_videos(squares)
-    encoder = monet.MaskEncoder(trained.of_run(run), paths, numbers)
+    encoder = monet.Encoder(trained.of_run(run), paths, numbers, made=monet.packed_masks)
     made = list(encoder.encode([2, 0, 77]))
     assert isinstance(made.pop(), InputError)
     for index, packed in zip([2, 0], made, strict=True):

@@ -67,8 +67,9 @@ def test_a_record_of_another_model_is_refused(written, field, value, message):
 
 
 def test_damaged_parameters_are_refused(written):
-    largest = max((written / "tiny" / weights.PARAMS).rglob("*"), key=lambda path: path.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
+    # All of the data: how many files it is written to differs from time to time, and the metadata can outgrow each.
+    for path in (written / "tiny" / weights.PARAMS).glob("**/d/*"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match="cannot be read as the parameters"):
         weights.read(written / "tiny")
 
