@@ -13,6 +13,7 @@
 
 import importlib
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 from aloe.errors import InputError, nearest
@@ -21,6 +22,12 @@ from aloe.errors import InputError, nearest
 def names() -> list[str]:
     """Names of the tasks there are, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
+
+
+def has(task: str, name: str) -> bool:
+    """Whether a task that there is has the module `name`."""
+    folders = [str(Path(folder) / task) for folder in __path__]
+    return any(module.name == name for module in pkgutil.iter_modules(folders))
 
 
 def part(task: str, name: str) -> ModuleType:
@@ -32,9 +39,6 @@ def part(task: str, name: str) -> ModuleType:
     if task not in names():
         known = [f"--task={name}" for name in names()]
         raise InputError(f"--task={task}: no such task{nearest(f'--task={task}', known)}")
-    try:
-        return importlib.import_module(f"{__name__}.{task}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{task}.{name}":
-            raise
-        raise InputError(f"--task={task}: this task has no {name}.py, which this command needs.") from error
+    if not has(task, name):
+        raise InputError(f"--task={task}: this task has no {name}.py, which this command needs.")
+    return importlib.import_module(f"{__name__}.{task}.{name}")

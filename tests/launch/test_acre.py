@@ -1,22 +1,19 @@
 """ACRE by the commands: a world, its check, its latents, a short run, its table and its predictions."""
 
+import functools
 import json
 
 import pytest
 
-from launch import check_data, encode, evaluate, make_world, train
+from launch import check_data, encode, evaluate, make_world, sweep, train
 from tests.tasks.acre.conftest import SMALL
 
 SHORT = {"training.steps": 4, "training.evaluate_every": 2, "training.log_every": 1, "optimizer.decay_steps": 10}
 
 
 @pytest.mark.slow
-def test_the_commands_lead_from_nothing_to_a_table_and_predictions(call, tmp_path):
-    def acre(program, *argv):
-        status, out, error = call(program, *argv, task="--task=acre")
-        assert status in (None, 0), error
-        return out
-
+def test_the_commands_lead_from_nothing_to_a_table_and_predictions(done, tmp_path):
+    acre = functools.partial(done, task="acre")
     made = acre(make_world, "--videos=10", "--size=32x24", "--regimes=Sys", "--workers=1")
     assert "10 problems, 0 of which were there already, in data/acre" in made
     data = tmp_path / "data" / "acre" / "ACRE_Sys"
@@ -33,8 +30,31 @@ def test_the_commands_lead_from_nothing_to_a_table_and_predictions(call, tmp_pat
         [panel["objects"] for panel in problem] for problem in official
     ]
     record = json.loads((tmp_path / "run" / "test-4.json").read_text())
-    assert set(record["controls"]) == {"shuffled", "counts", "majority"}
+    assert set(record["controls"]) == {"shuffled", "counts", "counts of train", "majority"}
     assert 0 <= record["problem"] <= record["query"] <= 100
+
+
+@pytest.mark.slow
+def test_a_monet_learns_from_the_pictures_and_encodes_them_where_nobody_knows_exact_masks(done):
+    done(make_world, "--videos=10", "--size=32x24", "--regimes=IID", "--workers=1", task="acre")
+    data = "--data=data/acre/ACRE_IID"
+    tiny = {"data.source": "acre", "data.frames_per_video": 10, "model.latent": 36, "training.steps": 2}
+    settings = [f"--config.{path}={value}" for path, value in (tiny | {"data.evaluation_frames": 8}).items()]
+    out = done(train, data, "--workdir=monet", "--variant=quickstart", "--local", *settings, task="monet")
+    assert "explained" in out
+    assert "foreground_ari" not in out
+    told = done(encode, data, "--encoder=monet", "--checkpoint=monet", "--splits=validation", task="acre")
+    assert "latents/monet/validation: 2 videos" in told
+
+
+@pytest.mark.slow
+def test_a_sweep_over_fractions_of_the_labelled_problems(done):
+    acre = functools.partial(done, task="acre")
+    acre(make_world, "--videos=10", "--without_videos", "--regimes=IID", "--workers=1")
+    acre(encode, "--data=data/acre/ACRE_IID")
+    settings = [f"--config.{path}={value}" for path, value in (SMALL | SHORT).items()]
+    table = acre(sweep, "--data=data/acre/ACRE_IID", "--local", "--seeds=1", "--fractions=50", *settings)
+    assert "problem" in table
 
 
 @pytest.mark.parametrize(
@@ -42,7 +62,9 @@ def test_the_commands_lead_from_nothing_to_a_table_and_predictions(call, tmp_pat
     [
         (["--videos=10", "--regimes=Syss"], "no regime 'Syss'; did you mean Sys"),
         (["--config=missing.json", "--regimes=Sys"], "missing.json: cannot be read"),
-        (["--config=missing.json"], "is of one regime; say which"),
+        (["--config=missing.json"], "of which regime is it? Say so"),
+        (["--config=Sys_missing.json"], "Sys_missing.json: cannot be read"),
+        (["--config=IID_or_Sys.json"], "of which regime is it? Say so"),
         ([], "--videos is missing"),
         (["--videos=10", "--regime=Sys"], "unknown flag --regime; did you mean --regimes"),
     ],

@@ -1,5 +1,6 @@
 """CATER by the commands: a world, its check, its latents, a short run, its tables and its predictions."""
 
+import functools
 import json
 
 import pytest
@@ -11,15 +12,8 @@ SHORT = {"training.steps": 4, "training.evaluate_every": 2, "training.log_every"
 
 
 @pytest.fixture
-def cater(call):
-    """Runs an entry point for this task, and gives what it printed."""
-
-    def cater(program, *argv):
-        status, out, error = call(program, *argv, task="--task=cater")
-        assert status in (None, 0), error
-        return out
-
-    return cater
+def cater(done):
+    return functools.partial(done, task="cater")
 
 
 @pytest.mark.slow
@@ -49,15 +43,13 @@ def test_the_commands_lead_from_nothing_to_a_table_and_predictions(cater, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_monet_learns_from_the_videos_and_encodes_them(call, cater, tmp_path):
+def test_a_monet_learns_from_the_videos_and_encodes_them(done, cater, tmp_path):
     cater(make_world, "--videos=20", "--size=32x24", "--workers=1", "--objects=5")
     tiny = {"data.source": "cater", "data.evaluation_frames": 8, "model.latent": 36, "training.steps": 2}
     settings = [f"--config.{path}={value}" for path, value in tiny.items()]
-    status, out, error = call(
-        *(train, "--data=data/cater", "--workdir=monet", "--variant=quickstart", "--local", *settings),
-        task="--task=monet",
+    out = done(
+        train, "--data=data/cater", "--workdir=monet", "--variant=quickstart", "--local", *settings, task="monet"
     )
-    assert status in (None, 0), error
     assert "foreground_ari" in out  # of which only exact masks know
     told = cater(encode, "--encoder=monet", "--checkpoint=monet", "--splits=validation")
     assert "data/cater/latents/monet/validation: 6 videos" in told

@@ -1,5 +1,6 @@
 """CLEVR by the commands: a world, its check, its masks and latents, short runs, their table and their predictions."""
 
+import functools
 import json
 
 import numpy as np
@@ -17,13 +18,8 @@ SETTINGS = [f"--config.{path}={value}" for path, value in (SMALL | SHORT).items(
 
 
 @pytest.fixture
-def clevr(call):
-    def clevr(program, *argv):
-        status, out, error = call(program, *argv, task="--task=clevr")
-        assert status in (None, 0), error
-        return out
-
-    return clevr
+def clevr(done):
+    return functools.partial(done, task="clevr")
 
 
 @pytest.mark.slow
@@ -72,15 +68,13 @@ def test_stored_latents_train_too_and_a_sweep_has_its_table(clevr, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_monet_learns_from_the_images_and_gives_latents_and_masks(call, clevr, tmp_path):
+def test_a_monet_learns_from_the_images_and_gives_latents_and_masks(done, clevr, tmp_path):
     clevr(make_world, "--videos=20", "--size=48x32", "--workers=1", "--objects=4")
     tiny = {"data.source": "clevr", "data.frames_per_video": 1, "data.evaluation_frames": 3, "training.steps": 2}
     settings = [f"--config.{path}={value}" for path, value in tiny.items()]
-    status, out, error = call(
-        *(train, "--data=data/clevr", "--workdir=monet", "--variant=quickstart", "--local", *settings),
-        task="--task=monet",
+    out = done(
+        train, "--data=data/clevr", "--workdir=monet", "--variant=quickstart", "--local", *settings, task="monet"
     )
-    assert status in (None, 0), error
     assert "foreground_ari" in out  # of which only exact masks know
     told = clevr(encode, "--encoder=monet", "--checkpoint=monet", "--splits=validation")
     assert "data/clevr/latents/monet/validation: 3 videos" in told

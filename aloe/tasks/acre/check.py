@@ -5,9 +5,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
-from aloe.data.checking import check_files, check_store
+from aloe.data.checking import check_files, check_store, common_size, picture_problem
 from aloe.data.fields import within
 from aloe.data.findings import Findings
 from aloe.data.skipped import DEFAULT_LIMIT
@@ -32,7 +30,7 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
       InputError: the folder is missing, or is not that of one regime.
     """
     videos, scenes = files.find_videos(root), files.find_scenes(root)
-    size = next((picture_size(files.picture_path(root, index, 0)) for index in sorted(videos)), None)
+    size = common_size(files.picture_path(root, index, 0) for index in sorted(videos))
     findings = Findings()
     for split in files.SPLITS:
         if not files.config_path(root, split).is_file() and split == "test":
@@ -46,7 +44,7 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
         findings.problems += wrong
         findings.counts[split] = count(problems)
         of_index = {problem.scene_index: problem for problem in problems}
-        pictures = functools.partial(picture_problem, root=root, size=size, decode=decode)
+        pictures = functools.partial(pictures_problem, root=root, size=size, decode=decode)
         told = functools.partial(scene_problem, root=root)
         for kind, found, problem_of, more in (("pictures", videos, pictures, _MAKE), ("scenes", scenes, told, "")):
             present = {index: of_index[index] for index in found if index in of_index}
@@ -66,35 +64,13 @@ def count(problems: Sequence[Problem]) -> dict[str, int]:
     return counts | {f"- {kind}": kinds[kind] for kind in TYPES}
 
 
-def picture_problem(problem: Problem, root: Path, size: tuple[int, int] | None, decode: bool) -> str | None:
+def pictures_problem(problem: Problem, root: Path, size: tuple[int, int] | None, decode: bool) -> str | None:
     """What is wrong with the ten pictures of a problem: one is missing, broken, or of another size than the others."""
     paths = [files.picture_path(root, problem.scene_index, panel) for panel in range(PANELS)]
     absent = files.missing_panels(paths)
     if absent:
         return absent
-    for path in paths:
-        try:
-            found = picture_size(path, decode)
-        except InputError as error:
-            return str(error)
-        if found != size and size:
-            return f"{path}: {found[0]}×{found[1]} pixels, and the first picture has {size[0]}×{size[1]}; write it anew"
-    return None
-
-
-def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
-    """Width and height of a picture in pixels.
-
-    Raises:
-      InputError: it is missing, no picture, or, decoded, cut off.
-    """
-    try:
-        with Image.open(path) as picture:
-            if decode:
-                picture.load()
-            return picture.size
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise InputError(f"{path}: not a whole picture: {error}; unpack its archive anew") from error
+    return next(filter(None, (picture_problem(path, size, decode) for path in paths)), None)
 
 
 def scene_problem(problem: Problem, root: Path) -> str | None:

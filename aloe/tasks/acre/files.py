@@ -14,7 +14,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from aloe.data.fields import read_json, within
+from aloe.data.fields import read_json, refuse, within
 from aloe.errors import InputError
 from aloe.tasks.acre.objects import REGIMES
 from aloe.tasks.acre.problems import PANELS, Problem, parse_problems
@@ -76,9 +76,7 @@ def read_problems(root: Path, split: str) -> list[Problem]:
     """
     path = find_config(root, split)
     problems, wrong = parse_config(path, split)
-    if wrong:
-        more = f"\n… and {len(wrong) - 5} more; launch/check_data.py lists them" if len(wrong) > 5 else ""
-        raise InputError("\n".join(wrong[:5]) + more + f"\nMend these entries, or unpack {path.name} anew.")
+    refuse(wrong, f"Mend these entries, or unpack {path.name} anew.")
     return problems
 
 

@@ -128,7 +128,11 @@ class Acre:
         if hard:
             raise InputError("--hard: the table has every type of reasoning in a row of its own; leave it out.")
         train, queries = self.queries("train"), self.queries(split)
-        without_model = {"counts": controls.count_table(train, queries), "majority": controls.majority(train, queries)}
+        without_model = {
+            "counts": controls.count_table(controls.iid_queries(), queries),
+            "counts of train": controls.count_table(train, queries),
+            "majority": controls.majority(train, queries),
+        }
 
         def compare(predictions: Predictions, shuffled: Predictions) -> Comparison:
             labels = {"model": predictions[QUERY], "shuffled": shuffled[QUERY]} | without_model
@@ -139,15 +143,20 @@ class Acre:
         return compare
 
     def submission(self, split: str, predictions: Predictions) -> list[list[dict[str, Any]]]:
-        """The config of the split with the predicted labels in place of the right ones, and no types."""
-        labels = iter(predictions[QUERY].tolist())
+        """The config of the split with the predicted labels in place of the right ones, and no types.
 
-        def answered(panel: dict[str, Any]) -> dict[str, Any]:
-            return {key: value for key, value in panel.items() if key != "type"} | {"label": next(labels)}
+        A problem is known by its place alone; one that was left out, for want of latents, keeps it, without labels.
+        """
+        labels = iter(predictions[QUERY].tolist())
+        kept = {problem.scene_index for problem in self.problems[split]}
+
+        def answered(panel: dict[str, Any], problem: Problem) -> dict[str, Any]:
+            without = {key: value for key, value in panel.items() if key not in ("label", "type")}
+            return without | ({"label": next(labels)} if "label" in panel and problem.scene_index in kept else {})
 
         return [
-            [answered(panel) if "label" in panel else panel for panel in to_json(problem)]
-            for problem in self.problems[split]
+            [answered(panel, problem) for panel in to_json(problem)]
+            for problem in files.read_problems(Path(self.config.data.root), split)
         ]
 
 

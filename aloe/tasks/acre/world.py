@@ -15,6 +15,7 @@ import functools
 import hashlib
 import json
 import multiprocessing
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ LARGEST = 100_000  # problems of a regime; official sets have 10,000
 
 # Of launch/make_world.py, beside those that every task has.
 FLAGS: dict[str, dict[str, Any]] = {
-    "regimes": {"default": ",".join(REGIMES), "help": "which regimes, separated by commas"},
+    "regimes": {"default": "", "help": "separated by commas; else that of which the config's path tells, or all"},
     "config": {"type": Path, "metavar": "FILE.json", "help": "a config whose problems are taken for the split --split"},
     "objects": {"type": int, "help": "how many different objects the problems are drawn from, 8 or more; else all"},
     "split": {"default": "validation", "help": "whose problems --config has; without --videos no other is written"},
@@ -102,7 +103,7 @@ def write(
     workers: int | None = None,
     gpu: bool = False,
     draw: bool = True,
-    regimes: str = ",".join(REGIMES),
+    regimes: str = "",
     config: Path | None = None,
     split: str = "validation",
     objects: int | None = None,
@@ -117,7 +118,7 @@ def write(
       workers: processes; by default one for each core, and none for few problems.
       gpu: whether this process draws the pictures, on its GPU.
       draw: whether to write pictures too; without, scene files have no masks. A later call that does adds both.
-      regimes: which, separated by commas.
+      regimes: which, separated by commas; by default that of which the config's path tells, else all.
       config: a config whose problems are taken for `split` instead of drawn ones; of one regime.
       split: see `config`.
       objects: how many different objects problems are drawn from, which makes a smaller, easier world; else all.
@@ -126,12 +127,14 @@ def write(
       InputError: an argument that makes no sense, a config that is broken, or a folder that holds something else.
     """
     began = time.perf_counter()
-    chosen = regimes.split(",")
+    chosen = regimes.split(",") if regimes else [_regime_of(config)] if config else list(REGIMES)
     _check(videos, seed, width, height, workers, gpu, draw, chosen, config, split)
     pools = {regime: _pool(regime, objects) for regime in chosen}
     given = {split: _read_config(config, chosen[0], split)} if config else {}
     sizes = {name: round(share * videos) for name, share in SHARES.items()} if videos else {}
-    problems, statistics, kept = {}, {}, 0
+    problems: dict[str, dict[str, int]] = {}
+    statistics: dict[str, dict[str, float]] = {}
+    kept = 0
     for regime in chosen:
         made = {name: _drawn(regime, name, size, seed, pools[regime]) for name, size in sizes.items()} | given
         root = out / f"ACRE_{regime}"
@@ -144,7 +147,9 @@ def write(
         for name, of_split in made.items():
             write_whole(files.config_path(root, name), json.dumps([to_json(problem) for problem in of_split]))
         problems[regime] = {name: len(of_split) for name, of_split in made.items()}
-        statistics[regime] = generator.statistics([problem for of_split in made.values() for problem in of_split])
+        drawn = [problem for name, of_split in made.items() if name not in given for problem in of_split]
+        statistics |= {f"{regime}, given": generator.statistics(of_split) for of_split in given.values()}
+        statistics |= {regime: generator.statistics(drawn)} if drawn else {}
     return Report(out, problems, statistics, kept, time.perf_counter() - began, draw)
 
 
@@ -166,12 +171,21 @@ def _check(
     if split not in files.SPLITS:
         raise InputError(f"--split={split}: no such split{nearest(split, files.SPLITS)}")
     if config and len(regimes) > 1:
-        raise InputError(f"--config={config}: is of one regime; say which, such as --regimes=IID.")
+        raise InputError(f"--config={config}: is of one regime, and --regimes={','.join(regimes)} are more.")
     if videos is None and not config:
         raise InputError("--videos is missing: say how many problems to make in all, such as --videos=200.")
     if videos is not None and not 5 <= videos <= LARGEST:
         raise InputError(f"videos={videos}: there must be at least 5, and at most {LARGEST}.")
     check_arguments(seed, width, height, workers, gpu, draw, pictures="pictures")
+
+
+def _regime_of(config: Path) -> str:
+    """The regime that stands in the path of a config, as in IID_val.json and ACRE_IID/config/val.json."""
+    words = re.split(r"[^A-Za-z]+", str(config))
+    found = [regime for regime in REGIMES if regime in words]
+    if len(found) != 1:
+        raise InputError(f"--config={config}: of which regime is it? Say so, such as --regimes=IID.")
+    return found[0]
 
 
 def _read_config(path: Path, regime: str, split: str) -> list[Problem]:

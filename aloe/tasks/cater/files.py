@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from aloe.data.fields import refuse
 from aloe.data.numbered import find_numbered
 from aloe.errors import InputError, nearest
 from aloe.tasks.cater import grid
@@ -122,9 +123,7 @@ def read_videos(root: Path, split: str, *, tuning: bool = False, cameras: Sequen
             continue
         path = list_path(folder, (TUNING_LISTS if tuning else LISTS)[split])
         of_camera, wrong = parse_list(path, camera)
-        if wrong:
-            more = f"\n… and {len(wrong) - 5} more; launch/check_data.py lists them" if len(wrong) > 5 else ""
-            raise InputError("\n".join(wrong[:5]) + more + "\nMend these lines, or unpack lists.zip anew.")
+        refuse(wrong, "Mend these lines, or unpack lists.zip anew.")
         videos += of_camera
     return videos
 

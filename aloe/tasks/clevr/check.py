@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
-from aloe.data.checking import check_files, check_store
+from aloe.data.checking import check_files, check_store, common_size, picture_problem
 from aloe.data.fields import within
 from aloe.data.findings import Findings
 from aloe.data.skipped import DEFAULT_LIMIT
@@ -34,7 +32,7 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
       InputError: the folder is missing, or is no CLEVR set.
     """
     images, masks = files.find_videos(root), files.find_named(root / "masks", ".png")
-    size = next((image_size(images[index]) for index in sorted(images)), None)
+    size = common_size(images[index] for index in sorted(images))
     findings = Findings()
     for split in files.SPLITS:
         if not files.questions_path(root, split).is_file() and split in files.UNLABELLED:
@@ -52,7 +50,7 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
         if split not in files.UNLABELLED:
             check_answers(root, split, entries, findings)
         indices = [image.scene_index for image in asked_about]
-        whole = functools.partial(image_problem, size=size, decode=decode)
+        whole = functools.partial(picture_problem, size=size, decode=decode)
         for kind, found, more in (("images", images, _MAKE), ("masks", masks, "")):
             if kind == "images" or masks:
                 check_files(split, kind, indices, found, whole, limit, findings, more, files.official_name)
@@ -107,29 +105,3 @@ def check_answer(entry: Mapping[str, Any], scenes: Mapping[int, Scene], first_in
             f"field 'answer' is {entry.get('answer')!r}, and the program gives {found!r} on the scene; unpack both "
             "files anew"
         )
-
-
-def image_problem(path: Path, size: tuple[int, int] | None, decode: bool) -> str | None:
-    """What is wrong with an image, or a picture of masks: it is broken, or of another size than the first image."""
-    try:
-        found = image_size(path, decode)
-    except InputError as error:
-        return str(error)
-    if size and found != size:
-        return f"{path}: {found[0]}×{found[1]} pixels, and the first image has {size[0]}×{size[1]}; write it anew"
-    return None
-
-
-def image_size(path: Path, decode: bool = False) -> tuple[int, int]:
-    """Width and height of a picture in pixels.
-
-    Raises:
-      InputError: it is missing, no picture, or, decoded, cut off.
-    """
-    try:
-        with Image.open(path) as picture:
-            if decode:
-                picture.load()
-            return picture.size
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise InputError(f"{path}: not a whole picture: {error}; unpack its archive anew") from error

@@ -18,7 +18,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from aloe.data.fields import field, read_json, within
+from aloe.data.fields import field, read_json, refuse, within
 from aloe.errors import InputError
 from aloe.tasks.clevr.questions import ImageQuestions, parse_questions
 from aloe.tasks.clevr.scenes import Scene, parse_scene
@@ -97,9 +97,7 @@ def read_questions(root: Path, split: str) -> list[ImageQuestions]:
     """
     path = find_questions(root, split)
     images, wrong = parse_question_file(path, split, read_entries(path))
-    if wrong:
-        more = f"\n… and {len(wrong) - 5} more; launch/check_data.py lists them" if len(wrong) > 5 else ""
-        raise InputError("\n".join(wrong[:5]) + more + f"\nMend these entries, or unpack {path.name} anew.")
+    refuse(wrong, f"Mend these entries, or unpack {path.name} anew.")
     return images
 
 

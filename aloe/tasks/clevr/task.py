@@ -25,7 +25,7 @@ from aloe.errors import InputError
 from aloe.model.aloe import Aloe
 from aloe.model.config import ModelConfig
 from aloe.perception import learned
-from aloe.perception.config import STORED, PerceptionConfig
+from aloe.perception.config import STORED, perception_config
 from aloe.perception.pixels import open_pixels
 from aloe.tasks.clevr import controls, files, scores, vocabulary
 from aloe.tasks.clevr.examples import AskedQuestion, Examples, asked
@@ -177,11 +177,6 @@ def model_config(config: ConfigDict) -> ModelConfig:
         infill=bool(config.objective.weight),
         outputs={QUESTION: len(vocabulary.ANSWERS)},
     )
-
-
-def perception_config(config: ConfigDict) -> PerceptionConfig:
-    """What makes the latents. Raises InputError: the settings make no perception."""
-    return PerceptionConfig(**{name: config.perception[name] for name in ("kind", "size", "blocks", "width")})
 
 
 def question_tokens(

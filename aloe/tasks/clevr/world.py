@@ -16,7 +16,7 @@ import functools
 import json
 import multiprocessing
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +148,7 @@ def write(
     made = ordered_map(functools.partial(_make, settings), every, 1 if gpu else workers)
     kept = sum(progress_bar(made, f"CLEVR world in {out}", len(every), unit="image"))
     asked = {split: _ask(settings, split, of_split, groups) for split, of_split in indices.items()}
-    functions = [question["program"][-1]["function"] for of_split in asked.values() for question in of_split]
-    answers: dict[str, Counter[str]] = {function: Counter() for function in functions}
+    answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for of_split in asked.values():
         for question in of_split:
             answers[question["program"][-1]["function"]][question["answer"]] += 1

@@ -28,7 +28,7 @@ from aloe.errors import InputError
 from aloe.model.aloe import Aloe
 from aloe.model.config import ModelConfig
 from aloe.perception import learned
-from aloe.perception.config import STORED, PerceptionConfig
+from aloe.perception.config import STORED, perception_config
 from aloe.perception.pixels import frame_numbers, open_pixels
 from aloe.tasks.clevrer import counterfactuals, files, scores, submission, vocabulary
 from aloe.tasks.clevrer.annotations import FRAMES
@@ -223,11 +223,6 @@ def model_config(config: ConfigDict) -> ModelConfig:
         infill=bool(config.objective.weight),
         outputs={DESCRIPTIVE: vocabulary.ANSWER_VOCABULARY_SIZE, CHOICE: 1},
     )
-
-
-def perception_config(config: ConfigDict) -> PerceptionConfig:
-    """What makes the latents. Raises InputError: the settings make no perception."""
-    return PerceptionConfig(**{name: config.perception[name] for name in ("kind", "size", "blocks", "width")})
 
 
 def descriptive_tokens(model: Aloe, batch: Mapping[str, jax.Array]) -> jax.Array:

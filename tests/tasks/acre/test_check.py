@@ -58,6 +58,12 @@ def replace_picture(path):
     ("damage", "decode", "named"),
     [
         (lambda root: files.picture_path(root, 1, 7).unlink(), False, "ACRE_train_000001_07.png: missing"),
+        (lambda root: files.picture_path(root, 0, 0).unlink(), False, "ACRE_train_000000_00.png: missing"),
+        (
+            lambda root: replace_picture(files.picture_path(root, 0, 0)),
+            False,
+            r"000000_00.png: 40×48 pixels, and others",
+        ),
         (lambda root: files.scene_path(root, 2, 0).unlink(), False, "ACRE_train_000002_00.json: missing"),
         (lambda root: replace_picture(files.picture_path(root, 1, 2)), False, "_02.png: 40×48 pixels, and .* 64×48"),
         (lambda root: damage_picture(files.picture_path(root, 1, 2)), True, "_02.png: not a whole picture"),

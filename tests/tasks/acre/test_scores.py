@@ -83,7 +83,7 @@ def test_counting_gets_as_far_as_on_the_official_set_and_majority_no_farther(reg
         pool = range(24 if name == "Comp" else 48)
         return [generator.draw(drawn_as, pool, index, np.random.default_rng((seed, index))) for index in range(number)]
 
-    train, queries = asked(problems("IID", "train", 2_000, 1)), asked(problems(regime, "test", 1_000, 2))
+    train, queries = controls.iid_queries(), asked(problems(regime, "test", 1_000, 2))
     told = scores.percentages(scores.outcomes(queries, controls.count_table(train, queries)))
     assert told["query"] == pytest.approx(official, abs=3)
     assert told["problem"] == pytest.approx(65, abs=6)

@@ -8,7 +8,6 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from aloe.config import resolve
 from aloe.data import latents
@@ -16,12 +15,11 @@ from aloe.data.streams import host_batches
 from aloe.errors import InputError
 from aloe.tasks.acre import files
 from aloe.tasks.acre import task as acre
-from aloe.tasks.acre.problems import CONTEXT, QUERIES, parse_problems
+from aloe.tasks.acre.problems import CONTEXT, QUERIES, parse_problems, to_json
 from aloe.tasks.acre.task import AUXILIARY, QUERY, UNSUPERVISED
-from aloe.training.evaluation import Evaluator, global_batch
-from aloe.training.state import initial_state
-from aloe.training.step import train_step
+from aloe.training.evaluation import Evaluator
 from tests.tasks.gradients import STEP_KEY, keys_for, moved, reached
+from tests.tasks.steps import after_steps
 from tests.training.test_step import mesh_of
 
 
@@ -115,17 +113,10 @@ def test_devices_and_microbatches_change_nothing(settings, batch):
     """Also with dropout, masks and slot orders, which the steps draw by example."""
     task = acre.make(settings({"objective.weight": 0.01}))
 
-    def steps(devices, accumulation):
-        mesh, model = mesh_of(devices), task.model(nnx.Rngs(0))
-        graphdef, optimizer = nnx.split(model, nnx.Param)[0], optax.sgd(0.02)
-        state = jax.device_put(initial_state(model, optimizer), NamedSharding(mesh, PartitionSpec()))
-        step = train_step(task, graphdef, optimizer, mesh, seed=0, accumulation=accumulation)
-        for _ in range(2):
-            state, parts = step(state, global_batch(batch, mesh))
-        return jax.device_get(parts), jax.device_get(state.params)
-
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
-    jax.tree.map(close, steps(1, 1), steps(4, 2))
+    batches, optimizer = [batch, batch], optax.sgd(0.02)
+    one = after_steps(task, batches, optimizer, devices=1)
+    jax.tree.map(close, one, after_steps(task, batches, optimizer, devices=4, accumulation=2))
 
 
 def test_predictions_are_one_a_query_and_become_a_table_and_a_config(task, model, root):
@@ -136,7 +127,7 @@ def test_predictions_are_one_a_query_and_become_a_table_and_a_config(task, model
     assert label_Q.shape == (4 * 8,)
     assert set(label_Q.tolist()) <= {0, 1, 2}
     table, controls = task.comparison("validation")(predictions, shuffled)
-    assert set(controls) == {"shuffled", "counts", "majority"}
+    assert set(controls) == {"shuffled", "counts", "counts of train", "majority"}
     for word in ("query", "problem", "backward_blocking", "counts", "majority", "shuffled", "interval over problems"):
         assert word in table
 
@@ -151,6 +142,20 @@ def test_predictions_are_one_a_query_and_become_a_table_and_a_config(task, model
     right = {QUERY: np.array([panel["label"] for problem in official for panel in problem[CONTEXT:]])}
     assert set(task.scores("validation", right).values()) == {100.0}
     assert parse_problems(official, 0)[1] == []
+
+
+def test_a_problem_without_latents_keeps_its_place_in_what_is_handed_in(settings, root):
+    task = acre.make(settings())
+    whole = task.problems["validation"]
+    task.problems["validation"] = [whole[0], *whole[2:]]
+    label_Q = np.arange(4 * (len(whole) - 1)) % 3
+    handed_in = task.submission("validation", {QUERY: label_Q})
+    assert [[panel["objects"] for panel in problem] for problem in handed_in] == [
+        [panel["objects"] for panel in to_json(problem)] for problem in whole
+    ]
+    labels = [[panel["label"] for panel in problem if "label" in panel] for problem in handed_in]
+    assert labels.pop(1) == []
+    assert [label for of_problem in labels for label in of_problem] == label_Q.tolist()
 
 
 def test_the_shuffled_control_sees_another_problem_and_keeps_its_labels(task, root):

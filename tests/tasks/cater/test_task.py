@@ -9,7 +9,6 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from aloe.config import resolve
 from aloe.data import latents
@@ -19,10 +18,9 @@ from aloe.tasks.cater import config, files
 from aloe.tasks.cater import task as cater
 from aloe.tasks.cater.files import CAMERAS
 from aloe.tasks.cater.task import AUXILIARY, CELL, DISTANCE, UNSUPERVISED
-from aloe.training.evaluation import Evaluator, global_batch
-from aloe.training.state import initial_state
-from aloe.training.step import train_step
+from aloe.training.evaluation import Evaluator
 from tests.tasks.gradients import STEP_KEY, keys_for, moved, reached
+from tests.tasks.steps import after_steps
 from tests.training.test_step import mesh_of
 
 
@@ -180,17 +178,10 @@ def test_devices_and_microbatches_change_nothing(settings, batch):
     """Also with dropout, masks and slot orders, which the steps draw by example."""
     task = cater.make(settings({"objective.weight": 0.01, "loss.distance": 0.5}))
 
-    def steps(devices, accumulation):
-        mesh, model = mesh_of(devices), task.model(nnx.Rngs(0))
-        graphdef, optimizer = nnx.split(model, nnx.Param)[0], optax.sgd(0.02)
-        state = jax.device_put(initial_state(model, optimizer), NamedSharding(mesh, PartitionSpec()))
-        step = train_step(task, graphdef, optimizer, mesh, seed=0, accumulation=accumulation)
-        for _ in range(2):
-            state, parts = step(state, global_batch(batch, mesh))
-        return jax.device_get(parts), jax.device_get(state.params)
-
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
-    jax.tree.map(close, steps(1, 1), steps(4, 2))
+    batches, optimizer = [batch, batch], optax.sgd(0.02)
+    one = after_steps(task, batches, optimizer, devices=1)
+    jax.tree.map(close, one, after_steps(task, batches, optimizer, devices=4, accumulation=2))
 
 
 def test_predictions_become_a_table_and_lists(task, model, root, tmp_path):
@@ -283,4 +274,4 @@ def test_paper_sizes_are_those_of_its_table():
 def test_every_variant_makes_a_model(variant):
     resolved = resolve("cater", variant, {})
     assert cater.model_config(resolved).infill == bool(resolved.objective.weight)
-    assert (resolved.loss.distance > 0) == (variant in ("l1", "quickstart"))
+    assert (resolved.loss.distance > 0) == (variant in ("l1", "quickstart", "study"))

@@ -67,7 +67,7 @@ def test_a_test_split_images_and_scenes_may_be_missing(folder):
         (
             lambda root: Image.new("RGBA", (40, 48)).save(files.image_path(root, 1)),
             False,
-            "_000001.png: 40×48 pixels, and the first image has 64×48",
+            "_000001.png: 40×48 pixels, and others have 64×48",
         ),
         (lambda root: files.image_path(root, 1).write_text("x"), False, "_000001.png: not a whole picture"),
         (
@@ -130,7 +130,7 @@ def test_masks_in_a_folder_are_checked_like_images(folder):
     findings = check(folder)
     assert findings.counts["train"]["masks"] == 14
     (found,) = findings.problems
-    assert re.search(r"masks/train/CLEVR_train_000002.png: 64×32 pixels, and the first image has 64×48", found)
+    assert re.search(r"masks/train/CLEVR_train_000002.png: 64×32 pixels, and others have 64×48", found)
 
 
 def test_a_store_that_lacks_images_is_named(root, tmp_path):

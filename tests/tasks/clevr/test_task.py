@@ -9,7 +9,6 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from aloe import config, tasks
 from aloe.data import latents, masks
@@ -22,11 +21,10 @@ from aloe.tasks.clevr import masks as exact
 from aloe.tasks.clevr import task as clevr
 from aloe.tasks.clevr.programs import FAMILIES
 from aloe.tasks.clevr.task import AUXILIARY, QUESTION, UNSUPERVISED
-from aloe.training.evaluation import Evaluator, global_batch
-from aloe.training.state import initial_state
-from aloe.training.step import train_step
+from aloe.training.evaluation import Evaluator
 from tests.tasks.clevr.conftest import resolve
 from tests.tasks.gradients import STEP_KEY, keys_for, moved, reached
+from tests.tasks.steps import after_steps
 from tests.training.test_step import mesh_of
 
 LATENTS = ("paper", "stored")  # variants
@@ -167,17 +165,10 @@ def test_devices_and_microbatches_change_nothing(drawn, root, variant):
     task = clevr.make(resolve(drawn if variant == "paper" else root, variant=variant))
     batch = first_batch(task)
 
-    def steps(devices, accumulation):
-        mesh, model = mesh_of(devices), task.model(nnx.Rngs(0))
-        graphdef, optimizer = nnx.split(model, nnx.Param)[0], optax.sgd(0.02)
-        state = jax.device_put(initial_state(model, optimizer), NamedSharding(mesh, PartitionSpec()))
-        step = train_step(task, graphdef, optimizer, mesh, seed=0, accumulation=accumulation)
-        for _ in range(2):
-            state, parts = step(state, global_batch(batch, mesh))
-        return jax.device_get(parts), jax.device_get(state.params)
-
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
-    jax.tree.map(close, steps(1, 1), steps(4, 2))
+    batches, optimizer = [batch, batch], optax.sgd(0.02)
+    one = after_steps(task, batches, optimizer, devices=1)
+    jax.tree.map(close, one, after_steps(task, batches, optimizer, devices=4, accumulation=2))
 
 
 def test_predictions_become_a_table_and_answers_by_question_index(task, model):

@@ -9,7 +9,6 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from aloe.data import latents
 from aloe.data.streams import host_batches
@@ -17,10 +16,9 @@ from aloe.model.aloe import Aloe
 from aloe.tasks.clevrer import task as clevrer
 from aloe.tasks.clevrer import vocabulary
 from aloe.tasks.clevrer.task import AUXILIARY, CHOICE, DESCRIPTIVE, UNSUPERVISED
-from aloe.training.evaluation import Evaluator, global_batch
-from aloe.training.state import initial_state
-from aloe.training.step import train_step
+from aloe.training.evaluation import Evaluator
 from tests.tasks.clevrer.encoded import settings
+from tests.tasks.steps import after_steps
 from tests.training.test_step import mesh_of
 
 STEP_KEY = jax.random.key(77)
@@ -143,19 +141,6 @@ def test_losses_and_accuracies_by_hand(root, batch):
     assert parts_of(undecided)["option_accuracy"].compute() == np.mean(correct[exists])  # a logit of 0 says "correct"
     counts = {name: float(count) for name, count in task.counts(same).items()}
     assert counts == {name: float(parts[name].count) for name in counts}
-
-
-def after_steps(task, batches, optimizer, devices, accumulation=1):
-    """Parts of the steps, and the parameters after them."""
-    mesh, model = mesh_of(devices), task.model(nnx.Rngs(0))
-    graphdef = nnx.split(model, nnx.Param)[0]
-    state = jax.device_put(initial_state(model, optimizer), NamedSharding(mesh, PartitionSpec()))
-    step = train_step(task, graphdef, optimizer, mesh, seed=0, accumulation=accumulation)
-    seen = []
-    for batch in batches:
-        state, parts = step(state, global_batch(batch, mesh))
-        seen.append(jax.device_get(parts))
-    return seen, jax.device_get(state.params)
 
 
 @pytest.fixture(scope="module")
