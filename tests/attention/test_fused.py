@@ -56,8 +56,10 @@ def test_is_the_definition(tokens, heads, size, rate):
     assert abs(found - slope) < 1e-5 * scale
 
     exact = exact_value_and_gradients(arguments, cotangent, dropout=dropout)[1]
+    # Of one token all gradients but that of v cancel to zero; fused multiply-adds leave roundings of what cancels.
+    least = (0.1 if tokens == 1 else 1e-2) * scale
     for gradient, expected in zip(gradients, exact, strict=True):
-        assert np.abs(gradient - expected).max() < 1e-5 * max(np.abs(expected).max(), 1e-2 * scale)
+        assert np.abs(gradient - expected).max() < 1e-5 * max(np.abs(expected).max(), least)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_encode(run):
     for row in (resident, in_memory):
         assert row["figures"]["frames_per_second"] == pytest.approx(row["case"]["frames"] / row["seconds"]["median"])
         assert row["useful_flops"] > 1e6
-    (decoding,) = results["tables"]["encode: decoding by one process"]
+    (decoding,) = results["tables"]["decoding by one process"]
     assert decoding["case"]["frames"] % 128 == 0
     assert decoding["figures"]["frames_per_second"] > 0
 
