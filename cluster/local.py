@@ -13,14 +13,21 @@ from cluster.policy import Place
 _COUNT = "import jax, json; print(json.dumps([jax.default_backend(), jax.local_device_count()]))"
 
 
-def visible_devices() -> tuple[Place, ...]:
-    """One place for every device that JAX sees from here, with the variables that leave a process just that one.
+OF_JAX = 0.75  # of a GPU's memory; what JAX takes where it is not told
+MEMORY_FRACTION = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")  # the latter is the former's old name
+
+
+def visible_devices(runs_each: int = 1) -> tuple[Place, ...]:
+    """Places for every device that JAX sees from here, with the variables that leave a process just that one.
 
     On a GPU machine CUDA_VISIBLE_DEVICES chooses among the devices, on a CPU JAX_NUM_CPU_DEVICES says how many there
     are. A TPU host is one place with all its devices: its chips know of each other.
 
+    Args:
+      runs_each: places a device. Runs that share a GPU have an equal part of the memory that JAX would take.
+
     Raises:
-      ClusterError: JAX does not start here.
+      ClusterError: JAX does not start here; or more runs than one are to share a TPU, whose chips are one process's.
     """
     # In a process of its own: one that has looked at a GPU holds some of its memory.
     looked = subprocess.run([sys.executable, "-c", _COUNT], capture_output=True, text=True)
@@ -30,14 +37,23 @@ def visible_devices() -> tuple[Place, ...]:
     backend, count = json.loads(looked.stdout.splitlines()[-1])
     if backend == "gpu":
         names = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
-        return tuple(_place(f"gpu:{name}", CUDA_VISIBLE_DEVICES=name) for name in names.split(",")[:count])
-    if backend == "cpu":
-        return tuple(_place(f"cpu:{number}", **_one_cpu_device()) for number in range(count))
-    return (_place(backend),)
-
-
-def _place(name: str, **environment: str) -> Place:
-    return Place(name, DEVICE, tuple(environment.items()))
+        devices = [(f"gpu:{name}", {"CUDA_VISIBLE_DEVICES": name}) for name in names.split(",")[:count]]
+        if runs_each > 1 and not any(name in os.environ for name in MEMORY_FRACTION):
+            part = str(round(OF_JAX / runs_each, 3))
+            devices = [(name, environment | {MEMORY_FRACTION[0]: part}) for name, environment in devices]
+    elif backend == "cpu":
+        devices = [(f"cpu:{number}", _one_cpu_device()) for number in range(count)]
+    else:
+        devices = [(backend, {})]
+        if runs_each > 1:
+            raise ClusterError(
+                f"A {backend.upper()}'s chips belong to one process at a time; leave out --runs_per_device."
+            )
+    return tuple(
+        Place(f"{name}/{number}" if number else name, DEVICE, tuple(environment.items()))
+        for number in range(runs_each)
+        for name, environment in devices
+    )
 
 
 def _one_cpu_device() -> dict[str, str]:

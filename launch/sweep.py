@@ -2,6 +2,7 @@
 
     python launch/sweep.py --task=clevrer --seeds=5 --hosts=4           on the slices of a Ray cluster
     python launch/sweep.py --task=clevrer --seeds=5 --local             on this machine, a process a visible device
+    … --local --runs_per_device=3                                       small models share a GPU
     … --variants=paper,mlp --fractions=10,25,50,100                     of the labelled videos, in percent
     … --grid config.optimizer.learning_rate=1e-3,2e-3                   more fields, each with its values
 
@@ -53,6 +54,7 @@ def main() -> int:
     parser.add_argument("--variants", default=os.environ.get("ALOE_VARIANT", "paper"), help="with commas between")
     parser.add_argument("--fractions", default="", help="percentages of the videos that are labelled")
     parser.add_argument("--grid", nargs="+", action="extend", default=[], metavar="config.FIELD=VALUE,VALUE")
+    parser.add_argument("--runs_per_device", type=int, default=1, metavar="N", help="with --local: at the same time")
     parser.add_argument("--priority", type=int, default=0, help="runs of a larger one go first")
     parser.add_argument("--folder", type=epath.Path, default=epath.Path("runs"), help="where the workdirs are to be")
     parser.add_argument("--queue", type=Path, help="folder of the queue, on a local disk; else FOLDER/queue")
@@ -60,6 +62,11 @@ def main() -> int:
     flags = parser.parse()
     jax.config.update("jax_platforms", "cpu")  # this process only looks at data; the devices are for the runs
     wanted = slice_of(flags)
+    if flags.runs_per_device < 1 or (wanted is not None and flags.runs_per_device > 1):
+        raise InputError(
+            f"--runs_per_device={flags.runs_per_device}: give a number of at least 1, and more with --local alone: a "
+            "slice has one run at a time."
+        )
     queue = queue_folder(flags).absolute()
     asked = cells(flags)
     kinds = check(asked, wanted, flags.smaller)
@@ -70,7 +77,11 @@ def main() -> int:
         new = ledger.add(requests)
         say(f"{len(asked)} runs, {len(new)} of them new; queue {ledger.folder}")
         names = [cell.name for cell in asked]
-        status = drive_on_devices(ledger, names) if wanted is None else drive_on_slices(ledger, names, wanted)
+        status = (
+            drive_on_devices(ledger, names, flags.runs_per_device)
+            if wanted is None
+            else drive_on_slices(ledger, names, wanted)
+        )
         return status or report(ledger, asked, flags.format)
 
 
@@ -128,8 +139,8 @@ def kinds_for(task: Task, accumulation: int, wanted: slices.Slice | None, smalle
     return (wanted.name, *(slice.name for slice in [*larger, *below]))
 
 
-def drive_on_devices(ledger: Ledger, asked: Collection[str]) -> int:
-    devices = visible_devices()
+def drive_on_devices(ledger: Ledger, asked: Collection[str], runs_per_device: int) -> int:
+    devices = visible_devices(runs_per_device)
     say(f"on this machine: {', '.join(device.name for device in devices)}")
     return drive(ledger, lambda: devices, asked=asked, say=say)
 

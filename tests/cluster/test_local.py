@@ -46,6 +46,32 @@ def test_every_gpu_is_a_place_of_its_own(monkeypatch, jax_sees, visible, count, 
     assert len({place.name for place in places}) == count
 
 
+def test_runs_that_share_a_gpu_share_its_memory(monkeypatch, jax_sees):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name in local.MEMORY_FRACTION:
+        monkeypatch.delenv(name, raising=False)
+    jax_sees(0, '["gpu", 2]\n')
+    places = local.visible_devices(3)
+    # One run on every device before any device has two.
+    assert [place.name for place in places] == ["gpu:0", "gpu:1", "gpu:0/1", "gpu:1/1", "gpu:0/2", "gpu:1/2"]
+    assert [dict(place.environment) for place in places[:2]] == [
+        {"CUDA_VISIBLE_DEVICES": name, "XLA_CLIENT_MEM_FRACTION": "0.25"} for name in "01"
+    ]
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", ".1")  # JAX refuses both names at once
+    assert dict(local.visible_devices(3)[0].environment) == {"CUDA_VISIBLE_DEVICES": "0"}
+
+
+def test_runs_that_share_a_cpu_are_places_of_their_own(jax_sees):
+    jax_sees(0, '["cpu", 1]\n')
+    assert [place.name for place in local.visible_devices(2)] == ["cpu:0", "cpu:0/1"]
+
+
+def test_a_tpu_is_not_shared(jax_sees):
+    jax_sees(0, '["tpu", 8]\n')
+    with pytest.raises(ClusterError, match="leave out --runs_per_device"):
+        local.visible_devices(2)
+
+
 def test_a_tpu_host_is_one_place(jax_sees):
     jax_sees(0, '["tpu", 8]\n')
     (place,) = local.visible_devices()

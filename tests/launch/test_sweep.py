@@ -57,6 +57,7 @@ def world(tmp_path_factory):
         (["--config.data.latents=nowhere"], r"/nowhere/train: there is no latents store"),
         (["--data=nowhere"], r"/nowhere: there is no such data folder"),
         (["--hosts=4"], r"--local .* --hosts=4"),
+        (["--runs_per_device=0"], r"--runs_per_device=0: give a number of at least 1"),
         (["--variant=paper"], r"unknown flag --variant; did you mean --variants\?"),
     ],
 )
