@@ -54,7 +54,7 @@ def cases(options: Options) -> Iterator[Case]:
     """All of them; dropout in one form alone, as it is the same in any."""
     sizes = [size for size in (QUICK_SIZES if options.quick else SIZES) if size[0] in (options.lengths or [size[0]])]
     for size, form in itertools.product(sizes, FORMS):
-        paths = options.paths or different(form, size[2], number_type())
+        paths = options.paths or different(form, size[2], number_type(), size[0], size[1] * size[2])
         works = (FORWARD, GRADIENT, DROPPED) if form == FORMS[0] else (FORWARD, GRADIENT)
         yield from (Case(size, form, path, work) for path, work in itertools.product(paths, works))
 
@@ -103,7 +103,7 @@ def measured(case: Case, options: Options, device: jax.Device) -> tuple[Row, Cal
         timing,
         flops.attention(batch, tokens, heads, size, gradient=work != FORWARD),
         {
-            "taken": taken(path, form, size, dtype),
+            "taken": taken(path, form, size, dtype, tokens, heads * size),
             "tokens_per_second": batch * tokens / timing.median,
             "accessed_bytes": said.accessed_bytes,
             "temporary_bytes": said.temporary_bytes,

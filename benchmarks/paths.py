@@ -40,13 +40,13 @@ PATHS: Mapping[str, Path] = {
 }
 
 
-def taken(path: str, form: str, size: int, dtype: jnp.dtype) -> str:
-    """Of `aloe.attention.PATHS`, the one that attention takes in the context of a path, for heads of a size."""
+def taken(path: str, form: str, size: int, dtype: jnp.dtype, tokens: int, width: int) -> str:
+    """Of `aloe.attention.PATHS`, the one that attention takes in the context of a path; see `chosen_path` there."""
     with PATHS[path]():
-        return attention.chosen_path(form, size, dtype)
+        return attention.chosen_path(form, size, dtype, tokens, width)
 
 
-def different(form: str, size: int, dtype: jnp.dtype) -> list[str]:
+def different(form: str, size: int, dtype: jnp.dtype, tokens: int, width: int) -> list[str]:
     """All paths but "rank" where that is the chosen one."""
-    plain = taken(CHOSEN, form, size, dtype) == "xla"
+    plain = taken(CHOSEN, form, size, dtype, tokens, width) == "xla"
     return [path for path in PATHS if not (plain and path == RANK)]

@@ -126,7 +126,9 @@ def row(step: Step, timing: Timing, peak: int | None, repeats: int, *, compile_t
         workload(config.task).step_flops(config),
         compiling
         | {
-            "taken": taken(path, config.model.relative_form, model.token, model.compute_dtype),
+            "taken": taken(
+                path, config.model.relative_form, model.token, model.compute_dtype, model.tokens, model.width
+            ),
             "tokens_per_second": int(case["sequences"]) * int(case["T"]) / timing.median,
             "optimizer_ms": 1e3 * update.median,
             "optimizer_share": update.median / timing.median,

@@ -63,7 +63,7 @@ def relative_attention(
     ):
         if not fits:
             raise ValueError(f"{name} of shape {array.shape} does not fit queries [B, T, H, K] of {q_BxTxHxK.shape}")
-    asked = (form, heads_and_size[1], q_BxTxHxK.dtype, return_weights)
+    asked = (form, heads_and_size[1], q_BxTxHxK.dtype, q_BxTxHxK.shape[1], len(relative_ExHxK), return_weights)
     if path is None:
         path = chosen_path(*asked)
         _log_once(path, q_BxTxHxK.shape, str(q_BxTxHxK.dtype), form)
@@ -79,12 +79,14 @@ def relative_attention(
     return out_BxTxHxK, weights_BxHxTxT if return_weights else None
 
 
-def chosen_path(form: str, size: int, dtype: jnp.dtype, return_weights: bool = False) -> str:
-    """The path that is taken on this machine's devices, for heads of a size (K) and numbers of a type."""
-    return "kernels" if _has_gpu() and not _not_by_kernels(form, size, dtype, return_weights) else "xla"
+def chosen_path(form: str, size: int, dtype: jnp.dtype, tokens: int, width: int, return_weights: bool = False) -> str:
+    """The path that is taken on this machine's devices, for heads of a size (K), T `tokens` and encodings E `width`."""
+    return "kernels" if _has_gpu() and not _not_by_kernels(form, size, dtype, tokens, width, return_weights) else "xla"
 
 
-def _not_by_kernels(form: str, size: int, dtype: jnp.dtype, return_weights: bool) -> str | None:
+def _not_by_kernels(
+    form: str, size: int, dtype: jnp.dtype, tokens: int, width: int, return_weights: bool
+) -> str | None:
     """Why the kernels cannot do it, or None if they can."""
     if form != "bidirectional":
         return f"the form {form!r} is not the kernels'"
@@ -94,6 +96,8 @@ def _not_by_kernels(form: str, size: int, dtype: jnp.dtype, return_weights: bool
         return f"heads of {size} are larger than {fused.LARGEST_SIZE}"
     if dtype not in (jnp.bfloat16, jnp.float32):
         return f"numbers are of type {jnp.dtype(dtype).name}, not bfloat16 or float32"
+    if (columns := fused.columns(tokens, width)) > fused.MOST_COLUMNS:
+        return f"{tokens} tokens and encodings of {width} need {columns} features, more than {fused.MOST_COLUMNS}"
     return None
 
 

@@ -1,6 +1,7 @@
 """Attention with positions as dot products, by Pallas kernels for NVIDIA GPUs, with their gradient.
 
-What waits for the gradient is the output and one number a query, beside the arguments, so memory is linear in T.
+What waits for the gradient is the output and one number a query, beside the arguments and R coefficients a query, so
+memory is linear in T but for the slow growth of R.
 
 Arrays are [B, T, H, width], as projections give them, and may be wider than what counts of them. A tile has zeros where
 it leaves an array, and where it ends before an array does, zeros are written. Keys beyond T have no weight because the
@@ -91,7 +92,7 @@ def attend(
 def _forward(
     settings: Settings, q: jax.Array, kv: jax.Array, keys: jax.Array, features: jax.Array, words: Any
 ) -> tuple[jax.Array, tuple]:
-    coefficients_BxTxHxR = jnp.einsum("bthp,trhp->bthr", q, keys)
+    coefficients_BxTxHxR = jnp.einsum("bthp,trhp->bthr", q, keys, precision=kernels.precision(q.dtype))
     arguments = (q, kv, coefficients_BxTxHxR, features, words)
     batch, tokens, heads, _ = q.shape
     log_sums = jax.ShapeDtypeStruct((batch, heads, tokens), jnp.float32)  # log2 of the sum of 2^logits

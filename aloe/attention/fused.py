@@ -10,6 +10,7 @@ from aloe.attention.kernels import LN2
 from aloe.attention.positions import features, position_keys
 
 LARGEST_SIZE = 128  # K
+MOST_COLUMNS = 128  # of features: the most that have run on a GPU; tiles of more may not fit its shared memory
 
 
 def relative_attention(
@@ -74,11 +75,16 @@ def lanes(size: int) -> int:
     return _multiple(size + 1, 8)
 
 
+def columns(tokens: int, width: int) -> int:
+    """Of the array of features: R, one that masks, and what fills it up to a multiple of 8."""
+    return _multiple(features(tokens, width)[0].shape[1] + 1, 8)
+
+
 def _features(tokens: int, width: int) -> np.ndarray:
     """Features of tokens, and the one that masks what lies beyond them, as `kernels.attend` takes them."""
     features_TxR, _ = features(tokens, width)
     slots, rank = _multiple(tokens, LARGEST_TILE), features_TxR.shape[1]
-    features_SxR = np.zeros((slots, _multiple(rank + 1, 8)))
+    features_SxR = np.zeros((slots, columns(tokens, width)))
     features_SxR[:tokens, :rank] = features_TxR
     features_SxR[tokens:, -1] = BEYOND
     return features_SxR
@@ -93,10 +99,10 @@ def _keys(relative_ExHxK: jax.Array, bias_HxK: jax.Array, tokens: int) -> jax.Ar
     )
     keys_TxRxHxP = position_keys(relative_ExHxP, tokens)
     rank = keys_TxRxHxP.shape[1]
-    columns = _multiple(rank + 1, 8)
-    mask = np.zeros((columns, 1, lanes(size)))
+    more = columns(tokens, len(relative_ExHxK)) - rank
+    mask = np.zeros((rank + more, 1, lanes(size)))
     mask[-1, 0, size] = 1
-    padded = jnp.pad(keys_TxRxHxP, ((0, 0), (0, columns - rank), (0, 0), (0, 0)))
+    padded = jnp.pad(keys_TxRxHxP, ((0, 0), (0, more), (0, 0), (0, 0)))
     return padded + jnp.asarray(mask, keys_TxRxHxP.dtype)
 
 

@@ -178,5 +178,10 @@ def _added(totals: list[jax.Array], factors: jax.Array, rows: list[jax.Array]) -
 
 
 def _dot(left: jax.Array, right: jax.Array) -> jax.Array:
-    """That float32 means float32 is said here: backward passes do not see `jax.default_matmul_precision`."""
-    return triton.dot(left, right, precision=jax.lax.Precision.HIGHEST if left.dtype == jnp.float32 else None)
+    return triton.dot(left, right, precision=precision(left.dtype))
+
+
+def precision(dtype: jnp.dtype) -> jax.lax.Precision | None:
+    """That float32 means float32 is said at each product: the passes of a custom gradient may be traced where they do
+    not see `jax.default_matmul_precision`."""
+    return jax.lax.Precision.HIGHEST if dtype == jnp.float32 else None

@@ -2,7 +2,7 @@
 
 A relative key r(i − j) is a sum of sinusoids in i − j, of E/2 frequencies between 1 and 1/10000, and by the addition
 theorem a form that is linear both in the sinusoids of i and in those of j. Over T tokens these fill far fewer
-dimensions than T or E (R = 31 for T = 57, 56 for T = 233 at E = 180, 104 for T = 641 at E = 304): with an orthogonal
+dimensions than T or E (R = 56 for T = 233 at E = 180, 31 for T = 57 and 104 for T = 641 at E = 304): with an orthogonal
 basis of them, the *features* [T, R],
 
     r(i − j) = Σ_m key[i, m] · feature[j, m],     q_i · r(i − j) = Σ_m (q_i · key[i, m]) · feature[j, m]

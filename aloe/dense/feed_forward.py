@@ -13,8 +13,9 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from aloe.attention.dropout import kept
+from aloe.attention.kernels import precision
 from aloe.attention.tiles import Block, Numbers, Rows, covered, of_program
-from aloe.dense.projection import LANES, precision, project, weight_gradient
+from aloe.dense.projection import LANES, project, weight_gradient
 
 COLUMNS = 128  # the hidden width is a multiple of it
 _WASTE = 1.25  # of products, by blocks that reach beyond the tokens

@@ -5,6 +5,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from aloe.attention.kernels import precision
+
 LANES = 64  # widths are multiples of it, so that rows begin at 16 bytes and the tiles of kernels fit
 _SMALL = 256 * 256  # gradients of fewer weights are few tiles, and each tile would go through all rows by itself
 _SPLITS = 64
@@ -13,11 +15,6 @@ _SPLITS = 64
 def padded(width: int) -> int:
     """W: lanes of a row of `width` numbers and a 1."""
     return -(-(width + 1) // LANES) * LANES
-
-
-def precision(dtype: jnp.dtype) -> jax.lax.Precision | None:
-    """That float32 means float32 is said at each product: backward passes do not see `jax.default_matmul_precision`."""
-    return jax.lax.Precision.HIGHEST if dtype == jnp.float32 else None
 
 
 @jax.custom_vjp

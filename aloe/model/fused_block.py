@@ -28,9 +28,9 @@ def chosen_block(config: ModelConfig) -> type[Block]:
     Those that no kernel of attention computes, and those in float32, whose products take far longer than their
     numbers take to move, are plain ones.
     """
-    path = attention.chosen_path(config.relative_form, config.token, config.compute_dtype)
+    path = attention.chosen_path(config.relative_form, config.token, config.compute_dtype, config.tokens, config.width)
     block = FusedBlock if path == "kernels" and config.compute_dtype == jnp.bfloat16 else Block
-    _log_once(block.__name__, config.width, config.dtype)
+    _log_once(block.__name__, path, config.tokens, config.width, config.dtype)
     return block
 
 
@@ -114,8 +114,8 @@ def _folded(norm: nnx.LayerNorm, kernel_ExN: jax.Array, bias_N: jax.Array) -> ja
 
 
 @functools.lru_cache
-def _log_once(block: str, width: int, dtype: str) -> None:
-    logging.getLogger(__name__).info("%s: width %d, %s", block, width, dtype)
+def _log_once(block: str, path: str, tokens: int, width: int, dtype: str) -> None:
+    logging.getLogger(__name__).info("%s: attention by %s, %d tokens, width %d, %s", block, path, tokens, width, dtype)
 
 
 def _bias(layer: nnx.Linear | nnx.LayerNorm) -> jax.Array:

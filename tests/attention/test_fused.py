@@ -165,3 +165,16 @@ def test_kernels_lower_inside_shard_map_that_checks_what_varies():
     arguments = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), (weights, q, k, v, cotangent))
     sharded, _ = gradients_over_devices("kernels", gpu_mesh(data=2), check_vma=True)
     assert "attention_keys_gradient" in lowered_for_a_gpu(sharded, *arguments, keys)
+
+
+def test_float32_means_float32_in_every_product_also_where_the_gradient_is_traced_elsewhere():
+    arguments = [jnp.asarray(argument, jnp.float32) for argument in draw(5, 2, 4)[0]]
+
+    def product(*arguments):
+        with jax.default_matmul_precision("highest"):  # as a model of ours has it
+            return jnp.sum(relative_attention(*arguments, path="interpreted")[0] ** 2)
+
+    lowered = jax.jit(jax.grad(jax.jit(product), range(6))).lower(*arguments).as_text()
+    products = [line for line in lowered.splitlines() if "stablehlo.dot_general" in line]
+    assert len(products) > 10
+    assert [line for line in products if "precision = [HIGHEST, HIGHEST]" not in line] == []

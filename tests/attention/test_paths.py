@@ -26,13 +26,16 @@ def test_kernels_are_for_gpus_that_have_the_memory_for_their_tiles(monkeypatch, 
     if capability:
         device.compute_capability = capability
     monkeypatch.setattr(jax, "devices", lambda: [device])
-    assert chosen_path("bidirectional", 18, jnp.dtype(jnp.bfloat16)) == expected
-    assert chosen_path("bidirectional", 128, jnp.dtype(jnp.float32)) == expected
+    assert chosen_path("bidirectional", 18, jnp.dtype(jnp.bfloat16), 641, 304) == expected
+    assert chosen_path("bidirectional", 128, jnp.dtype(jnp.float32), 57, 512) == expected
     # What kernels do not do falls to plain XLA.
-    assert chosen_path("released", 18, jnp.dtype(jnp.bfloat16)) == "xla"
-    assert chosen_path("bidirectional", 129, jnp.dtype(jnp.bfloat16)) == "xla"
-    assert chosen_path("bidirectional", 18, jnp.dtype(jnp.float64)) == "xla"
-    assert chosen_path("bidirectional", 18, jnp.dtype(jnp.bfloat16), return_weights=True) == "xla"
+    assert chosen_path("released", 18, jnp.dtype(jnp.bfloat16), 641, 304) == "xla"
+    assert chosen_path("bidirectional", 129, jnp.dtype(jnp.bfloat16), 641, 304) == "xla"
+    assert chosen_path("bidirectional", 18, jnp.dtype(jnp.float64), 57, 180) == "xla"
+    assert chosen_path("bidirectional", 18, jnp.dtype(jnp.bfloat16), 57, 180, return_weights=True) == "xla"
+    # 112 features of 4,096 tokens, and 143 of 2,048.
+    assert chosen_path("bidirectional", 18, jnp.dtype(jnp.bfloat16), 4096, 180) == expected
+    assert chosen_path("bidirectional", 38, jnp.dtype(jnp.bfloat16), 2048, 304) == "xla"
 
 
 @pytest.mark.parametrize(

@@ -50,12 +50,12 @@ def test_is_the_definition(path, tokens, heads, size, form):
 
 def test_what_is_taken_is_told_and_plain_paths_are_plain_wherever_kernels_are_chosen(monkeypatch):
     monkeypatch.setattr(attention, "chosen_path", lambda *_: "kernels")
-    assert paths.taken("chosen", "bidirectional", 18, jnp.bfloat16) == "kernels"
-    assert paths.different("bidirectional", 18, jnp.bfloat16) == list(PATHS)
+    assert paths.taken("chosen", "bidirectional", 18, jnp.bfloat16, 57, 180) == "kernels"
+    assert paths.different("bidirectional", 18, jnp.bfloat16, 57, 180) == list(PATHS)
     for path in ("rank", "shift", "angle addition"):
-        assert paths.taken(path, "bidirectional", 18, jnp.bfloat16) == "xla"
+        assert paths.taken(path, "bidirectional", 18, jnp.bfloat16, 57, 180) == "xla"
     monkeypatch.undo()
-    assert "rank" not in paths.different("bidirectional", 18, jnp.bfloat16)  # on a CPU the chosen path is that
+    assert "rank" not in paths.different("bidirectional", 18, jnp.bfloat16, 57, 180)  # on a CPU the chosen path is that
 
 
 def test_plain_paths_have_plain_blocks(monkeypatch):
