@@ -89,14 +89,22 @@ def fill(
 
 
 def create_or_open(path: epath.Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore:
-    """The store at `path` of just these videos and this encoder.
+    """The store at `path` of just these videos and this encoder. Errors as `open_existing`."""
+    store = open_existing(path, scene_indices, encoder)
+    if store is None:
+        numbers, slots, size = encoder.frame_numbers, encoder.slots, encoder.size
+        return latents.create(path, scene_indices, numbers, slots, size, encoder.description)
+    return store
+
+
+def open_existing(path: epath.Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore | None:
+    """The same, and None where there is nothing yet.
 
     Raises:
       InputError: the one that is there is of another encoder or for other videos or frames.
     """
     if not path.exists() or not any(path.iterdir()):
-        numbers, slots, size = encoder.frame_numbers, encoder.slots, encoder.size
-        return latents.create(path, scene_indices, numbers, slots, size, encoder.description)
+        return None
     store = latents.open(path, encoder.description)
     if store.scene_indices.tolist() != list(scene_indices):
         raise InputError(
