@@ -1,13 +1,20 @@
-"""Reads the variables of a TensorFlow checkpoint. TensorFlow itself does it, an extra that nothing else here needs."""
+"""Reads the variables of a TensorFlow checkpoint. TensorFlow itself does it, an extra that nothing else here needs.
 
+`make tensorflow` puts it beside the packages and not among them, where some do more if they can import it; it is found
+there.
+"""
+
+import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from aloe.errors import InputError
 
+BESIDE = Path(sys.prefix) / "tensorflow"
 STATE = "checkpoint"  # the file in which TensorFlow tells the latest checkpoint of a folder
 _LATEST = re.compile(r'^model_checkpoint_path: *"([^"]+)"', re.MULTILINE)
 
@@ -50,13 +57,15 @@ def read_variables(path: Path) -> dict[str, np.ndarray]:
       InputError: there is no checkpoint, it is damaged, or TensorFlow is not installed.
     """
     checkpoint = located(path)
+    if importlib.util.find_spec("tensorflow") is None and BESIDE.is_dir():
+        sys.path.append(str(BESIDE))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # it greets with what this machine's CPU could do
     try:
         import tensorflow as tf
     except ImportError as error:
         raise InputError(
-            f"{checkpoint}: TensorFlow is needed to read this checkpoint, and {error}. Install the extra: "
-            "python -m pip install -e '.[tensorflow]'"
+            f"{checkpoint}: TensorFlow is needed to read this checkpoint, and {error}. Install it with make "
+            "tensorflow, or with pip install -e '.[tensorflow]'."
         ) from error
     try:
         reader = tf.train.load_checkpoint(str(checkpoint))

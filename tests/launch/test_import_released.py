@@ -112,7 +112,7 @@ def test_from_the_folder_to_a_table(call, data, folder, read, tmp_path):
 
 
 def test_from_a_checkpoint_of_tensorflow(call, data, folder, variables):
-    pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: make released")
     more = {"global_step": np.int64(7), "beta1_power": np.float32(0.9)}
     checkpoint = write_checkpoint(folder / "checkpoints", variables | more)
     run = data / "run"

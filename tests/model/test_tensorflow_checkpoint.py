@@ -1,5 +1,8 @@
+import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from aloe.errors import InputError
 from aloe.model.tensorflow_checkpoint import located, read_variables
 from tests.model.tensorflow_writer import write_checkpoint
 
+ROOT = Path(__file__).parents[2]
 VARIABLES = {
     "dummy": np.arange(18, dtype=np.float32),
     "tower/layer_0/linear/w": np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32),
@@ -29,8 +33,35 @@ def write_empty(folder, *names, state=None):
 def test_without_tensorflow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     write_empty(tmp_path, "model.ckpt-7")
-    with pytest.raises(InputError, match=r"model.ckpt-7: TensorFlow is needed.*'\.\[tensorflow\]'"):
+    with pytest.raises(InputError, match=r"model.ckpt-7: TensorFlow is needed.*make tensorflow.*'\.\[tensorflow\]'"):
         read_variables(tmp_path)
+
+
+STAND_IN = """
+class train:
+    def load_checkpoint(name):
+        return train
+    def get_variable_to_shape_map():
+        return {"dummy": [2]}
+    def get_tensor(name):
+        return [7, 8]
+"""
+
+
+def test_tensorflow_is_found_beside_the_packages(tmp_path):
+    """In a process of its own, in which a module of that name stands for it."""
+    write_empty(tmp_path, "model.ckpt-7")
+    (tmp_path / "tensorflow.py").write_text(STAND_IN)
+    (tmp_path / "numpy.py").write_text("raise ImportError('not the one among the packages')")
+    program = "import sys; from pathlib import Path; from aloe.model import tensorflow_checkpoint as t; "
+    program += "t.BESIDE = Path(sys.argv[1]); print(t.read_variables(t.BESIDE)['dummy'].tolist())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "[7, 8]\n", done.stderr
 
 
 @pytest.mark.parametrize(
@@ -73,7 +104,7 @@ def test_a_name_that_no_checkpoint_has_is_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: make released")
     return write_checkpoint(tmp_path_factory.mktemp("written"), VARIABLES)
 
 
