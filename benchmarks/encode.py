@@ -1,28 +1,28 @@
 """MONet's encoding: frames a second from decoded frames in memory, and apart from it those that are decoded.
 
-What is timed is what `launch/encode.py` does with frames: from the host's memory onto its devices, through the
-attention network and the component encoder, and the latents back. `resident` has the frames on the devices already.
+What is timed is what `launch/encode.py` does with the frames of so many videos as it encodes at once, by the same code:
+from the host's memory onto its devices, through the attention network and the component encoder, and the latents back.
+`resident` has the frames on the devices already.
 """
 
 import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
-from jax.sharding import NamedSharding
-from jax.sharding import PartitionSpec as P
 
 from aloe import tasks
 from aloe.config import resolve
 from aloe.data import frames
 from aloe.perception.monet.config import MonetConfig
-from aloe.perception.monet.encoder import VIDEOS_AT_ONCE, encoding_step, means
+from aloe.perception.monet.encoder import VIDEOS_AT_ONCE, Encoder
 from aloe.perception.monet.model import Monet
+from aloe.perception.monet.trained import Trained
 from aloe.progress_bar import progress_bar
-from aloe.training.step import DATA, data_mesh
 from benchmarks.options import Options
 from benchmarks.results import Measured, Row
 from benchmarks.timing import measure
@@ -42,20 +42,18 @@ def run(options: Options) -> Measured:
 
 def encoding(variant: str, options: Options) -> Iterator[Row]:
     """Of a variant of MONet with fresh parameters, on all devices of this process."""
-    config = resolve("monet", variant, {})
-    model, mesh = MonetConfig(**config.model), data_mesh(jax.local_devices())
+    model = MonetConfig(**resolve("monet", variant, {}).model)
     of_video = 2 if options.quick else tasks.part(SOURCE, "files").FRAMES
-    number = VIDEOS_AT_ONCE * of_video * mesh.size
-    image_BxYxXx3 = np.random.default_rng(0).integers(0, 256, (number, model.size, model.size, 3), np.uint8)
-    whole, shares = NamedSharding(mesh, P()), NamedSharding(mesh, P(DATA))
-    params = jax.jit(lambda: nnx.state(Monet(model, rngs=nnx.Rngs(0)), nnx.Param), out_shardings=whole)()
-    resident = jax.device_put(image_BxYxXx3, shares)
-    lowered = encoding_step(model, mesh, means).lower(params, resident)
+    params = jax.jit(lambda: nnx.state(Monet(model, rngs=nnx.Rngs(0)), nnx.Param))()
+    encoder = Encoder(Trained(model, params, {}), {}, range(of_video))
+    shape = (VIDEOS_AT_ONCE, of_video, model.size, model.size, 3)
+    videos, number = list(np.random.default_rng(0).integers(0, 256, shape, np.uint8)), VIDEOS_AT_ONCE * of_video
+    resident = encoder.on_devices(videos)
+    lowered = encoder.step.lower(encoder.params, resident)
     operations = (lowered.cost_analysis() or {}).get("flops")  # of one device's share, before optimisation
-    compiled = lowered.compile()
-    calls = {
-        "resident": lambda: compiled(params, resident),
-        "in memory": lambda: compiled(params, jax.device_put(image_BxYxXx3, shares)),
+    calls: dict[str, Callable[[], Any]] = {
+        "resident": lambda: encoder.step(encoder.params, resident),
+        "in memory": lambda: encoder.dispatch(videos),
     }
     for place, call in calls.items():
         timing = measure(call, repeats=options.repeats, wait=jax.device_get)
@@ -63,7 +61,7 @@ def encoding(variant: str, options: Options) -> Iterator[Row]:
             "variant": variant,
             "pixels": model.size,
             "frames": number,
-            "devices": mesh.size,
+            "devices": encoder.mesh.size,
             "lie": place,
         }
         yield Row(case, timing, operations, {"frames_per_second": number / timing.median})

@@ -2,7 +2,8 @@
 
     python launch/choose.py --workdir=runs/monet-paper-s0 --workdir=runs/monet-paper-s1 --workdir=runs/monet-paper-s2
 
-The last line is the workdir of the best one, for launch/encode.py --encoder=monet --checkpoint=WORKDIR.
+The last line is the workdir of the best one, for launch/encode.py --encoder=monet --checkpoint=WORKDIR. That takes the
+latest checkpoint: where another step was evaluated, it is said.
 """
 
 from etils import epath
@@ -17,7 +18,8 @@ def main() -> int:
         "--workdir", type=epath.Path, action="append", required=True, help="folder of a run; may be repeated"
     )
     candidates = choose.ranked(parser.parse().workdir)
-    print(f"{choose.table(candidates)}\n\nThe lowest loss:\n{candidates[0].folder}")
+    remarks = "".join(f"\n\n{remark}" for remark in choose.remarks(candidates))
+    print(f"{choose.table(candidates)}{remarks}\n\nThe lowest loss:\n{candidates[0].folder}")
     return 0
 
 

@@ -48,8 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for split in splits:
         if split not in files.SPLITS:
             raise InputError(f"--splits={given.splits}: no split {split!r}; there are {', '.join(files.SPLITS)}")
-        if wanted:
-            files.scene_indices(given.data, split)  # what is wrong with it is said before any host is asked for
     if given.encoder == encoding.MONET and not given.checkpoint:
         raise InputError("--encoder=monet: name the run whose checkpoint encodes, with --checkpoint=WORKDIR.")
     if not 0 <= given.frames_per_video <= files.FRAMES:
@@ -71,6 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
     )
     if wanted:
+        # Whatever is wrong with data, checkpoint or stores is said here, before any host is asked for.
+        jax.config.update("jax_platforms", "cpu")  # the accelerators of this machine are for the hosts
+        encoding.check(config)
         return run_on_slice([wanted], programs.encode, config)
     encoding.run(config)
     return 0

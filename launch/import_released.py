@@ -15,11 +15,12 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from aloe import tasks
+from aloe.data.fields import within
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.data.videos import latents_folder
 from aloe.errors import InputError
 from aloe.model import released as model
-from aloe.model.tensorflow_checkpoint import read_variables
+from aloe.model.tensorflow_checkpoint import located, read_variables
 from aloe.perception.fill import Encoder, fill
 from aloe.training import workdir
 from aloe.training.pretrained import begin_with
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoint = given.checkpoint or given.released / released.CHECKPOINTS
     if given.only != LATENTS:
         workdir.refuse_another(config)
+        checkpoint = located(checkpoint)
         params = mapped_params(config, checkpoint, [name for name in given.pass_over.split(",") if name])
     if given.only != WEIGHTS:
         encoders = latents_of(config, given.released, given.splits, given.workers)
@@ -73,7 +75,8 @@ def mapped_params(config: ConfigDict, checkpoint: Path, passed_over: Sequence[st
     """
     model_config = tasks.part(config.task, "task").model_config(config)
     variables = read_variables(checkpoint)
-    params = model.params_from_variables(variables, model_config, passed_over)
+    with within(checkpoint):
+        params = model.params_from_variables(variables, model_config, passed_over)
     print(model.mapping_table(variables, model_config), flush=True)
     return params
 

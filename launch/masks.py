@@ -5,7 +5,8 @@
     python launch/masks.py --task=clevrer --variant=masked_frames --data=DIR --config.data.masks=monet --checkpoint=RUN
 
 `exact`, the default, are those of a world of our own; `proposals` those that come with the data set; `monet` those of
-the latest checkpoint of a run of `launch/train.py --task=monet`, on all devices of this process. They lie beside the
+the latest checkpoint of a run of `launch/train.py --task=monet`, on all devices of this process, and are called by the
+checksum of its weights, as --config.data.masks=monet-0123456789abcdef; the last line says which. They lie beside the
 decoded frames. Broken files are named and left out, up to a limit.
 """
 
@@ -42,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = flags.resolve_run(given)
     if "perception" not in config:
         raise InputError(f"--task={given.task}: its models take stored latents, and no masks; see launch/encode.py.")
-    files, name = tasks.part(given.task, "files"), config.data.masks
-    choose("data.masks", name, {**PARTS, MONET: None})
+    files, wanted = tasks.part(given.task, "files"), config.data.masks
+    kind = MONET if wanted.startswith(f"{MONET}-") else wanted
+    choose("data.masks", kind, {**PARTS, MONET: None})
     size, slots = config.perception.size, config.model.slots
     numbers = frame_numbers(config, files.FRAMES)
     splits = given.splits.split(",")
@@ -53,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     scene_indices = {split: files.scene_indices(given.data, split) for split in splits}
 
     make: Callable[[Sequence[int]], Iterator[np.ndarray | InputError]]
-    if name == MONET:
+    if kind == MONET:
         if not given.checkpoint:
-            raise InputError("config.data.masks = monet: name the run that makes them, with --checkpoint=WORKDIR.")
+            raise InputError(f"config.data.masks = {wanted}: name the run that makes them, with --checkpoint=WORKDIR.")
         made_by = trained.read(given.checkpoint)
         encoder = Encoder(made_by, files.find_videos(given.data), numbers, given.workers, packed_masks)
         if (encoder.config.size, encoder.slots) != (size, slots):
@@ -64,19 +66,25 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"config.model.slots = {slots}, config.perception.size = {size}; set these alike."
             )
         make, source = encoder.encode, encoder.description
+        if wanted not in (MONET, masks.name_of(source)):
+            raise InputError(
+                f"config.data.masks = {wanted}: the masks of {given.checkpoint}, after {source['step']} steps, are "
+                f"{masks.name_of(source)}. Name those, or another --checkpoint."
+            )
     else:
-        part = tasks.part(given.task, PARTS[name])
+        part = tasks.part(given.task, PARTS[kind])
         paths = part.find(given.data)
         read = functools.partial(packed, part.by_slot, numbers, size, slots)
 
         def make(scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
             return ordered_map(read, [(index, paths.get(index)) for index in scene_indices], given.workers)
 
-        source = {"name": name}
+        source = {"name": kind}
+    folder, name = frames_folder(config), masks.name_of(source)
     for split, indices in scene_indices.items():
-        of_split = frames_folder(config), split, name
-        masks.write(*of_split, make(indices), indices, numbers, size, slots, source, given.broken_limit)
-        print(f"{masks.path(*of_split)}: {len(indices)} videos", flush=True)
+        written = masks.write(folder, split, make(indices), indices, numbers, size, slots, source, given.broken_limit)
+        print(f"{masks.path(folder, split, name)}: {written} videos", flush=True)
+    print(f"Train on them with --config.data.masks={name}", flush=True)
 
 
 def packed(

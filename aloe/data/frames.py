@@ -163,7 +163,7 @@ def write_arrays(
     what: str,
     limit: float = DEFAULT_LIMIT,
     **told: Any,
-) -> None:
+) -> int:
     """Writes a store, whole or not at all, and shows its progress.
 
     Args:
@@ -174,6 +174,9 @@ def write_arrays(
       what: the videos are of, for messages.
       limit: share of the videos that may be broken; they are named, counted and left out.
       told: more for the record.
+
+    Returns:
+      How many videos are in the store.
 
     Raises:
       InputError: too many videos are broken, or the disk is full.
@@ -207,6 +210,7 @@ def write_arrays(
         ) from error
     if skipped:
         print(skipped.summary(), flush=True)
+    return len(good)
 
 
 def spread(total: int, number: int) -> list[int]:

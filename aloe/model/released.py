@@ -25,8 +25,8 @@ QUESTION_WORDS, CHOICE_WORDS = 20, 12
 VOCABULARY, ANSWERS = 82, 22
 QUESTION_TAG, CHOICE_TAG = (1.0, 0.0), (0.0, 1.0)
 
-# An 18 → 18 map that was made for infilling, which neither the released forward pass nor ours has a use for.
-UNUSED = ("linear_4/w", "linear_4/b")
+# What nothing has a use for: an 18 → 18 map that was made for infilling, and the count of the training's steps.
+UNUSED = ("linear_4/w", "linear_4/b", "global_step")
 
 _NAMES = {  # of the variable that holds the parameter at a path
     "embedding/cls": "dummy",
@@ -127,7 +127,8 @@ def params_from_variables(
     if faults:
         raise InputError(
             f"the variables do not make a model of {config.layers} layers and {config.heads} heads; give other "
-            "sizes in the config, pass over what only a training needs, or mend them:\n  " + "\n  ".join(faults)
+            "sizes (--config.model.layers, …), pass over what only a training needs (--pass_over=*/Adam*,…), or mend "
+            "them:\n  " + "\n  ".join(faults)
         )
     return nnx.from_flat_state(params)
 

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from aloe import tasks
 from aloe.data.frames import spread
-from aloe.perception.fill import Encoder, create_or_open, fill
+from aloe.perception.fill import Encoder, create_or_open, fill, open_existing
 from aloe.perception.monet import encoder as monet
 from aloe.perception.monet import trained
 
@@ -38,16 +38,8 @@ def run(
       InputError: files are missing or broken, or a store is of another encoder.
     """
     resolved = ConfigDict(config)
-    files = tasks.part(resolved.task, "files")
-    data, host, hosts = Path(resolved.data), jax.process_index(), jax.process_count()
-    indices = {split: files.scene_indices(data, split) for split in resolved.splits}  # all, before anything is written
-    encoder: Encoder
-    if resolved.encoder == MONET:
-        videos = files.find_videos(data)
-        numbers = spread(files.FRAMES, resolved.frames_per_video or files.FRAMES)
-        encoder = monet.Encoder(trained.read(resolved.checkpoint), videos, numbers, resolved.workers)
-    else:
-        encoder = tasks.part(resolved.task, resolved.encoder).Encoder(data, resolved.workers)
+    host, hosts = jax.process_index(), jax.process_count()
+    indices, encoder = _prepared(resolved)
     there: dict[str, int] = {}
     for split in resolved.splits:
         path = epath.Path(resolved.latents) / split
@@ -64,3 +56,25 @@ def run(
     for remark in encoder.remarks():
         print(remark, flush=True)
     return there
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raises InputError for what `run` would find wrong with files, checkpoint or stores before it encodes anything.
+
+    It writes nothing, and takes the checkpoint onto this process's devices.
+    """
+    resolved = ConfigDict(config)
+    indices, encoder = _prepared(resolved)
+    for split, scene_indices in indices.items():
+        open_existing(epath.Path(resolved.latents) / split, scene_indices, encoder)
+
+
+def _prepared(config: ConfigDict) -> tuple[dict[str, list[int]], Encoder]:
+    """The videos of every split, and what encodes them."""
+    files, data = tasks.part(config.task, "files"), Path(config.data)
+    indices = {split: files.scene_indices(data, split) for split in config.splits}  # all, before anything is written
+    if config.encoder == MONET:
+        videos = files.find_videos(data)
+        numbers = spread(files.FRAMES, config.frames_per_video or files.FRAMES)
+        return indices, monet.Encoder(trained.read(config.checkpoint), videos, numbers, config.workers)
+    return indices, tasks.part(config.task, config.encoder).Encoder(data, config.workers)

@@ -47,7 +47,9 @@ def fill(
     host: int = 0,
     hosts: int = 1,
 ) -> Skipped:
-    """Encodes the videos that the store at `path` has not yet; makes the store if there is none. Shows its progress.
+    """Encodes the videos that the store at `path` has not yet; makes the store if there is none.
+
+    Its progress is shown in frames: how many of all, how many a second, the time left.
 
     A file of the store is written when all its videos are encoded, so after an interruption the same call goes on from
     there.
@@ -74,29 +76,39 @@ def fill(
     absent = [index for index in share if index in missing]
     skipped = Skipped(name, len(share), limit)
     encoded = zip(absent, encoder.encode(absent), strict=True)
-    progress = progress_bar(encoded, name, len(share), initial=len(share) - len(absent), unit="video")
-    for _, in_one_file in itertools.groupby(progress, lambda pair: file_of[pair[0]]):
-        good: dict[int, np.ndarray] = {}
-        for index, result in in_one_file:
-            if isinstance(result, InputError):
-                skipped.add(index, result)
-                skipped.stop_if_too_many()
-            else:
-                good[index] = result
-        if good:
-            store.write(list(good), np.stack(list(good.values())))
+    frames, done = len(store.frame_numbers), len(share) - len(absent)
+    with progress_bar(desc=name, total=len(share) * frames, initial=done * frames, unit="frame") as bar:
+        for _, in_one_file in itertools.groupby(encoded, lambda pair: file_of[pair[0]]):
+            good: dict[int, np.ndarray] = {}
+            for index, result in in_one_file:
+                bar.update(frames)
+                if isinstance(result, InputError):
+                    skipped.add(index, result)
+                    skipped.stop_if_too_many()
+                else:
+                    good[index] = result
+            if good:
+                store.write(list(good), np.stack(list(good.values())))
     return skipped
 
 
 def create_or_open(path: epath.Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore:
-    """The store at `path` of just these videos and this encoder.
+    """The store at `path` of just these videos and this encoder. Errors as `open_existing`."""
+    store = open_existing(path, scene_indices, encoder)
+    if store is None:
+        numbers, slots, size = encoder.frame_numbers, encoder.slots, encoder.size
+        return latents.create(path, scene_indices, numbers, slots, size, encoder.description)
+    return store
+
+
+def open_existing(path: epath.Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore | None:
+    """The same, and None where there is nothing yet.
 
     Raises:
       InputError: the one that is there is of another encoder or for other videos or frames.
     """
     if not path.exists() or not any(path.iterdir()):
-        numbers, slots, size = encoder.frame_numbers, encoder.slots, encoder.size
-        return latents.create(path, scene_indices, numbers, slots, size, encoder.description)
+        return None
     store = latents.open(path, encoder.description)
     if store.scene_indices.tolist() != list(scene_indices):
         raise InputError(

@@ -40,8 +40,7 @@ def _write_masks(root: Path, split: str, indices: list[int], config: ConfigDict)
     size, slots, paths = config.perception.size, config.model.slots, exact.find(root)
     numbers = frame_numbers(config, files.FRAMES)
     packed = (np.asarray(masks.pack(exact.by_slot(paths[index], numbers, size, slots))) for index in indices)
-    of_split = frames_folder(config), split, config.data.masks
-    masks.write(*of_split, packed, indices, numbers, size, slots, {"name": "exact"})
+    masks.write(frames_folder(config), split, packed, indices, numbers, size, slots, {"name": config.data.masks})
 
 
 def sequences(config: ConfigDict) -> dict[str, int]:

@@ -62,7 +62,7 @@ def _write_pixels(root: Path, split: str, indices: range, config: ConfigDict, rn
 
     frames.write_arrays(folder / f"{split}_frames", noise(3), indices, numbers, (size, size, 3), f"the {split} split")
     packed = noise(-(-slots // masks.BITS))
-    masks.write(folder, split, config.data.masks, packed, indices, numbers, size, slots, {"name": "noise"})
+    masks.write(folder, split, packed, indices, numbers, size, slots, {"name": config.data.masks})
 
 
 def _questions(rng: np.random.Generator) -> list[dict[str, Any]]:

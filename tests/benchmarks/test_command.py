@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from aloe.perception.monet.encoder import VIDEOS_AT_ONCE
 from benchmarks import peer
 from benchmarks.command import PARTS, main
 from benchmarks.results import Row
@@ -75,6 +76,7 @@ def test_encode(run):
     resident, in_memory = results["tables"]["encode"]
     assert (resident["case"]["lie"], in_memory["case"]["lie"]) == ("resident", "in memory")
     for row in (resident, in_memory):
+        assert (row["case"]["frames"], row["case"]["devices"]) == (VIDEOS_AT_ONCE * 2, 8)  # as many as encode.py has
         assert row["figures"]["frames_per_second"] == pytest.approx(row["case"]["frames"] / row["seconds"]["median"])
         assert row["useful_flops"] > 1e6
     (decoding,) = results["tables"]["decoding by one process"]

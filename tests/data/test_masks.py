@@ -17,16 +17,19 @@ def drawn(index, slots=5):
     return np.random.default_rng(index).random((len(NUMBERS), slots, SIZE, SIZE)) < 0.5
 
 
-def write(folder, indices=(4, 9, 2), slots=5, broken=(), **more):
+EXACT, ONE, OTHER = ({"name": "exact"}, *({"name": "monet", "checksum": checksum} for checksum in ("aa", "bb")))
+
+
+def write(folder, indices=(4, 9, 2), slots=5, broken=(), source=EXACT, **more):
     packed = (
         InputError(f"mask {index} is broken") if index in broken else masks.pack(drawn(index, slots))
         for index in indices
     )
-    masks.write(folder, "train", "exact", packed, indices, NUMBERS, SIZE, slots, {"name": "exact"}, **more)
+    return masks.write(folder, "train", packed, indices, NUMBERS, SIZE, slots, source, **more)
 
 
-def opened(folder, indices=(4, 9, 2), numbers=NUMBERS, slots=5):
-    return masks.open(folder, "train", "exact", indices, numbers, SIZE, slots)
+def opened(folder, indices=(4, 9, 2), numbers=NUMBERS, slots=5, name="exact"):
+    return masks.open(folder, "train", name, indices, numbers, SIZE, slots)
 
 
 @pytest.mark.parametrize("slots", [1, 5, 8, 9, 17])
@@ -52,7 +55,7 @@ def test_broken_ones_are_named_and_left_out(tmp_path, capsys):
     with pytest.raises(InputError, match="mask 9 is broken"):
         write(tmp_path, broken=[9])
     assert not list(tmp_path.iterdir())
-    write(tmp_path, broken=[9], limit=0.5)
+    assert write(tmp_path, broken=[9], limit=0.5) == 2
     assert "mask 9 is broken" in capsys.readouterr().out
     store = opened(tmp_path)
     assert store.scene_indices == (4, 2)
@@ -77,6 +80,36 @@ def test_masks_of_something_else_are_refused(tmp_path, changes, message):
 def test_masks_that_are_not_there_come_with_the_command_that_writes_them(tmp_path):
     with pytest.raises(InputError, match=r"train_exact_masks.json: there are no such masks.*launch/masks.py"):
         opened(tmp_path)
+
+
+def test_masks_of_several_weights_lie_side_by_side(tmp_path):
+    for source, indices in ((ONE, (4, 9)), (OTHER, (9, 4))):
+        write(tmp_path, indices, source=source)
+    assert opened(tmp_path, (4, 9), name="monet-aa").scene_indices == (4, 9)
+    assert opened(tmp_path, (4, 9), name="monet-bb").scene_indices == (9, 4)
+    with pytest.raises(
+        InputError, match=r"train_monet_masks.json: .*there are, --config.data.masks=monet-aa, monet-bb\."
+    ):
+        opened(tmp_path, (4, 9), name="monet")
+
+
+def test_masks_of_another_source_are_neither_read_nor_replaced(tmp_path):
+    write(tmp_path, source=ONE)
+    for suffix in ("json", "npy"):
+        (tmp_path / f"train_monet-aa_masks.{suffix}").rename(tmp_path / f"train_monet-bb_masks.{suffix}")
+    before = (tmp_path / "train_monet-bb_masks.npy").read_bytes()
+    refused = r"monet-bb_masks.json: .*made by .*'aa'.*not those of monet-bb. Delete it and train_monet-bb_masks.npy"
+    with pytest.raises(InputError, match=refused):
+        write(tmp_path, (9, 4, 2), source=OTHER)
+    with pytest.raises(InputError, match=refused):
+        opened(tmp_path, name="monet-bb")
+    assert (tmp_path / "train_monet-bb_masks.npy").read_bytes() == before
+
+
+def test_masks_of_the_same_source_are_replaced(tmp_path):
+    write(tmp_path, (4, 9))
+    write(tmp_path)
+    assert opened(tmp_path).scene_indices == (4, 9, 2)
 
 
 def test_the_record_tells_what_made_them(tmp_path):

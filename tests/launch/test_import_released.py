@@ -68,6 +68,7 @@ def read(monkeypatch, variables):
     """Stands for TensorFlow: what it would read."""
     content = dict(variables)
     monkeypatch.setattr(import_released, "read_variables", lambda path: content)
+    monkeypatch.setattr(import_released, "located", lambda folder: folder / "model.ckpt-7")
     return content
 
 
@@ -111,19 +112,21 @@ def test_from_the_folder_to_a_table(call, data, folder, read, tmp_path):
 
 
 def test_from_a_checkpoint_of_tensorflow(call, data, folder, variables):
-    pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
-    write_checkpoint(folder / "checkpoints", variables | {"global_step": np.int64(7)})
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: make released")
+    more = {"global_step": np.int64(7), "beta1_power": np.float32(0.9)}
+    checkpoint = write_checkpoint(folder / "checkpoints", variables | more)
     run = data / "run"
     command = [f"--data={data}", f"--released={folder}", f"--workdir={run}", *SIZES]
     status, _, error = call(import_released, *command)
     assert status == 2
-    assert error.endswith("\n  global_step of shape () is left over\n")
+    assert error.startswith(f"error: {checkpoint}: the variables do not make a model")
+    assert error.endswith("\n  beta1_power of shape () is left over\n")
     assert not run.exists()
     assert not (data / "latents").exists()
-    status, _, error = call(import_released, *command, "--pass_over=global_step")
+    status, _, error = call(import_released, *command, "--pass_over=beta*_power")
     assert not status, error
     (event,) = map(json.loads, (run / workdir.EVENTS).read_text().splitlines())
-    assert event["source"] == str(folder / "checkpoints")
+    assert event["source"] == str(checkpoint)
     assert_scored(call, run)
 
 
@@ -153,9 +156,10 @@ def test_bad_input_stops_before_anything_is_written(call, data, folder, read, tm
 
     assert "--released=nowhere: there is no such folder" in refused(released="nowhere")
     assert "no split 'valid'" in refused("--splits=valid", "--only=latents")
-    assert "transformer_tower/layer_1/mlp/linear_0/b of shape (1024,) is left over" in refused(
-        "--config.model.layers=1"
-    )
+    left_over = refused("--config.model.layers=1")
+    assert f"{folder / 'checkpoints' / 'model.ckpt-7'}: the variables do not make a model of 1 layers" in left_over
+    assert "(--pass_over=" in left_over
+    assert "transformer_tower/layer_1/mlp/linear_0/b of shape (1024,) is left over" in left_over
     assert "transformer_tower/layer_2/mlp/linear_0/b is missing; it is our tower/blocks/mlp/expand/bias[2]" in refused(
         "--config.model.layers=3"
     )

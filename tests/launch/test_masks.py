@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_proposals_take_slots_in_their_order(drawn_world):
             assert not made[frame, len(seen) :].any()
 
 
-def test_masks_of_a_monet(tmp_path):
+def test_masks_of_a_monet(tmp_path, capsys):
     root = write_squares(tmp_path / "squares", train=2, validation=1)
     run = save_run(tmp_path / "run", seed=0)
     sizes = {"data.masks": "monet", "perception.size": 16, "model.slots": 3}
@@ -110,12 +111,45 @@ def test_masks_of_a_monet(tmp_path):
         masks.main([*flags(root, **sizes | {"model.slots": 4}), f"--checkpoint={run}"])
     assert not (root / "frames").exists()
     masks.main([*given, f"--checkpoint={run}"])
-    found = store.open(root / "frames" / "16x16-4", "train", "monet", [0, 1], NUMBERS, 16, 3)
-    expected = list(Encoder(trained.of_run(run), files.find_videos(root), NUMBERS, made=packed_masks).encode([0, 1]))
+    made_by = trained.of_run(run)
+    name = f"monet-{made_by.description['checksum']}"
+    assert capsys.readouterr().out.endswith(f"\nTrain on them with --config.data.masks={name}\n")
+    found = store.open(root / "frames" / "16x16-4", "train", name, [0, 1], NUMBERS, 16, 3)
+    expected = list(Encoder(made_by, files.find_videos(root), NUMBERS, made=packed_masks).encode([0, 1]))
     np.testing.assert_array_equal([found.read(index, np.arange(4)) for index in (0, 1)], expected)
-    record = json.loads((root / "frames" / "16x16-4" / "train_monet_masks.json").read_text())
-    assert record["source"]["name"] == "monet"
+    record = json.loads((root / "frames" / "16x16-4" / f"train_{name}_masks.json").read_text())
+    assert record["source"] == made_by.description
     assert record["source"]["step"] == 1
+
+
+def test_masks_of_another_monet_leave_those_that_are_there_alone(tmp_path):
+    """And nobody trains on either who does not say which."""
+    root = write_squares(tmp_path / "squares", train=1, validation=1)
+    sizes = {"perception.size": 16, "model.slots": 3}
+    runs = [save_run(tmp_path / f"run-{seed}", seed) for seed in (0, 1)]
+    names = [f"monet-{trained.of_run(run).description['checksum']}" for run in runs]
+    folder = root / "frames" / "16x16-4"
+    masks.main([*flags(root, **sizes | {"data.masks": "monet"}), f"--checkpoint={runs[0]}"])
+    first = (folder / f"train_{names[0]}_masks.npy").read_bytes()
+    other = [*flags(root, **sizes | {"data.masks": names[0]}), f"--checkpoint={runs[1]}"]
+    with pytest.raises(InputError, match=f"{names[0]}: the masks of .*run-1, after 1 steps, are {names[1]}"):
+        masks.main(other)
+    masks.main([*flags(root, **sizes | {"data.masks": names[1]}), f"--checkpoint={runs[1]}"])
+    assert (folder / f"train_{names[0]}_masks.npy").read_bytes() == first
+    settled = settings(root, SMALL | sizes | {"data.masks": "monet"}, "masked_frames")
+    with pytest.raises(InputError, match=f"there are, --config.data.masks={', '.join(sorted(names))}"):
+        task.make(settled)
+
+
+def test_the_count_is_of_what_is_there(drawn_world, tmp_path, capsys):
+    root = tmp_path / "world"
+    shutil.copytree(drawn_world, root, ignore=shutil.ignore_patterns("frames"))
+    indices = files.scene_indices(root, "train")
+    files.find_annotations(root)[indices[0]].write_text("{")
+    masks.main([*flags(root), "--splits=train", "--broken_limit=1"])
+    told = capsys.readouterr().out
+    assert f"1 of {len(indices)} videos of the train split are missing or broken" in told
+    assert f"train_exact_masks.npy: {len(indices) - 1} videos\n" in told
 
 
 @pytest.mark.parametrize(

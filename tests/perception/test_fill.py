@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,16 @@ def test_after_an_interruption_only_what_is_absent_is_encoded(tmp_path):
     fill(tmp_path / "store", INDICES, rest)
     assert rest.encoded == INDICES[4:]
     assert_holds(tmp_path / "store", INDICES)
+
+
+def test_progress_is_told_in_frames(tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        fill(tmp_path / "store", INDICES, Encoder(crash=INDICES[6]))
+    assert f"{6 * 6}/{12 * 6} [" in capsys.readouterr().err
+    fill(tmp_path / "store", INDICES, Encoder(), name="videos of a split")
+    first, *_, last = capsys.readouterr().err.strip().split("\r")
+    assert f"| {4 * 6}/{12 * 6} [" in first  # of the file that was written
+    assert re.search(rf"^videos of a split: 100%.*\| {12 * 6}/{12 * 6} \[.*<00:00, .*frame/s\]$", last)
 
 
 def test_hosts_fill_a_store_together_each_its_own_files(tmp_path):

@@ -43,6 +43,7 @@ class Encoder:
     Attributes:
       description: what the latents store says of its encoder; the checksum is that of the parameters.
       frame_numbers: of the F frames; slots, size: N and D of a video.
+      mesh, params, step: the devices, the parameters on all of them, and what is run there, see `encoding_step`.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Encoder:
         # Hosts have restored together; from here each goes at its own pace, on its own devices.
         self.mesh = data_mesh(jax.local_devices())
         self.params = jax.device_put(trained.params, NamedSharding(self.mesh, P()))
-        self._step = encoding_step(self.config, self.mesh, made)
+        self.step = encoding_step(self.config, self.mesh, made)
         self._videos = videos
         self._workers = workers
         self._encoded, self._full = 0, 0
@@ -78,21 +79,28 @@ class Encoder:
         # While the devices encode some videos, the next are decoded and the last are taken.
         ahead: list[tuple[list[np.ndarray | InputError], Any]] = []
         while videos := list(itertools.islice(decoded, VIDEOS_AT_ONCE)):
-            ahead.append((videos, self._dispatch([video for video in videos if not isinstance(video, InputError)])))
+            ahead.append((videos, self.dispatch([video for video in videos if not isinstance(video, InputError)])))
             if len(ahead) > 1:
                 yield from self._taken(*ahead.pop(0))
         for each in ahead:
             yield from self._taken(*each)
 
-    def _dispatch(self, videos: Sequence[np.ndarray]) -> Any:
-        """Has whole videos encoded, padded to a number of frames that is always the same; nothing for none."""
-        if not videos:
-            return None
-        frames = np.zeros((VIDEOS_AT_ONCE * len(self.frame_numbers), *videos[0].shape[1:]), np.uint8)
-        frames[: len(videos) * len(self.frame_numbers)] = np.concatenate(videos)
-        padding = -len(frames) % self.mesh.size
-        padded = np.pad(frames, [(0, padding)] + [(0, 0)] * 3)
-        return self._step(self.params, jax.device_put(padded, NamedSharding(self.mesh, P(DATA))))
+    def dispatch(self, videos: Sequence[np.ndarray]) -> tuple[jax.Array, jax.Array] | None:
+        """Has up to VIDEOS_AT_ONCE videos encoded, each frames_FxYxXx3 in uint8; nothing for none.
+
+        Returns:
+          What is made of every frame, and how many slots it uses, with rows for the padding of `on_devices`; the
+          devices are still at it.
+        """
+        return self.step(self.params, self.on_devices(videos)) if videos else None
+
+    def on_devices(self, videos: Sequence[np.ndarray]) -> jax.Array:
+        """The frames of some videos, shared out over the devices, padded to a number that is always the same."""
+        whole, full = sum(map(len, videos)), VIDEOS_AT_ONCE * len(self.frame_numbers)
+        padded_BxYxXx3 = np.empty((full + -full % self.mesh.size, *videos[0].shape[1:]), np.uint8)
+        np.concatenate(videos, out=padded_BxYxXx3[:whole])
+        padded_BxYxXx3[whole:] = 0
+        return jax.device_put(padded_BxYxXx3, NamedSharding(self.mesh, P(DATA)))
 
     def _taken(self, videos: Sequence[np.ndarray | InputError], dispatched: Any) -> Iterator[np.ndarray | InputError]:
         whole = iter(())

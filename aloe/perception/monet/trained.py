@@ -69,7 +69,8 @@ def of_run(run: epath.Path) -> Trained:
     """The latest checkpoint of the run in a workdir. All hosts of a slice restore it together.
 
     Raises:
-      InputError: there is no such run, it is not of MONet, or it has no checkpoint.
+      InputError: there is no such run, it is not of MONet, it has no checkpoint, or one that is damaged or of another
+        model than its configuration tells.
     """
     resolved = run_config(run)
     config = MonetConfig(**resolved.model)
@@ -79,8 +80,16 @@ def of_run(run: epath.Path) -> Trained:
         raise InputError(f"{run}: no checkpoint yet; train first, with python launch/train.py --workdir={run}.")
     optimizer = make_optimizer(resolved.optimizer)
     abstract = jax.eval_shape(lambda: initial_state(Monet(config, rngs=nnx.Rngs(0)), optimizer))
-    restored = checkpoints.restore(abstract).params
-    checkpoints.close()
+    try:
+        restored = checkpoints.restore(abstract).params
+    except ValueError as error:  # of Orbax and of tensorstore alike
+        told = str(error).partition(" [")[0]  # without the specification that tensorstore appends
+        raise InputError(
+            f"{run / workdir.CHECKPOINTS / str(step)}: cannot be read as a checkpoint of the model in "
+            f"{run / workdir.CONFIG}: {told} Restore both, or name another run."
+        ) from error
+    finally:
+        checkpoints.close()
     params = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), restored)
     return Trained(config, params, description(config, params, step))
 

@@ -94,10 +94,13 @@ class MonetTask:
     def parts(self, model: nnx.Module, batch: Batch, keys: Keys, step_key: jax.Array) -> Parts:
         assert isinstance(model, Monet)
         image_BxYxXx3 = colors(batch[FRAMES]["image"])
-        noise_shape = (self.model_config.slots, self.model_config.latent)
-        noise_BxNxD = jax.vmap(lambda key: jax.random.normal(key, noise_shape))(keys[FRAMES])
-        told = self.of_slots(image_BxYxXx3, model(image_BxYxXx3, noise_BxNxD))
+        told = self.of_slots(image_BxYxXx3, model(image_BxYxXx3, self.noise(keys[FRAMES])))
         return {name: Average.from_model_output(value_B) for name, value_B in told.items()}
+
+    def noise(self, keys_B: jax.Array) -> jax.Array:
+        """noise_BxNxD, of each frame by its own key."""
+        shape = (self.model_config.slots, self.model_config.latent)
+        return jax.vmap(lambda key: jax.random.normal(key, shape))(keys_B)
 
     def of_slots(self, image_BxYxXx3: jax.Array, slots: Slots) -> dict[str, jax.Array]:
         """The parts of the loss and what else is known without labels, by frame: see OF_SLOTS."""
@@ -115,7 +118,8 @@ class MonetTask:
         exact = np.roll(places, 1) if shuffled else places
 
         def example(number: int) -> Example:
-            return {"image": store[places[number]], **self.exact(split, int(exact[number]))}
+            place = np.asarray(places[number], np.int32)
+            return {"image": store[places[number]], "place": place, **self.exact(split, int(exact[number]))}
 
         evaluated = grain.MapDataset.range(len(places)).map(example)
         return {FRAMES: evaluated, PICTURES: evaluated[:: max(1, len(places) // SHOWN)][:SHOWN]}
@@ -139,14 +143,15 @@ class MonetTask:
     def predict(self, model: nnx.Module, group: str, batch: Mapping[str, jax.Array]) -> jax.Array:
         """Frames: the numbers OF_SLOTS and BESIDE_EXACT of each. Pictures: what MONet makes of them, see `strips`.
 
-        The latents of frames are drawn, as the loss wants them, but with the same noise for every frame.
+        The latents of frames are drawn, as the loss wants them: for each frame by its place in the split, so that the
+        mean of all is over many draws, and the same ones for every seed and step.
         """
         assert isinstance(model, Monet)
         image_BxYxXx3 = colors(batch["image"])
         if group == PICTURES:
             return strips(image_BxYxXx3, model(image_BxYxXx3))
-        shape = (1, self.model_config.slots, self.model_config.latent)
-        slots = model(image_BxYxXx3, jax.random.normal(jax.random.key(0), shape))
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), batch["place"])
+        slots = model(image_BxYxXx3, self.noise(keys))
         told = self.of_slots(image_BxYxXx3, slots)
         known_B = jnp.min(batch["object"], axis=(1, 2)) > -2
         exact = quality.beside_exact(slots.log_mask_BxNxYxX, batch["object"], batch["color"])

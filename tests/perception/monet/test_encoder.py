@@ -1,5 +1,8 @@
 """A trained MONet fills a latents store: the right latents, once each, and no other checkpoint's."""
 
+import json
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -25,9 +28,9 @@ from tests.tasks.monet.squares import settings, write_squares
 FRAMES = 128
 
 
-def save_run(folder, seed, steps=(1,)):
-    """A workdir with checkpoints of a MONet as it begins."""
-    resolved = settings(folder)
+def save_run(folder, seed, steps=(1,), changes=()):
+    """A workdir with checkpoints of a MONet as it begins; `changes` are fields of its configuration by path."""
+    resolved = settings(folder, changes)
     resolved.workdir = str(folder)
     workdir.claim(resolved)
     state = initial_state(Monet(MonetConfig(**resolved.model), rngs=nnx.Rngs(seed)), make_optimizer(resolved.optimizer))
@@ -151,3 +154,40 @@ def test_a_run_of_another_task_or_without_a_checkpoint_is_refused(squares, tmp_p
     workdir.claim(resolved)
     with pytest.raises(InputError, match="a run of --task=clevrer, not of monet"):
         trained.read(str(tmp_path / "other"))
+
+
+def test_a_checkpoint_of_another_model_than_its_configuration_is_refused(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / workdir.CONFIG
+    config = json.loads(path.read_text())
+    config["model"]["latent"] += 1
+    path.write_text(json.dumps(config))
+    with pytest.raises(
+        InputError, match=r"run/checkpoints/1: cannot be read as .* the model in .*config.json: .*shape"
+    ):
+        trained.read(str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--checkpoint=nowhere"], "nowhere: neither the workdir of a run nor weights that come with Aloe"),
+        (["--checkpoint={run}"], "'latent': 8, .*'slots': 3, .*, not by .*'slots': 4, 'latent': 6}"),
+        (["--checkpoint={stored}", "--frames_per_video=10"], "has 128 frames of each video, and 10, or others"),
+        (["--checkpoint={stored}", "--splits=test"], "test.json"),
+    ],
+)
+def test_what_is_wrong_is_said_before_a_host_is_asked_for(filled, squares, run, tmp_path, monkeypatch, flags, message):
+    """The stores that are there are of 3 slots and 8 latents."""
+    asked = []
+    monkeypatch.setattr(encode, "run_on_slice", lambda *wanted: asked.append(wanted))
+    other = save_run(tmp_path / "run", seed=0, changes={"model.slots": 4, "model.latent": 6})
+    named = [flag.format(run=other, stored=run) for flag in flags]
+    given = ["--task=clevrer", f"--data={squares}", f"--latents={filled}", "--encoder=monet", "--hosts=4"]
+    before = sorted(filled.rglob("*"))
+    with pytest.raises(InputError, match=message):
+        encode.main([*given, *named])
+    assert not asked
+    encode.main([*given, f"--checkpoint={run}"])
+    assert len(asked) == 1
+    assert sorted(filled.rglob("*")) == before

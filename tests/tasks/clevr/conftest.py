@@ -35,7 +35,7 @@ def drawn(tmp_path_factory):
     for split in ("train", "validation"):
         indices, paths = files.scene_indices(out, split), exact.find(out)
         packed = (masks.pack(exact.by_slot(paths[index], numbers, 32, 10)) for index in indices)
-        masks.write(frames_folder(resolved), split, "exact", packed, indices, numbers, 32, 10, {"name": "exact"})
+        masks.write(frames_folder(resolved), split, packed, indices, numbers, 32, 10, {"name": "exact"})
     return out
 
 

@@ -44,5 +44,5 @@ def write_pixels(root: Path, splits=("train", "validation")) -> Path:
         images = (drawn(index)[0] for index in indices)
         frames.write_arrays(folder / f"{split}_frames", images, indices, NUMBERS, (SIZE, SIZE, 3), split)
         packed = (masks.pack(drawn(index)[1]) for index in indices)
-        masks.write(folder, split, "exact", packed, indices, NUMBERS, SIZE, SLOTS, {"name": "exact"})
+        masks.write(folder, split, packed, indices, NUMBERS, SIZE, SLOTS, {"name": "exact"})
     return root

@@ -196,7 +196,7 @@ def test_videos_without_masks_are_left_out(root, tmp_path):
     folder = tmp_path / "frames" / "16x16-8"
     indices = list(range(12))
     packed = (InputError("broken") if index == 3 else masks.pack(pixels.drawn(index)[1]) for index in indices)
-    masks.write(folder, "train", "exact", packed, indices, pixels.NUMBERS, 16, 16, {"name": "exact"}, limit=0.1)
+    masks.write(folder, "train", packed, indices, pixels.NUMBERS, 16, 16, {"name": "exact"}, limit=0.1)
     with pytest.raises(InputError, match="video 3 has no frames, or no masks"):
         clevrer.make(settings(tmp_path, SMALL, "masked_frames"))
 

@@ -100,6 +100,27 @@ def test_the_frames_of_an_evaluation_are_spread_over_the_split(task):
     np.testing.assert_array_equal(groups["frames"][3]["image"], task.stores["validation"][12])
 
 
+def test_noise_of_an_evaluation_is_drawn_for_each_frame_by_its_place(task, state):
+    """One draw for all would be a bias that no number of frames averages out."""
+    model, predict = nnx.merge(model_structure(task), state.params), nnx.jit(task.predict, static_argnames="group")
+    dataset = task.evaluation("validation")["frames"]
+    assert [int(dataset[number]["place"]) for number in range(len(dataset))] == task.places("validation")
+
+    def told(places):
+        rows = [dataset[0] | {"place": np.int32(place)} for place in places]
+        return np.asarray(
+            predict(model, group="frames", batch={name: np.stack([row[name] for row in rows]) for name in rows[0]})
+        )
+
+    one = told([8, 4, 8, 12])
+    np.testing.assert_allclose(one[0], one[2], rtol=1e-6)
+    np.testing.assert_allclose(one[[1, 0]], told([4, 8, 16, 20])[:2], rtol=1e-6)
+    drawn = [monet.OF_SLOTS.index(name) for name in ("reconstruction", "squared_error")]
+    assert all(len(np.unique(one[[0, 1, 3], column])) == 3 for column in drawn)
+    of_masks = monet.OF_SLOTS.index("mask_entropy")
+    np.testing.assert_allclose(one[:, of_masks], one[0, of_masks], rtol=1e-6)
+
+
 def test_without_exact_masks_scores_are_those_that_need_none(task, predictions):
     assert predictions["frames"].shape == (32, 14)
     assert np.all(np.isfinite(predictions["frames"][:, :7]))
