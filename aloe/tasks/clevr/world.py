@@ -37,7 +37,7 @@ from aloe.tasks.clevr.scenes import Attributes, parse_scene
 from aloe.tasks.clevr.templates import GROUPS
 from aloe.tasks.clevr.vocabulary import RELATIONS
 
-VERSION = 1  # to be raised when a seed comes to mean other images or questions
+VERSION = 2  # to be raised when a seed comes to mean other images or questions
 HELD_OUT = 0.15  # of the images for validation, and as much for test
 LEAST, LARGEST = 10, 100_000  # images in all
 
