@@ -228,17 +228,17 @@ def _ask(settings: _Settings, indices: Mapping[str, range], workers: int) -> dic
         of_split[start : start + SHARD] for of_split in indices.values() for start in range(0, len(of_split), SHARD)
     ]
     workers = min(workers, len(shards))
-    of_shards: Iterator[Iterable[_Asked]]
+    parts: Iterator[list[_Asked]]
     if workers > 1:
-        of_shards = ordered_map(functools.partial(_ask_shard, settings), shards, workers, chunk=1)
+        parts = ordered_map(functools.partial(_ask_shard, settings), shards, workers, chunk=1)
     else:
-        of_shards = map(functools.partial(_ask_about, settings), shards)  # an image at a time, for the progress
+        parts = ([asked] for shard in shards for asked in _ask_about(settings, shard))
     with progress_bar(total=sum(map(len, shards)), desc="questions", unit="image") as bar:
 
         def told() -> Iterator[_Asked]:
-            for asked in itertools.chain.from_iterable(of_shards):
-                bar.update()
-                yield asked
+            for part in parts:
+                bar.update(len(part))
+                yield from part
 
         of_images = told()
         return {

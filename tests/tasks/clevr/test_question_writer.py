@@ -41,6 +41,7 @@ def test_text_reads_back_to_the_program(asked):
 def test_every_template_and_every_wording_is_asked(asked):
     assert {question["question_family_index"] for _, question in asked} == {row.number for row in templates.ROWS}
     assert sorted(row.number for row in templates.ROWS) == [*range(25), *range(72, 78), *range(84, 90)]
+    assert all(templates.group_of(row.number) == row.group for row in templates.ROWS)
     for word in ("tiny", "ball", "shiny", "that are", "to the right of", "in front of", "visible", "made of"):
         assert any(word in question["question"] for _, question in asked), word
 

@@ -189,7 +189,7 @@ def test_predictions_become_a_table_and_answers_by_question_index(task, model):
         assert handed_in[str(record.question.question_index)] == vocabulary.ANSWERS[answer]
     right = {QUESTION: np.array([vocabulary.ANSWER_IDS[record.question.answer] for record in questions])}
     assert set(task.scores("validation", right).values()) == {100.0}
-    with pytest.raises(InputError, match="--hard: the table has every family"):
+    with pytest.raises(InputError, match="--hard: the table has every family and group"):
         task.comparison("validation", hard=True)
 
 
