@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from aloe.data import latents
+from aloe.data import latents, video
 from aloe.data.findings import Findings
 from aloe.data.parallel import Item, ordered_map
 from aloe.data.skipped import Skipped
@@ -82,24 +82,37 @@ def check_store(split: str, path: Path, indices: Sequence[int], frames: int, lim
     _report(skipped, findings)
 
 
-def common_size(paths: Iterable[Path]) -> tuple[int, int] | None:
-    """The commonest width and height among the first pictures that can be read; None where none can."""
+def common_size(
+    paths: Iterable[Path], size_of: Callable[[Path], tuple[int, int]] | None = None
+) -> tuple[int, int] | None:
+    """The commonest width and height among the first pictures, or others by `size_of`, that can be read; else None."""
     sizes: collections.Counter[tuple[int, int]] = collections.Counter()
     for path in itertools.islice(paths, _LOOKED_AT):
         with contextlib.suppress(InputError):
-            sizes[picture_size(path)] += 1
+            sizes[(size_of or picture_size)(path)] += 1
     return max(sizes, key=sizes.__getitem__, default=None)
 
 
 def picture_problem(path: Path, size: tuple[int, int] | None, decode: bool) -> str | None:
     """What is wrong with a picture: it is broken, or of another size than `size`, where that is known."""
     try:
-        found = picture_size(path, decode)
+        return _size_problem(path, picture_size(path, decode), size)
     except InputError as error:
         return str(error)
-    if size and found != size:
-        return f"{path}: {found[0]}×{found[1]} pixels, and others have {size[0]}×{size[1]}; write it anew"
-    return None
+
+
+def video_problem(path: Path, size: tuple[int, int] | None, decode: bool, frames: int) -> str | None:
+    """What is wrong with a video: it is broken, has fewer frames, or another size than `size`, where that is known."""
+    try:
+        return _size_problem(path, video_size(path, decode, frames), size)
+    except InputError as error:
+        return str(error)
+
+
+def video_size(path: Path, decode: bool = False, frames: int = 1) -> tuple[int, int]:
+    """Width and height of a video in pixels; errors as those of `video.probe`, of one with so many frames."""
+    info = video.probe(path, decode, at_least=frames)
+    return info.width, info.height
 
 
 def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
@@ -115,6 +128,12 @@ def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
             return picture.size
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise InputError(f"{path}: not a whole picture: {error}; unpack its archive anew") from error
+
+
+def _size_problem(path: Path, found: tuple[int, int], size: tuple[int, int] | None) -> str | None:
+    if not size or found == size:
+        return None
+    return f"{path}: {found[0]}×{found[1]} pixels, and others have {size[0]}×{size[1]}; delete it, and {_MEND}"
 
 
 def _report(skipped: Skipped, findings: Findings) -> None:

@@ -13,35 +13,50 @@ from aloe.errors import InputError
 MARK = "world.json"
 
 
-def claim(folder: Path, settings: Mapping[str, Any], videos: int) -> None:
+def claim(folder: Path, settings: Mapping[str, Any], videos: int, growing: Mapping[str, Any] | None = None) -> None:
     """Marks the folder as this world's; of a world that is there already, more videos may be made, not fewer.
 
     Args:
       folder: made if missing.
       settings: JSON that tells this world from every other one.
       videos: how many it is to have.
+      growing: JSON that is written too, in place of what there was of these names, which the caller has looked at.
 
     Raises:
       InputError: the folder is something else's.
     """
-    mark = folder / MARK
-    if mark.exists():
-        try:
-            found = json.loads(mark.read_text())
-            more = found.pop("videos")
-        except (ValueError, KeyError, AttributeError) as error:
-            raise InputError(f"{mark}: does not parse ({error}); name another folder, or delete this one.") from error
+    found = marked(folder)
+    if found is not None:
         for name, value in settings.items():
             if found.get(name) != value:
                 raise InputError(
-                    f"{mark}: this world has {name} {found.get(name)}, not {value}; "
+                    f"{folder / MARK}: this world has {name} {found.get(name)}, not {value}; "
                     "name another folder, or delete this one."
                 )
-        if more > videos:
-            raise InputError(f"{mark}: this world has {more} videos already, more than {videos}; name another folder.")
+        if (more := found["videos"]) > videos:
+            raise InputError(
+                f"{folder / MARK}: this world has {more} videos already, more than {videos}; name another folder."
+            )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: holds something that is no world (it has no world.json); name another folder.")
-    write_whole(mark, json.dumps({**settings, "videos": videos}, separators=(",", ":")))
+    mark = {**settings, **(growing or {}), "videos": videos}
+    write_whole(folder / MARK, json.dumps(mark, separators=(",", ":")))
+
+
+def marked(folder: Path) -> dict[str, Any] | None:
+    """The settings of the world that is in a folder, with its number of "videos"; None where there is none.
+
+    Raises:
+      InputError: the mark does not parse.
+    """
+    mark = folder / MARK
+    if not mark.exists():
+        return None
+    try:
+        found = json.loads(mark.read_text())
+        return {**found, "videos": found["videos"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{mark}: does not parse ({error}); name another folder, or delete this one.") from error
 
 
 def check_arguments(

@@ -15,8 +15,13 @@ _CHUNK = 16
 _AHEAD = 2  # chunks for each process
 
 
+def worth_processes(items: int) -> int:
+    """How many processes so many items are worth: one per core of many, 1 of few."""
+    return (os.cpu_count() or 1) if items >= _WORTH_PROCESSES else 1
+
+
 def ordered_map(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int | None = None
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int | None = None, chunk: int = _CHUNK
 ) -> Iterator[Result]:
     """Yields `function(item)` for every item, in order.
 
@@ -24,9 +29,10 @@ def ordered_map(
       function: must be picklable, as must items and results.
       items: the work.
       workers: processes; by default one per core for long lists, and none (this process does the work) for short ones.
+      chunk: items that a process takes at a time; 1 where each takes seconds.
     """
     if workers is None:
-        workers = (os.cpu_count() or 1) if len(items) >= _WORTH_PROCESSES else 1
+        workers = worth_processes(len(items))
     if workers <= 1:
         yield from map(function, items)
         return
@@ -35,12 +41,12 @@ def ordered_map(
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
         # As the results are taken, not all at once: what has not been taken yet would fill the memory.
         pending: collections.deque[concurrent.futures.Future[list[Result]]] = collections.deque()
-        for start in range(0, len(items), _CHUNK):
-            pending.append(pool.submit(_each, function, items[start : start + _CHUNK]))
+        for start in range(0, len(items), chunk):
+            pending.append(pool.submit(_each, function, items[start : start + chunk]))
             if len(pending) > _AHEAD * workers:
                 yield from pending.popleft().result()
-        for chunk in pending:
-            yield from chunk.result()
+        for results in pending:
+            yield from results.result()
 
 
 def _each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -15,6 +15,7 @@ from aloe.training import growing, workdir
 from aloe.training.log import VALIDATION, read_metrics
 
 STYLES = ("--", ":", "-.")
+ACROSS = 6  # panels side by side; what is more comes below them
 
 
 def draw_curves(folders: Sequence[epath.Path], out: epath.Path) -> None:
@@ -32,8 +33,12 @@ def draw_curves(folders: Sequence[epath.Path], out: epath.Path) -> None:
     curves = {folder: validation_scores(folder) for folder in folders}
     names = [name for name in next(iter(curves.values())) if not name.endswith("_options")]
     controls = latest_controls(folders[0])
-    figure, axes = pyplot.subplots(1, len(names), figsize=(3.4 * len(names), 3.2), sharey=True, squeeze=False)
-    for axis, name in zip(axes[0], names, strict=True):
+    across, down = min(len(names), ACROSS), -(-len(names) // ACROSS)
+    figure, axes = pyplot.subplots(down, across, figsize=(3.4 * across, 3.2 * down), sharey=True, squeeze=False)
+    panels = axes.flat[: len(names)]
+    for axis in axes.flat[len(names) :]:
+        axis.remove()
+    for axis, name in zip(panels, names, strict=True):
         for folder, scores in curves.items():
             steps, percents = zip(*scores.get(name, [(0, float("nan"))]), strict=True)
             axis.plot(steps, percents, label=folder.name, marker="." if len(steps) < 50 else "")
@@ -42,9 +47,10 @@ def draw_curves(folders: Sequence[epath.Path], out: epath.Path) -> None:
                 axis.axhline(values[name], color="gray", linestyle=style, linewidth=1, label=control)
         axis.set(title=name, xlabel="step", ylim=(0, 100))
         axis.grid(alpha=0.3)
-    axes[0][0].set_ylabel("% right, validation")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("% right, validation")
     handles = {
-        label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+        label: handle for axis in panels for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=max(1, len(handles)))
     figure.set_layout_engine("constrained")

@@ -3,10 +3,19 @@ import os
 import pytest
 
 from aloe.data.parallel import ordered_map
+from tests.waiting import wait_for
 
 
 def square(number):
     return number * number, os.getpid()
+
+
+def meet(files):
+    """Comes to an end when the item with the same files the other way round is at work too."""
+    mine, others = files
+    mine.touch()
+    wait_for(others.exists, 60)
+    return mine
 
 
 def fail_at_seven(number):
@@ -23,6 +32,11 @@ def test_processes_give_the_results_in_order():
 
 def test_a_short_list_is_done_in_this_process():
     assert list(ordered_map(square, range(5))) == [(number * number, os.getpid()) for number in range(5)]
+
+
+def test_items_that_take_long_go_to_processes_one_by_one(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert list(ordered_map(meet, [(one, other), (other, one)], workers=2, chunk=1)) == [one, other]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -120,6 +120,12 @@ def test_only_decoding_finds_damage_inside_a_video(world):
     assert re.search(r"video_00001.mp4: expected 128 or more frames, found \d+\.", problems(world, "--decode"))
 
 
+def test_a_video_of_another_size_is_named_with_the_mend(world):
+    path = files.find_videos(world)[1]
+    write_video(path, columns=64)
+    assert f"{path}: 64×32 pixels, and others have 48×32; delete it, and unpack its archive anew" in problems(world)
+
+
 def test_a_single_broken_file_of_a_large_set_is_noted_and_no_problem(tmp_path, capsys):
     for split, indices in (("train", range(100)), ("validation", [100])):
         write_json(tmp_path / f"{split}.json", [entry(index) for index in indices])

@@ -10,6 +10,7 @@ from PIL import Image
 
 from aloe.tasks.clevr import files
 from aloe.tasks.clevr.programs import FAMILIES
+from aloe.tasks.clevr.templates import GROUPS
 from aloe.tasks.clevr.vocabulary import ANSWERS
 from launch import check_data, encode, evaluate, make_world, masks, sweep, train
 from tests.tasks.clevr.conftest import SMALL
@@ -44,11 +45,11 @@ def test_the_commands_lead_from_nothing_to_a_table_and_predictions(clevr, tmp_pa
     clevr(masks, f"--data={data}", "--splits=train,validation,test", *SETTINGS)
     clevr(train, f"--data={data}", "--workdir=run", "--local", *SETTINGS)
     table = clevr(evaluate, "--workdir=run", "--local", *SETTINGS)
-    for word in ("clevr, validation split, after 4 steps", "accuracy", *FAMILIES, "majority", "shuffled"):
+    for word in ("clevr, validation split, after 4 steps", "accuracy", *FAMILIES, *GROUPS, "majority", "shuffled"):
         assert word in table
     record = json.loads((tmp_path / "run" / "validation-4.json").read_text())
     assert set(record["controls"]) == {"shuffled", "majority"}
-    assert set(FAMILIES) <= set(record)
+    assert {*FAMILIES, *GROUPS} <= set(record)
 
     clevr(evaluate, "--workdir=run", "--local", "--split=test", *SETTINGS)
     answered = json.loads((tmp_path / "run" / "submission-4.json").read_text())

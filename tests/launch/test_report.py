@@ -49,6 +49,19 @@ def test_a_picture_is_drawn_of_all_runs(draw, workdirs, tmp_path):
     ).any()
 
 
+def test_many_scores_go_below_each_other(draw, workdirs, tmp_path):
+    def drawn(scores):
+        record = {"step": 1} | {f"validation/{name}": 50.0 for name in range(scores)}
+        (workdirs[1] / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+        status, _, error = draw(f"--workdir={workdirs[1]}", f"--out={tmp_path / 'many.png'}")
+        assert status == 0, error
+        return image.imread(tmp_path / "many.png").shape[:2]
+
+    (height_of_6, width_of_6), (height_of_14, width_of_14) = drawn(6), drawn(14)
+    assert width_of_14 == width_of_6
+    assert height_of_14 == 3 * height_of_6
+
+
 def test_a_folder_without_scores_is_named(draw, tmp_path):
     status, _, error = draw(f"--workdir={tmp_path}")
     assert status == 2

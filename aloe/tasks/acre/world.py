@@ -6,8 +6,9 @@
     OUT/ACRE_IID/world.json                          the settings, so that two worlds never fill one folder
     OUT/ACRE_Comp/…, OUT/ACRE_Sys/…
 
-The problems of one split can be those of a config that exists, be it the official one: then only the pictures are ours.
-A problem and its panels are a pure function of (seed, regime, split, place in the split).
+The problems of a split can be those of a config that exists, be it the official one: then only the pictures are ours.
+Each split is given or drawn, and stays what it is in later calls. What is drawn, panels too, is a pure function of
+(seed, regime, split, place in the split).
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ import jax
 import numpy as np
 from tabulate import tabulate
 
-from aloe.data.claim import check_arguments, claim
+from aloe.data.claim import check_arguments, claim, marked
 from aloe.data.parallel import ordered_map
 from aloe.data.whole import write_whole
 from aloe.errors import InputError, nearest
@@ -119,7 +120,8 @@ def write(
       gpu: whether this process draws the pictures, on its GPU.
       draw: whether to write pictures too; without, scene files have no masks. A later call that does adds both.
       regimes: which, separated by commas; by default that of which the config's path tells, else all.
-      config: a config whose problems are taken for `split` instead of drawn ones; of one regime.
+      config: a config whose problems are taken for `split` instead of drawn ones; of one regime. A later call may give
+        another split its own, and none draws one that has been given.
       split: see `config`.
       objects: how many different objects problems are drawn from, which makes a smaller, easier world; else all.
 
@@ -136,12 +138,12 @@ def write(
     statistics: dict[str, dict[str, float]] = {}
     kept = 0
     for regime in chosen:
-        made = {name: _drawn(regime, name, size, seed, pools[regime]) for name, size in sizes.items()} | given
         root = out / f"ACRE_{regime}"
+        configs = _configs(root, config, split)
+        drawn_sizes = {name: size for name, size in sizes.items() if name not in configs}
+        made = {name: _drawn(regime, name, size, seed, pools[regime]) for name, size in drawn_sizes.items()} | given
         marks = {"task": "acre", "version": VERSION, "regime": regime, "seed": seed, "width": width, "height": height}
-        marks |= {"config": {split: hashlib.sha256(config.read_bytes()).hexdigest()}} if config else {"config": {}}
-        marks |= {"objects": pools[regime]}
-        claim(root, marks, videos or 0)
+        claim(root, marks | {"objects": pools[regime]}, videos or 0, {"config": configs})
         kept += _write_panels(_Settings(root, regime, seed, (width, height) if draw else None, gpu), made, workers)
         # The configs come last: a world that was interrupted has none, and is not taken for a whole one.
         for name, of_split in made.items():
@@ -151,6 +153,26 @@ def write(
         statistics |= {f"{regime}, given": generator.statistics(of_split) for of_split in given.values()}
         statistics |= {regime: generator.statistics(drawn)} if drawn else {}
     return Report(out, problems, statistics, kept, time.perf_counter() - began, draw)
+
+
+def _configs(root: Path, config: Path | None, split: str) -> dict[str, str]:
+    """By split the checksums of the configs that a regime's world has its problems from, with the one that comes now.
+
+    Raises:
+      InputError: the split has other problems already, of which panels would be taken for those of this config.
+    """
+    found = marked(root) or {"config": {}, "videos": 0}
+    configs: dict[str, str] = found["config"]
+    if config is None:
+        return configs
+    given = hashlib.sha256(config.read_bytes()).hexdigest()
+    if configs.get(split, given) != given or (split not in configs and found["videos"]):
+        whose = "of another config" if split in configs else "drawn"
+        raise InputError(
+            f"{root}: the problems of its {split} split are {whose}, and would be mixed with those of "
+            f"--config={config}; name another folder, or another --split."
+        )
+    return configs | {split: given}
 
 
 def _check(

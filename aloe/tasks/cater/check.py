@@ -3,8 +3,7 @@
 import functools
 from pathlib import Path
 
-from aloe.data import video
-from aloe.data.checking import check_files, check_store
+from aloe.data.checking import check_files, check_store, common_size, video_problem, video_size
 from aloe.data.findings import Findings
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
@@ -27,6 +26,10 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
     """
     folders = files.camera_folders(root)
     videos, scenes = files.find_videos(root), files.find_annotations(root)
+    sizes = {
+        camera: common_size((videos[index] for index in sorted(videos) if files.camera_of(index) == camera), video_size)
+        for camera in files.CAMERAS
+    }
     findings = Findings()
     for camera in files.CAMERAS:
         if camera not in folders:
@@ -42,9 +45,9 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
             indices += labels
             name_of = functools.partial(_name, folder)
             present = {index: videos[index] for index in labels if index in videos}
-            video_problem = functools.partial(_video_problem, decode=decode)
+            whole = functools.partial(video_problem, size=sizes[camera], decode=decode, frames=FRAMES)
             check_files(
-                *(split, f"{camera} videos", list(labels), present, video_problem, limit, findings, _MAKE),
+                *(split, f"{camera} videos", list(labels), present, whole, limit, findings, _MAKE),
                 name_of=functools.partial(name_of, "videos", ".avi"),
             )
             told = {index: (scenes[index], label) for index, label in labels.items() if index in scenes}
@@ -84,14 +87,6 @@ def _check_lists(folder: Path, camera: str, split: str, findings: Findings) -> d
 
 def _name(folder: Path, kind: str, suffix: str, scene_index: int) -> str:
     return str((folder / kind / files.video_name(scene_index)).with_suffix(suffix))
-
-
-def _video_problem(path: Path, decode: bool) -> str | None:
-    try:
-        video.probe(path, decode, at_least=FRAMES)
-    except InputError as error:
-        return str(error)
-    return None
 
 
 def _scene_problem(scene: tuple[Path, int]) -> str | None:

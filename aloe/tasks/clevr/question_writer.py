@@ -2,9 +2,10 @@
 
 Several fillings of a template are tried; of those that ask something, the one is taken whose answer is most wanting
 among those chosen so far, and none where all are too frequent. So what is asked about an image depends only on the
-images before it in its split.
+images before it.
 """
 
+import bisect
 import functools
 import itertools
 import math
@@ -41,14 +42,34 @@ class Asked(NamedTuple):
 
     @property
     def balanced_in(self) -> tuple[str, ...]:
-        """Its template's group and function; and whether a thing is there, also by what is told of it.
+        """Its template's group and function; of a thing that is there or not, and of two numbers, also what is told.
 
-        Else words would tell: something small is nearly always there, and a small red rubber cube seldom.
+        Else words would tell: something small is nearly always there, and a small red rubber cube seldom; there are
+        fewer red cubes than small things, never more red cubes than cubes, and fewer of anything where a relation
+        is told of it too.
         """
         kind = f"{self.row.group} {self.row.function}"
-        if self.row.function != "exist":
-            return (kind,)
-        return kind, " ".join([kind, *self.fillings["B" if "B" in self.fillings else "A"]])
+        if self.row.function == "exist":
+            return kind, " ".join([kind, *self.fillings["B" if "B" in self.fillings else "A"]])
+        if self.row.group == "compare_integer":
+            one, other = self._counted()
+            within = one.items() >= other.items(), other.items() >= one.items()
+            return kind, f"{self.row.number} {_rarity(one)} {_rarity(other)}", f"{self.row.number} {within}"
+        return (kind,)
+
+    def _counted(self) -> list[Mapping[str, str]]:
+        """What is told of the objects that are counted, one description for each number."""
+        told = [
+            self.fillings[hole]
+            for hole, following in itertools.pairwise(self.row.functions.split())
+            if following == "count"
+        ]
+        return [each for each in told if not isinstance(each, str)]
+
+
+def _rarity(told: Description) -> int:
+    """0, 1 or 2: one object in less than 4 is so, in less than 16, in more."""
+    return bisect.bisect((4, 16), math.prod(len(ATTRIBUTES[name]) for name in told))
 
 
 def share(function: str, answer: str) -> float:

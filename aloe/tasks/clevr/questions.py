@@ -6,6 +6,7 @@ from typing import Any
 from aloe.data.fields import field, optional_field, within
 from aloe.errors import InputError, nearest
 from aloe.tasks.clevr.programs import family_of
+from aloe.tasks.clevr.templates import group_of
 from aloe.tasks.clevr.vocabulary import ANSWER_IDS, ANSWERS, question_ids
 
 
@@ -18,12 +19,15 @@ class Question:
       text: as written.
       answer: one of ANSWERS; None where there is none.
       function: the last of its program, which says what kind of question it is; None without a program.
+      group: of its template, one of `templates.NUMBERS`, which says by how many hops and of what; None where the file
+        does not tell.
     """
 
     question_index: int
     text: str
     answer: str | None = None
     function: str | None = None
+    group: str | None = None
 
     @property
     def family(self) -> str | None:
@@ -102,4 +106,7 @@ def parse_question(entry: Any, image_name: str, *, labelled: bool) -> tuple[int,
         with within("the last node of the program"):
             function = field(nodes[-1], "function", str)
             family_of(function)
-    return image, Question(field(entry, "question_index", int), text, answer, function)
+    number = optional_field(entry, "question_family_index", int)
+    with within("field 'question_family_index'"):
+        group = None if number is None else group_of(number)
+    return image, Question(field(entry, "question_index", int), text, answer, function, group)

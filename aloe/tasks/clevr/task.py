@@ -144,7 +144,9 @@ class Clevr:
 
     def comparison(self, split: str, *, hard: bool = False) -> Compare:
         if hard:
-            raise InputError("--hard: the table has every family of questions in a row of its own; leave it out.")
+            raise InputError(
+                "--hard: the table has every family and group of questions in a row of its own; leave it out."
+            )
         questions = self.questions(split)
         commonest_Q = controls.majority(self.questions("train"), questions)
 

@@ -1,4 +1,4 @@
-"""The templates of questions that a world asks: wording and programs are those of the released ones, as data.
+"""The groups of the released templates, and those templates that a world asks: wording and programs, as data.
 
 Zero-hop questions are about objects by their attributes, one-hop questions about objects that lie so of another one;
 two numbers, or an attribute of two objects, are compared with none, one or both of them told by a relation.
@@ -6,9 +6,35 @@ two numbers, or an attribute of two objects, are compared with none, one or both
 
 from typing import NamedTuple
 
+from aloe.errors import InputError
 from aloe.tasks.clevr.vocabulary import ATTRIBUTES
 
-GROUPS = ("zero_hop", "one_hop", "compare_integer", "comparison")
+GROUPS = ("zero_hop", "one_hop", "compare_integer", "comparison")  # of which a world asks
+
+# By group of released templates, their numbers: the `question_family_index` of a question.
+NUMBERS = {
+    "zero_hop": range(84, 90),
+    "one_hop": range(72, 78),
+    "two_hop": range(78, 84),
+    "three_hop": range(25, 31),
+    "same_relate": range(36, 64),
+    "comparison": range(9, 25),
+    "compare_integer": range(9),
+    "single_and": range(31, 36),
+    "single_or": range(64, 72),
+}
+
+
+def group_of(number: int) -> str:
+    """The group of the released template with this number.
+
+    Raises:
+      InputError: there is none.
+    """
+    for group, numbers in NUMBERS.items():
+        if number in numbers:
+            return group
+    raise InputError(f"{number}: templates are numbered from 0 to {max(map(max, NUMBERS.values()))}")
 
 
 class Row(NamedTuple):

@@ -8,15 +8,17 @@
     OUT/world.json                               the settings, so that two worlds never fill one folder
 
 An image is a pure function of (seed, split, number in the split). What is asked about it depends on the images before
-it in its split too, as answers are balanced.
+it in its shard too, a stretch of its split within which answers are balanced.
 """
 
 import dataclasses
 import functools
+import itertools
 import json
 import multiprocessing
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from tabulate import tabulate
 
 from aloe.data.claim import check_arguments, claim
 from aloe.data.fields import read_json
-from aloe.data.parallel import ordered_map
+from aloe.data.parallel import ordered_map, worth_processes
 from aloe.data.whole import write_whole
 from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
@@ -37,9 +39,10 @@ from aloe.tasks.clevr.scenes import Attributes, parse_scene
 from aloe.tasks.clevr.templates import GROUPS
 from aloe.tasks.clevr.vocabulary import RELATIONS
 
-VERSION = 1  # to be raised when a seed comes to mean other images or questions
+VERSION = 3  # to be raised when a seed comes to mean other images or questions
 HELD_OUT = 0.15  # of the images for validation, and as much for test
 LEAST, LARGEST = 10, 100_000  # images in all
+SHARD = 2_000  # images that one process asks about: about 40 s, and enough to balance answers
 
 # Of launch/make_world.py, beside those that every task has.
 FLAGS: dict[str, dict[str, Any]] = {
@@ -95,6 +98,7 @@ class _Settings:
     seed: int
     size: tuple[int, int] | None  # of the pictures; None draws none
     objects: int
+    groups: tuple[str, ...]  # of the templates that are asked
 
 
 def write(
@@ -139,7 +143,8 @@ def write(
     marks = {"task": "clevr", "version": VERSION, "seed": seed, "width": width, "height": height}
     claim(out, marks | {"objects": objects, "questions": groups}, videos)
 
-    settings = _Settings(out, seed, (width, height) if draw else None, objects)
+    settings = _Settings(out, seed, (width, height) if draw else None, objects, tuple(groups))
+    workers = workers or worth_processes(videos)
     indices = {
         split: range(files.first_index(split), files.first_index(split) + size)
         for split, size in _sizes(videos).items()
@@ -147,18 +152,17 @@ def write(
     every = [index for of_split in indices.values() for index in of_split]
     made = ordered_map(functools.partial(_make, settings), every, 1 if gpu else workers)
     kept = sum(progress_bar(made, f"CLEVR world in {out}", len(every), unit="image"))
-    asked = {split: _ask(settings, split, of_split, groups) for split, of_split in indices.items()}
+    asked = _ask(settings, indices, workers)
     answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for of_split in asked.values():
-        for question in of_split:
-            answers[question["program"][-1]["function"]][question["answer"]] += 1
+    families: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for split, counts in asked.items():
+        for (function, answer), number in counts.items():
+            answers[function][answer] += number
+            families[split][family_of(function)] += number
     return Report(
         out=out,
         images={split: len(of_split) for split, of_split in indices.items()},
-        questions={
-            split: Counter(family_of(question["program"][-1]["function"]) for question in of_split)
-            for split, of_split in asked.items()
-        },
+        questions=families,
         answers=answers,
         kept=kept,
         elapsed=time.perf_counter() - began,
@@ -214,35 +218,69 @@ def describe(
     }
 
 
-def _ask(settings: _Settings, split: str, indices: range, groups: list[str]) -> list[dict[str, Any]]:
-    """Writes the scenes and the questions of a split as its official files; gives the questions."""
-    records = [read_json(files.scene_path(settings.root, index)) for index in indices]
-    official = files.OFFICIAL[split]
-    scenes = [
-        (parse_scene(record), _random(settings.seed, index, 1)) for index, record in zip(indices, records, strict=True)
+# The scene of an image as its file has it, and what is asked about it.
+_Asked = tuple[dict[str, Any], list[dict[str, Any]]]
+
+
+def _ask(settings: _Settings, indices: Mapping[str, range], workers: int) -> dict[str, Counter[tuple[str, str]]]:
+    """Asks about all images and writes their splits; by split, how often each function is answered with what."""
+    shards = [
+        of_split[start : start + SHARD] for of_split in indices.values() for start in range(0, len(of_split), SHARD)
     ]
-    asked = [
-        {
-            "split": official,
-            "image_index": record["image_index"],
-            "image_filename": record["image_filename"],
-            **question,
+    workers = min(workers, len(shards))
+    parts: Iterator[list[_Asked]]
+    if workers > 1:
+        parts = ordered_map(functools.partial(_ask_shard, settings), shards, workers, chunk=1)
+    else:
+        parts = ([asked] for shard in shards for asked in _ask_about(settings, shard))
+    with progress_bar(total=sum(map(len, shards)), desc="questions", unit="image") as bar:
+
+        def told() -> Iterator[_Asked]:
+            for part in parts:
+                bar.update(len(part))
+                yield from part
+
+        of_images = told()
+        return {
+            split: _write_split(settings.root, split, itertools.islice(of_images, len(of_split)))
+            for split, of_split in indices.items()
         }
-        for record, questions in zip(records, question_writer.ask(scenes, groups), strict=True)
-        for question in questions
-    ]
-    asked = [{"question_index": place, **question} for place, question in enumerate(asked)]
+
+
+def _ask_shard(settings: _Settings, indices: range) -> list[_Asked]:
+    return list(_ask_about(settings, indices))
+
+
+def _ask_about(settings: _Settings, indices: range) -> Iterator[_Asked]:
+    """Asks about the images of a shard, one after the other."""
+    records = [read_json(files.scene_path(settings.root, index)) for index in indices]
+    scenes = (
+        (parse_scene(record), _random(settings.seed, index, 1)) for index, record in zip(indices, records, strict=True)
+    )
+    return zip(records, question_writer.ask(scenes, settings.groups), strict=True)
+
+
+def _write_split(root: Path, split: str, asked: Iterable[_Asked]) -> Counter[tuple[str, str]]:
+    """Writes the scenes and the questions of a split as its official files; how often each function is answered so."""
+    official = files.OFFICIAL[split]
+    records: list[dict[str, Any]] = []
+    questions: list[dict[str, Any]] = []
+    for record, of_image in asked:
+        records.append(record)
+        image = {"image_index": record["image_index"], "image_filename": record["image_filename"]}
+        for question in of_image:
+            questions.append({"question_index": len(questions), "split": official, **image, **question})
     info = {"split": official, "version": "our own world"}
-    public, root = asked, settings.root
+    public = questions
     if split in files.UNLABELLED:
         hidden = ("program", "answer", "question_family_index")
-        public = [{key: value for key, value in each.items() if key not in hidden} for each in asked]
-        _write_json(files.questions_path(root / "truth", split), {"info": info, "questions": asked})
+        public = [{key: value for key, value in each.items() if key not in hidden} for each in questions]
+        _write_json(files.questions_path(root / "truth", split), {"info": info, "questions": questions})
     else:
         _write_json(files.scenes_path(root, split), {"info": info, "scenes": records})
     # Questions come last: a world that was interrupted has none, and is not taken for a whole one.
     _write_json(files.questions_path(root, split), {"info": info, "questions": public})
-    return asked
+    return Counter((question["program"][-1]["function"], question["answer"]) for question in questions)
 
 
 def _random(seed: int, scene_index: int, use: int) -> np.random.Generator:

@@ -5,8 +5,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from aloe.data import video
-from aloe.data.checking import check_files, check_store
+from aloe.data.checking import check_files, check_store, common_size, video_problem, video_size
 from aloe.data.findings import Findings
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
@@ -29,6 +28,7 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
       InputError: the folder is missing or empty, or two files have one index.
     """
     videos, annotations = files.find_videos(root), files.find_annotations(root)
+    size = common_size((videos[index] for index in sorted(videos)), video_size)
     findings = Findings()
     for split in files.SPLITS:
         if split in files.UNLABELLED and not files.question_files(root, split):
@@ -42,8 +42,8 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
         findings.problems += problems
         findings.counts[split] = _count_questions(scenes)
         indices = [scene.scene_index for scene in scenes]
-        video_problem = functools.partial(_video_problem, decode=decode)
-        check_files(split, "videos", indices, videos, video_problem, limit, findings, more=_MAKE)
+        whole = functools.partial(video_problem, size=size, decode=decode, frames=FRAMES)
+        check_files(split, "videos", indices, videos, whole, limit, findings, more=_MAKE)
         if split not in files.UNLABELLED:
             check_files(split, "annotations", indices, annotations, _annotation_problem, limit, findings)
         for path in sorted(root.glob(f"latents/*/{split}")):
@@ -67,14 +67,6 @@ def _count_questions(scenes: Sequence[VideoQuestions]) -> dict[str, int]:
     counts["- correct"] = sum(choice.correct is True for choice in choices)
     counts["multiple choice without options"] = sum(not q.is_descriptive and not q.choices for q in questions)
     return counts
-
-
-def _video_problem(path: Path, decode: bool) -> str | None:
-    try:
-        video.probe(path, decode, at_least=FRAMES)
-    except InputError as error:
-        return str(error)
-    return None
 
 
 def _annotation_problem(path: Path) -> str | None:

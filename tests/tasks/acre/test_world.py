@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,8 +164,42 @@ def test_a_config_that_exists_gives_its_problems_and_ours_the_rest(tmp_path):
 
     both = world.write(tmp_path / "both", 10, config=config, split="test", regimes="Comp", draw=False)
     assert both.problems == {"Comp": {"train": 6, "validation": 2, "test": 4}}
-    with pytest.raises(InputError, match="this world has config"):
-        world.write(tmp_path / "both", 10, regimes="Comp", draw=False)
+    before = tree(tmp_path / "both")
+    again = world.write(tmp_path / "both", 10, regimes="Comp", draw=False)
+    assert again.problems == {"Comp": {"train": 6, "validation": 2}}
+    assert tree(tmp_path / "both") == before
+
+
+def test_each_split_can_have_a_config_of_its_own_and_none_spoils_another(tmp_path):
+    """As each alone would be, in whatever order; the rest can be drawn."""
+    size = {"regimes": "IID", "width": 32, "height": 32}
+    configs = {}
+    for place, split in enumerate(("validation", "test")):
+        rng = np.random.default_rng(place)
+        problems = [generator.draw(generator.regime("IID", split), range(48), index, rng) for index in range(3)]
+        configs[split] = tmp_path / f"IID_{split}.json"
+        configs[split].write_text(json.dumps([to_json(problem) for problem in problems]))
+        world.write(tmp_path / split, config=configs[split], split=split, **size)
+    alone = {split: tree(tmp_path / split / "ACRE_IID") for split in configs}
+    mark = Path("world.json")
+    for split in ("test", "validation", "test"):
+        report = world.write(tmp_path / "both", config=configs[split], split=split, **size)
+    assert report.kept == 3
+    both = tree(tmp_path / "both" / "ACRE_IID")
+    marks = [json.loads(each.pop(mark)) for each in (*alone.values(), both)]
+    assert marks[2]["config"] == marks[0]["config"] | marks[1]["config"]
+    assert both == alone["validation"] | alone["test"]
+
+    for split, other in (("validation", "test"), ("test", "validation")):
+        with pytest.raises(InputError, match=f"ACRE_IID: the problems of its {split} split are of another config"):
+            world.write(tmp_path / "both", config=configs[other], split=split, **size)
+    drawn = world.write(tmp_path / "both", 10, **size)
+    assert drawn.problems == {"IID": {"train": 6}}
+    after = tree(tmp_path / "both" / "ACRE_IID")
+    assert both.items() <= after.items()
+    with pytest.raises(InputError, match="the problems of its train split are drawn, and would be mixed"):
+        world.write(tmp_path / "both", 10, config=configs["test"], split="train", **size)
+    assert tree(tmp_path / "both" / "ACRE_IID") == after
 
 
 def test_a_broken_config_and_one_of_another_regime_are_refused(tmp_path):

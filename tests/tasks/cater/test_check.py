@@ -8,6 +8,7 @@ import pytest
 
 from aloe.tasks.cater import files
 from aloe.tasks.cater.check import check
+from tests.tasks.clevrer.writer import write_video
 
 
 @pytest.fixture
@@ -49,6 +50,20 @@ def test_broken_videos_are_counted_and_let_pass_up_to_the_limit(folder):
     assert "2 of 7 static videos of the train split are missing or broken; at most 2 may be" in told
     assert "CATER_new_000001.avi: expected 300 or more frames, found" in told
     assert len(check(folder, limit=0.15).problems) == 1
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_a_video_of_another_size_than_those_of_its_camera_is_named_with_the_mend(folder, tmp_path, decode):
+    larger = write_video(tmp_path / "larger.mp4", frames=300)
+    videos = files.find_videos(folder)
+    shutil.copy(larger, videos[1_000_002])
+    (told,) = check(folder, decode=decode).problems
+    assert f"{videos[1_000_002]}: 48×32 pixels, and others have 32×24; delete it, and unpack its archive anew" in told
+
+    for index, path in videos.items():  # a camera may have a size of its own
+        if files.camera_of(index) == "moving":
+            shutil.copy(larger, path)
+    assert check(folder, decode=decode).problems == []
 
 
 def rewrite(path, change):

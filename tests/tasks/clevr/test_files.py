@@ -42,12 +42,13 @@ def test_questions_are_gathered_by_image_in_the_order_of_the_file():
     assert [image.scene_index for image in images] == [1_000_012, 1_000_003]
     assert [[question.question_index for question in image.questions] for image in images] == [[5, 1], [0]]
     assert images[0].questions[0].family == "exist"
+    assert images[0].questions[0].group == "same_relate"
 
 
 def test_neither_program_nor_answer_is_needed_where_there_are_no_labels():
     bare = entry(answer=None, program=None, question_family_index=None)
     _, question = parse_question(bare, NAME, labelled=False)
-    assert (question.answer, question.family) == (None, None)
+    assert (question.answer, question.family, question.group) == (None, None, None)
     with pytest.raises(InputError, match="field 'answer' is missing"):
         parse_question(bare, NAME, labelled=True)
     _, question = parse_question(entry(program=None), NAME, labelled=True)
@@ -57,6 +58,7 @@ def test_neither_program_nor_answer_is_needed_where_there_are_no_labels():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
+        ({"question_family_index": 90}, "field 'question_family_index': 90: templates are numbered from 0 to 89"),
         ({"answer": "maybe"}, "field 'answer' is 'maybe', none of the 28 answers"),
         ({"answer": 2}, "field 'answer' is 2; it must be a string"),
         ({"image_index": 13}, "is 'CLEVR_val_000012.png', and image 13 is 'CLEVR_val_000013.png'"),

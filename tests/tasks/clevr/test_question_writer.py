@@ -1,6 +1,7 @@
 """What a world asks: labels of the executor, text that reads back, balance, and no question without a point."""
 
 import collections
+import math
 
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ def test_text_reads_back_to_the_program(asked):
 def test_every_template_and_every_wording_is_asked(asked):
     assert {question["question_family_index"] for _, question in asked} == {row.number for row in templates.ROWS}
     assert sorted(row.number for row in templates.ROWS) == [*range(25), *range(72, 78), *range(84, 90)]
+    assert all(templates.group_of(row.number) == row.group for row in templates.ROWS)
     for word in ("tiny", "ball", "shiny", "that are", "to the right of", "in front of", "visible", "made of"):
         assert any(word in question["question"] for _, question in asked), word
 
@@ -69,6 +71,43 @@ def test_what_is_told_of_a_thing_does_not_tell_whether_it_is_there(asked):
     for told, counter in answers.items():
         if counter.total() >= 30:
             assert 0.4 < counter["yes"] / counter.total() < 0.6, (told, counter)
+
+
+def test_words_alone_do_not_tell_how_two_numbers_compare(asked):
+    """Guessed of one half as the other half has it: by template, by how many attributes are told of each side, by
+    which side is told by rarer ones, and by which of them takes in the other."""
+    by_words = collections.defaultdict(list)
+    for _, question in asked:
+        program = parse_program(question["program"])
+        if program[-1].function in FAMILIES["compare_integer"]:
+            one, other = (_told(program, program[place].inputs[0]) for place in program[-1].inputs)
+            seldom, otherwise = (math.prod(len(ATTRIBUTES[name]) for name in told) for told in (one, other))
+            number = question["question_family_index"]
+            words = {
+                "template": number,
+                "how many": (program[-1].function, len(one), len(other)),
+                "rarer": (number, seldom > otherwise, seldom < otherwise),
+                "takes in": (number, one.items() <= other.items(), other.items() <= one.items()),
+            }
+            for kind, key in words.items():
+                by_words[kind].append((key, question["answer"]))
+    for kind, told in by_words.items():
+        known = collections.defaultdict(collections.Counter)
+        for key, answer in told[::2]:
+            known[key][answer] += 1
+        guessed = [max(known[key], key=known[key].get, default="yes") == answer for key, answer in told[1::2]]
+        assert len(guessed) > 400
+        # Three standard deviations are 7 points. Where answers were balanced by function alone it was 61 to 74 %.
+        assert np.mean(guessed) < 0.57, (kind, np.mean(guessed))
+
+
+def _told(program, place):
+    """What is told of the objects that a node gives, by attribute."""
+    told = {}
+    while program[place].function.startswith("filter_"):
+        told[program[place].function.removeprefix("filter_")] = program[place].literal
+        (place,) = program[place].inputs
+    return told
 
 
 def test_families_take_turns(asked):

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import pytest
 
-from aloe.tasks.clevr import controls, files, scores
+from aloe.tasks.clevr import controls, files, scores, templates
 from aloe.tasks.clevr.examples import AskedQuestion, asked
 from aloe.tasks.clevr.programs import FAMILIES
 from aloe.tasks.clevr.questions import Question
@@ -26,19 +26,38 @@ def test_percentages_are_counts_by_family(questions):
     ]
     found = scores.percentages(scores.outcomes(records, answer_Q))
     assert found["accuracy"] == pytest.approx(100 * np.mean(right))
-    assert set(found) == {"accuracy", *FAMILIES}
-    for family in FAMILIES:
-        of = [good for record, good in zip(records, right, strict=True) if record.question.family == family]
-        assert found[family] == pytest.approx(100 * np.mean(of))
+    assert set(found) == {"accuracy", *FAMILIES, *templates.GROUPS}
+    for name in (*FAMILIES, *templates.GROUPS):
+        of = [
+            good
+            for record, good in zip(records, right, strict=True)
+            if name in (record.question.family, record.question.group)
+        ]
+        assert found[name] == pytest.approx(100 * np.mean(of))
 
 
-def test_questions_without_programs_count_for_the_accuracy_alone():
+def test_questions_count_for_what_the_file_tells_of_them():
     records = [
         AskedQuestion(0, Question(0, "Is it red?", "yes")),
-        AskedQuestion(0, Question(1, "Is it?", "no", "exist")),
+        AskedQuestion(0, Question(1, "Is it?", "no", function="exist")),
+        AskedQuestion(0, Question(2, "What of both?", "yes", group="single_and")),
+        AskedQuestion(0, Question(3, "More?", "yes", function="less_than", group="compare_integer")),
+        AskedQuestion(0, Question(4, "More?", "no", group="compare_integer")),
     ]
-    answer_Q = np.array([ANSWER_IDS["yes"], ANSWER_IDS["yes"]])
-    assert scores.percentages(scores.outcomes(records, answer_Q)) == {"accuracy": 50.0, "exist": 0.0}
+    results = scores.outcomes(records, np.full(5, ANSWER_IDS["yes"]))
+    assert scores.percentages(results) == {
+        "accuracy": 60.0,
+        "exist": 0.0,
+        "compare_integer": 50.0,
+        "single_and": 100.0,
+    }
+    rows = [line.split()[:3] for line in scores.table({"model": results}).splitlines()[2:6]]
+    assert rows == [
+        ["accuracy", "5", "60.0"],
+        ["exist", "1", "0.0"],
+        ["compare_integer", "2", "50.0"],
+        ["single_and", "1", "100.0"],
+    ]
 
 
 def test_the_majority_is_the_commonest_answer_of_the_function(questions):
@@ -70,6 +89,14 @@ def test_the_table_has_every_family_and_the_margins(questions):
         "majority": scores.outcomes(records, controls.majority(questions["train"], records)),
     }
     text = scores.table(columns)
-    for word in ("accuracy", *FAMILIES, "model", "majority", "Model minus", "95 % interval over images"):
+    for word in (
+        "accuracy",
+        *FAMILIES,
+        *templates.GROUPS,
+        "model",
+        "majority",
+        "Model minus",
+        "95 % interval over images",
+    ):
         assert word in text
     assert "100.0" in text

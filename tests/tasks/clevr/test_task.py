@@ -159,6 +159,15 @@ def test_without_the_auxiliary_loss_there_is_no_unsupervised_batch(root):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("variant", "seen"), [("study", {"latents"}), ("study_masked_frames", {"image", "masks"})])
+def test_studies_take_ten_thousand_steps_of_questions_alone(drawn, root, variant, seen):
+    resolved = resolve(root if variant == "study" else drawn, variant=variant)
+    assert resolved.training.steps == resolved.optimizer.decay_steps == 10_000
+    streams = clevr.make(resolved).streams()
+    assert set(streams) == {QUESTION}
+    assert set(streams[QUESTION].dataset[0]) == {"question", "answer"} | seen
+
+
 @pytest.mark.parametrize("variant", LATENTS)
 def test_devices_and_microbatches_change_nothing(drawn, root, variant):
     """Also with dropout, masks and slot orders, which the steps draw by example."""
@@ -189,7 +198,7 @@ def test_predictions_become_a_table_and_answers_by_question_index(task, model):
         assert handed_in[str(record.question.question_index)] == vocabulary.ANSWERS[answer]
     right = {QUESTION: np.array([vocabulary.ANSWER_IDS[record.question.answer] for record in questions])}
     assert set(task.scores("validation", right).values()) == {100.0}
-    with pytest.raises(InputError, match="--hard: the table has every family"):
+    with pytest.raises(InputError, match="--hard: the table has every family and group"):
         task.comparison("validation", hard=True)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from aloe.data.video import read_frames
 from aloe.errors import InputError
-from aloe.tasks.clevr import files, placing, world
+from aloe.tasks.clevr import files, placing, templates, world
 from aloe.tasks.clevr.vocabulary import RELATIONS
 from tests.tasks.clevr.conftest import SIZE
 
@@ -111,6 +111,28 @@ def test_a_world_is_a_function_of_the_seed_and_a_smaller_one_is_part_of_it(tmp_p
         json.loads(files.questions_path(tmp_path / name, "train").read_text())["questions"] for name in ("one", "more")
     )
     assert some == all_of_them[: len(some)]
+
+
+def test_questions_are_the_same_for_any_number_of_processes(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(world, "SHARD", 3)
+    flags = {"draw": False, "objects": 4}
+    world.write(tmp_path / "one", 14, workers=1, **flags)
+    assert "questions: 100%" in capfd.readouterr().err
+    monkeypatch.setattr(world, "_ask_about", None)  # in this process, which is not to ask anything itself
+    world.write(tmp_path / "two", 14, workers=2, **flags)
+    assert "questions: 100%" in capfd.readouterr().err
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+
+def test_a_shard_is_asked_about_whatever_is_asked_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(world, "SHARD", 3)
+    world.write(tmp_path, 14, draw=False, objects=4, workers=1)
+    settings = world._Settings(tmp_path, 0, None, 4, templates.GROUPS)
+    asked = json.loads(files.questions_path(tmp_path, "train").read_text())["questions"]
+    for shard in (range(6, 9), range(3, 6)):
+        of_shard = [question for _, questions in world._ask_shard(settings, shard) for question in questions]
+        written = [each for each in asked if each["image_index"] in shard]
+        assert [each["question"] for each in written] == [each["question"] for each in of_shard]
 
 
 def test_pictures_can_be_added_later_and_what_is_there_is_kept(tmp_path):

@@ -109,15 +109,15 @@ def write_annotation(root: Path, scene_index: int, folder="annotation_00000-0100
 
 
 def write_video(path: Path, frames=FRAMES, rows=32, columns=48) -> Path:
-    """An H.264 video whose frame number t is grey of brightness t, left half, and 255 - t, right half."""
+    """An H.264 video whose frame number t (modulo 256) is grey of brightness t, left half, and 255 - t, right half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The index stands first, so that a file cut off still opens.
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "4", "g": "12"})
         stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
         for number in range(frames):
-            picture = np.full((rows, columns, 3), number, np.uint8)
-            picture[:, columns // 2 :] = 255 - number
+            picture = np.full((rows, columns, 3), number % 256, np.uint8)
+            picture[:, columns // 2 :] = 255 - number % 256
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         container.mux(stream.encode())
     return path
