@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
@@ -29,6 +28,7 @@ from benchmarks.workloads import workload
 TABLE, CLASSES = "step", "step: time by class of operations"
 PATHS_MEASURED = (CHOSEN, "shift")
 REMAT = (False, True)  # plain attention keeps so much that without it a part of the batch fits a GPU
+FEW_LAYERS = 2  # that every architecture can have: "hierarchical" has two transformers
 CPU_BATCH = 1  # of the smallest stream: a CPU needs seconds for each
 TRACING = threading.Lock()  # a path is a context of the whole process
 
@@ -84,7 +84,7 @@ def timed(step: Step, options: Options, *, alone: bool) -> Measured:
 def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = False, *, doubtful: bool = False) -> Step:
     """The step, by a path of attention, with the largest part of the configured batch that fits the device.
 
-    If it is `doubtful` that all of it fits, one and two layers are compiled first, to know where to begin.
+    If it is `doubtful` that all of it fits, two and four layers are compiled first, to know where to begin.
     """
     whole, layers = min(config.batch[name] for name in streams(config)), config.model.layers
     largest = CPU_BATCH if device.platform == "cpu" and not quick else whole
@@ -99,9 +99,10 @@ def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = Fal
         steps[part] = Step(path, run, compiled, time.perf_counter() - started)
         return compiled
 
-    if doubtful and layers > 2:  # all of them, where they do not fit, take the compiler minutes
-        one, two = (cost(compile_for(largest, few)).total_bytes for few in (1, 2))
-        expected = one + (layers - 1) * (two - one)
+    few = FEW_LAYERS
+    if doubtful and layers > 2 * few:  # all of them, where they do not fit, take the compiler minutes
+        some, twice = (cost(compile_for(largest, number)).total_bytes for number in (few, 2 * few))
+        expected = some + (layers - few) * (twice - some) // few
         while expected > room(device) and largest > 1:
             largest, expected = largest // 2, expected // 2
     part, _ = largest_that_fits(compile_for, largest, room(device))
@@ -151,8 +152,10 @@ def sizes(config: ConfigDict) -> dict[str, str | int]:
 
 
 def with_layers(config: ConfigDict, layers: int) -> ConfigDict:
-    """The configuration with so many layers."""
+    """The configuration with so many layers; where they are fewer, half of them are those within frames."""
     config = config.copy_and_resolve_references()
+    if layers != config.model.layers:
+        config.model.layers_within_frames = 0
     config.model.layers = layers
     return config
 
@@ -167,17 +170,18 @@ def with_remat(config: ConfigDict, remat: bool) -> ConfigDict:
 def optimizer_time(run: Run, repeats: int) -> Timing:
     """The optimizer's update and its application, by themselves."""
     state = run.fresh_state()
-    grads = jax.tree.map(jnp.ones_like, state.params)
+    grads = jax.tree.map(lambda x: jax.random.normal(jax.random.key(0), x.shape, x.dtype), state.params)
 
-    def update(params: Any, opt_state: Any) -> tuple[Any, Any]:
+    def update(params: Any, opt_state: Any, grads: Any) -> tuple[Any, Any]:
         updates, opt_state = run.optimizer.update(grads, opt_state, params)
         return optax.apply_updates(params, updates), opt_state
 
+    # The gradient is an argument: of one that the compiler knows it would work out what depends on nothing else.
     update = jax.jit(update, donate_argnums=(0, 1))
     held = [(state.params, state.opt_state)]
 
     def call() -> Any:
-        held[0] = update(*held[0])
+        held[0] = update(*held[0], grads)
         return held[0]
 
     return measure(call, repeats=repeats)
