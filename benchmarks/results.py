@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import jax
 from tabulate import tabulate
 
 from aloe.data.whole import write_whole
+from aloe.errors import InputError
 from benchmarks.devices import Peak, peak
 from benchmarks.timing import Timing
 
@@ -105,6 +107,16 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return described.stdout.strip()
+
+
+def check_folder(folder: Path) -> None:
+    """Makes the folder for results; raises InputError where none can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"--out={folder}: {error.strerror}; name a folder that can be written.") from error
 
 
 def save(path: Path, results: Mapping[str, Any]) -> None:

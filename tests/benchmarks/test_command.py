@@ -15,7 +15,8 @@ def run(tmp_path, capsys):
 
     def run(part, *flags):
         assert main([part, "--quick", f"--out={tmp_path}", *flags]) == 0
-        return json.loads((tmp_path / f"{part}-cpu-quick.json").read_text()), capsys.readouterr(), tmp_path
+        (path,) = tmp_path.glob(f"{part}-*cpu-quick.json")
+        return json.loads(path.read_text()), capsys.readouterr(), path
 
     return run
 
@@ -25,7 +26,7 @@ def cases(results, table):
 
 
 def test_attention(run):
-    results, printed, folder = run("attention", "--paths=rank", "--trace")
+    results, printed, path = run("attention", "--paths=rank", "--trace")
     rows = results["tables"]["attention"]
     assert {row["case"]["form"] for row in rows} == {"bidirectional", "released"}
     assert len({row["case"]["work"] for row in rows}) == 3
@@ -33,7 +34,7 @@ def test_attention(run):
     shares = [row["figures"]["time_share"] for row in results["tables"]["attention: time by class of operations"]]
     assert sum(shares) == pytest.approx(1)
     assert "tokens per second" in printed.out
-    assert (folder / "attention-cpu-quick.png").read_bytes().startswith(b"\x89PNG")
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert {"jax", "python"} <= set(results["versions"])
     assert results["device"]["platform"] == "cpu"
 
@@ -117,11 +118,10 @@ def test_what_was_measured_before_a_failure_is_kept(tmp_path, monkeypatch):
 
 
 def test_results_are_compared_and_shown(run, capsys):
-    _, _, folder = run("checkpoint", "--config.model.layers=1")
-    path = str(folder / "checkpoint-cpu-quick.json")
-    assert main(["compare", path, path]) == 0
+    _, _, path = run("checkpoint", "--config.model.layers=1")
+    assert main(["compare", str(path), str(path)]) == 0
     assert "1.00" in capsys.readouterr().out
-    assert main(["show", path]) == 0
+    assert main(["show", str(path)]) == 0
     assert "|" in capsys.readouterr().out
 
 
@@ -134,11 +134,66 @@ def test_results_are_compared_and_shown(run, capsys):
         (["step", "--task=monet"], "--task=monet: no benchmark of it; there are: acre, cater, clevr, clevrer."),
         (["step", "--quick", "--config.model.layer=1"], "no such field; did you mean model.layers?"),
         (["show", "/nowhere.json"], "/nowhere.json"),
+        (["input", "--trace"], "--trace: nothing that input does depends on it, but: attention, step."),
+        (["attention", "--task=acre"], "--task: nothing that attention does depends on it"),
+        (["attention", "--variant=adam"], "but: step, input, checkpoint, scaling."),
+        (["encode", "--config.model.layers=1"], "--config.…: nothing that encode does depends on it"),
+        (["encode", "--paths=rank"], "--paths: nothing that encode does depends on it, but: attention, step."),
+        (["step", "--lengths=57"], "--lengths: nothing that step does depends on it, but: attention."),
+        (["readme", "--quick"], "--quick: nothing that readme does depends on it"),
+        (["input", "--out=/dev/null/x"], "--out=/dev/null/x: Not a directory; name a folder that can be written."),
     ],
 )
 def test_bad_input_is_named(arguments, message, capsys):
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """Every part gives one row at once; the options that each was given."""
+    given = {}
+
+    def part(name):
+        def run(options):
+            given[name] = options
+            yield f"by {name}", Row({"number": 1}, figures={"half": 0.5})
+
+        return run
+
+    for name in PARTS:
+        monkeypatch.setitem(PARTS, name, part(name))
+    return given
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "case"),
+    [
+        ([], "step-cpu", {}),
+        (["--task=acre"], "step-acre-cpu", {"task": "acre"}),
+        (["--variant=adam"], "step-adam-cpu", {"variant": "adam"}),
+        (["--task=acre", "--variant=study"], "step-acre-study-cpu", {"task": "acre", "variant": "study"}),
+        (
+            ["--config.model.layers=1", "--config.model.dropout=0.0"],
+            "step-559bb19f-cpu",
+            {"overrides": "model.dropout=0.0 model.layers=1"},
+        ),
+    ],
+)
+def test_what_is_not_by_default_is_in_the_case_and_in_the_name(parts, tmp_path, flags, name, case):
+    assert main(["step", f"--out={tmp_path}", *flags]) == 0
+    assert main(["step", f"--out={tmp_path}", *reversed(flags)]) == 0
+    (path,) = tmp_path.iterdir()
+    assert path.stem == name
+    assert cases(json.loads(path.read_text()), "by step") == [{"number": 1, **case}]
+
+
+def test_of_all_parts_those_that_have_no_configuration_are_the_same_cases(parts, tmp_path):
+    assert main(["all", f"--out={tmp_path}", "--variant=adam", "--paths=rank", "--trace", "--quick"]) == 0
+    results = json.loads((tmp_path / "all-adam-cpu-quick.json").read_text())
+    told = {name for name in results["tables"] if cases(results, name) == [{"number": 1, "variant": "adam"}]}
+    assert told == {"by step", "by input", "by checkpoint", "by scaling"}
+    assert all(options.quick and options.trace and options.paths == ["rank"] for options in parts.values())
 
 
 @pytest.mark.parametrize("arguments", [["compare", "one.json"], ["step", "--quik"], ["attention", "results.json"]])
