@@ -141,7 +141,8 @@ def measure(part: str, options: Options, folder: Path) -> None:
     document = results.document(tables, quick=options.quick)
     print(results.text(document))
     print(f"\n{path}")
-    if attention.TABLE in tables:
+    drawn = [row for row in document["tables"].get(attention.TABLE, []) if "seconds" in row]
+    if drawn:
         picture = path.with_suffix(".png")
-        chart.draw_attention(document, document["tables"][attention.TABLE], picture)
+        chart.draw_attention(document, drawn, picture)
         print(picture)

@@ -5,6 +5,7 @@ import itertools
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ import optax
 from ml_collections import ConfigDict
 
 from aloe.progress_bar import progress_bar
-from benchmarks import peer, trace
+from benchmarks import first_step, peer, trace
 from benchmarks.compile_time import fresh_compilation_cache
 from benchmarks.devices import peak_memory
 from benchmarks.options import Options, streams
 from benchmarks.paths import CHOSEN, PATHS, taken
-from benchmarks.programs import cost, largest_that_fits, room
+from benchmarks.programs import cost, largest_that_fits, not_fitting, room, said
 from benchmarks.results import Measured, Row
-from benchmarks.timing import Timing, measure, seconds
+from benchmarks.timing import Timing, measure
 from benchmarks.training import Run, make_run, model_config, repeated, with_batch, with_data
 from benchmarks.workloads import workload
 
@@ -54,28 +55,41 @@ def measured(config: ConfigDict, options: Options) -> Measured:
     remat = REMAT if device.platform != "cpu" else (config.model.remat,)
     first, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
 
-    def compiled(case: tuple[str, bool]) -> Step:
+    def compiled(case: tuple[str, bool]) -> Step | Row:
+        """The step of a case, or a row that says that none fits."""
         path, remat = case
         doubtful = case != first and not remat  # what fits with recomputation grows with layers otherwise than at first
-        return fitting(with_remat(config, remat), device, path, options.quick, doubtful=doubtful)
+        of_case = with_remat(config, remat)
+        try:
+            return fitting(of_case, device, path, options.quick, doubtful=doubtful)
+        except MemoryError as error:
+            return Row({"program": "aloe", "path": path} | sizes(of_case), figures=not_fitting(error))
 
     alone = compiled(first)
-    # Before JAX takes memory for arrays, as the peer runs on the same device.
-    for row in peer.rows(alone.run.config, sizes(alone.run.config), options.repeats):
+    of_first = alone.run.config if isinstance(alone, Step) else with_remat(config, first[1])
+    # Before JAX takes memory for arrays, as the peer and the fresh processes run on the same device.
+    for row in peer.rows(of_first, sizes(of_first), options.repeats):
         yield TABLE, row
-    yield from timed(alone, options, alone=True)
+    if isinstance(alone, Step):
+        yield from timed(alone, options, fresh=first_step.times(of_first, alone.path))
+    else:
+        yield TABLE, alone
     with ThreadPoolExecutor() as pool:
         steps = list(progress_bar(pool.map(compiled, others), "compiling", len(others), unit="step"))
     for step in steps:
-        yield from timed(step, options, alone=False)
+        if isinstance(step, Row):
+            yield TABLE, step
+        else:
+            yield from timed(step, options)
 
 
-def timed(step: Step, options: Options, *, alone: bool) -> Measured:
-    """A step's row, and by `--trace` its classes; `alone`: whether nothing was compiled beside it or ran before it."""
+def timed(step: Step, options: Options, fresh: Mapping[str, float] | None = None) -> Measured:
+    """A step's row, and by `--trace` its classes; `fresh`: where it is the first of the process to run."""
     call = repeated(step.compiled, step.run.fresh_state(), step.run.batch())
     timing = measure(call, repeats=options.repeats)
-    peak = peak_memory(jax.devices()[0]) if alone else None
-    found = row(step, timing, peak, options.repeats, compile_time=alone)
+    peak = peak_memory(jax.devices()[0]) if fresh is not None else None
+    compiling = {} if fresh is None else {"compile_seconds": step.compile_seconds, **fresh}
+    found = row(step, timing, peak, options.repeats, compiling)
     yield TABLE, found
     if options.trace:
         yield from ((CLASSES, each) for each in trace.rows(found.case, call, step.compiled))
@@ -109,31 +123,24 @@ def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = Fal
     return steps[part]
 
 
-def row(step: Step, timing: Timing, peak: int | None, repeats: int, *, compile_time: bool) -> Row:
-    """A line of the table; of the time to compile it tells only where nothing else was compiled beside it."""
-    path, config, said = step.path, step.run.config, cost(step.compiled)
+def row(step: Step, timing: Timing, peak: int | None, repeats: int, compiling: Mapping[str, float]) -> Row:
+    """A line of the table; `compiling` tells how long it takes until a step can run."""
+    path, config = step.path, step.run.config
     model = model_config(config)
     update = optimizer_time(step.run, repeats)
-    compiling: dict[str, float | str | None] = {}
-    if compile_time:
-        with PATHS[path]():
-            jax.clear_caches()
-            cached = seconds(lambda: step.run.lowered().compile())
-        compiling = {"compile_seconds": step.compile_seconds, "cached compile_seconds": cached}
     case = sizes(config)
     return Row(
         {"program": "aloe", "path": path} | case,
         timing,
         workload(config.task).step_flops(config),
-        compiling
-        | {
+        {
+            **compiling,
             "taken": taken(path, config.model.relative_form, model.token, model.compute_dtype),
             "tokens_per_second": int(case["sequences"]) * int(case["T"]) / timing.median,
             "optimizer_ms": 1e3 * update.median,
             "optimizer_share": update.median / timing.median,
             "device peak_bytes": peak,
-            "temporary_bytes": said.temporary_bytes,
-            "total_bytes": said.total_bytes,
+            **said(step.compiled),
         },
     )
 
