@@ -64,6 +64,7 @@ def test_step(run, monkeypatch):
 @pytest.mark.parametrize(("task", "sequences", "tokens"), [("acre", 16, 57), ("cater", 24, 25), ("clevr", 16, 59)])
 def test_step_of_another_task(tmp_path, monkeypatch, task, sequences, tokens):
     monkeypatch.setattr(peer.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(step.first_step, "times", lambda config, path: {})
     assert main(["step", f"--task={task}", "--quick", "--paths=rank", f"--out={tmp_path}"]) == 0
     (row,) = json.loads((tmp_path / f"step-{task}-cpu-quick.json").read_text())["tables"]["step"]
     assert (row["case"]["task"], row["case"]["sequences"], row["case"]["T"]) == (task, sequences, tokens)
