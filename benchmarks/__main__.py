@@ -1,6 +1,6 @@
 """Measures the training system on this machine's devices.
 
-    python -m benchmarks [attention|step|input|encode|checkpoint|scaling|all] [--quick] [--trace] [--out DIR]
+    python -m benchmarks [attention|step|input|encode|checkpoint|scaling|all] [--quick] [--out DIR] [--help for more]
     python -m benchmarks compare BEFORE.json AFTER.json
     python -m benchmarks show RESULTS.json
 

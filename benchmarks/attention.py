@@ -14,7 +14,7 @@ from benchmarks import flops, trace
 from benchmarks.compile_time import compile_together, fresh_compilation_cache
 from benchmarks.options import Options
 from benchmarks.paths import PATHS, different, taken
-from benchmarks.programs import cost, largest_that_fits, room
+from benchmarks.programs import largest_that_fits, not_fitting, room, said
 from benchmarks.results import Measured, Row
 from benchmarks.timing import measure
 
@@ -22,7 +22,7 @@ TABLE, CLASSES = "attention", "attention: time by class of operations"
 # (T, H, K): ACRE, CLEVRER and CATER as they are, then CLEVRER's heads on longer videos.
 SIZES = ((57, 10, 18), (233, 10, 18), (641, 8, 38), (641, 10, 18), (1024, 10, 18), (2048, 10, 18), (4096, 10, 18))
 QUICK_SIZES = ((17, 2, 6),)
-TOKENS = {"gpu": 1 << 17, "tpu": 1 << 15, "cpu": 1 << 12}  # in a batch, as far as they fit
+TOKENS, LEAST_TOKENS = {"gpu": 1 << 17, "tpu": 1 << 15}, 1 << 12  # in a batch, as far as they fit; of a CPU the least
 QUICK_TOKENS = 128
 DROPOUT = 0.1
 SHARE_OF_ROOM = 0.5  # memory that other cases had is free, but in pieces
@@ -35,7 +35,11 @@ def run(options: Options) -> Measured:
     with fresh_compilation_cache():
         compile_together([lowered(largest(case, options), *case) for case in cases(options)])
         for case in progress_bar(list(cases(options)), "attention", unit="case"):
-            row, call, compiled = measured(case, options, device)
+            try:
+                row, call, compiled = measured(case, options, device)
+            except MemoryError as error:
+                yield TABLE, Row(described(case), figures=not_fitting(error))
+                continue
             yield TABLE, row
             if options.trace and case.form == FORMS[0] and case.work == DROPPED:
                 yield from ((CLASSES, each) for each in trace.rows(row.case, call, compiled))
@@ -66,8 +70,8 @@ def number_type() -> jnp.dtype:
 
 def largest(case: Case, options: Options) -> int:
     """The batch that is tried first."""
-    platform = jax.devices()[0].platform
-    return max(1, (QUICK_TOKENS if options.quick else TOKENS[platform]) // case.shape[0])
+    tokens = QUICK_TOKENS if options.quick else TOKENS.get(jax.devices()[0].platform, LEAST_TOKENS)
+    return max(1, tokens // case.shape[0])
 
 
 def lowered(batch: int, shape: tuple[int, int, int], form: str, path: str, work: str) -> jax.stages.Lowered:
@@ -89,27 +93,23 @@ def measured(case: Case, options: Options, device: jax.Device) -> tuple[Row, Cal
         return compiled(*given)
 
     timing = measure(call, repeats=options.repeats)
-    said = cost(compiled)
     row = Row(
-        {
-            "T": tokens,
-            "H×K": f"{heads}×{size}",
-            "form": form,
-            "path": path,
-            "work": work,
-            "batch": batch,
-            "dtype": dtype.name,
-        },
+        {**described(case), "batch": batch, "dtype": dtype.name},
         timing,
         flops.attention(batch, tokens, heads, size, gradient=work != FORWARD),
         {
             "taken": taken(path, form, size, dtype, tokens, heads * size),
             "tokens_per_second": batch * tokens / timing.median,
-            "accessed_bytes": said.accessed_bytes,
-            "temporary_bytes": said.temporary_bytes,
+            **said(compiled),
         },
     )
     return row, call, compiled
+
+
+def described(case: Case) -> dict[str, str | int]:
+    """The case as a row's, but for the batch, which is as large as fits."""
+    tokens, heads, size = case.shape
+    return {"T": tokens, "H×K": f"{heads}×{size}", "form": case.form, "path": case.path, "work": case.work}
 
 
 def function(form: str, work: str) -> Callable[..., Any]:

@@ -1,52 +1,104 @@
 """Two results files side by side: what became faster or slower, and whether by more than the noise."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
+from aloe.data.fields import field, optional_field, read_json, within
 from aloe.errors import InputError
+
+NOT_INSTALLED = "not installed"
 
 
 def read(path: Path) -> dict[str, Any]:
     """A results file.
 
     Raises:
-      InputError: it is missing, or no results file.
+      InputError: it is missing, or no results file; with the field that is not as it should be.
     """
     try:
-        results = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}; give a file that python -m benchmarks has written.") from error
-    if not isinstance(results, dict) or "tables" not in results or "device" not in results:
-        raise InputError(f"{path}: no results file (no 'tables'); give one that python -m benchmarks has written.")
+        results = read_json(path)
+        check(results)
+    except InputError as error:
+        told = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: {told}; give a file that python -m benchmarks has written.") from error
     return results
 
 
+def check(results: Any) -> None:
+    """Raises InputError, with the place in it, on what has not the shape of a results file."""
+    tables, device, versions = (field(results, name, dict) for name in ("tables", "device", "versions"))
+    with within("device"):
+        field(device, "kind", str)
+        field(device, "count", int)
+    with within("versions"):
+        field(versions, "jax", str)
+        for name in versions:
+            field(versions, name, str)
+    for title in tables:
+        for number, row in enumerate(field(tables, title, list)):
+            with within(f"table {title!r}, row {number}"):
+                _check_row(row)
+
+
+def _check_row(row: Any) -> None:
+    for part, kinds in (("case", str | int | float), ("figures", str | int | float | None)):
+        for name, value in field(row, part, dict).items():
+            _check_value(f"{part}.{name}", value, kinds)
+    timed = optional_field(row, "seconds", dict)
+    for name in ("median", "min", "max") if timed is not None else ():
+        _check_value(f"seconds.{name}", timed.get(name), int | float)
+    for name in ("flops_per_second", "share_of_peak"):
+        _check_value(name, row.get(name), int | float | None)
+
+
+def _check_value(name: str, value: Any, kinds: Any) -> None:
+    if not isinstance(value, kinds):
+        raise InputError(f"field {name!r} is {value!r}, which is no {'number' if kinds == int | float else 'figure'}")
+
+
 def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """A table of the timed rows that both have, with what tells the files apart above it."""
-    lines = [
-        f"{name}: {was} → {now}"
-        for name, was, now in (
-            ("commit", before["commit"], after["commit"]),
-            ("device", before["device"]["kind"], after["device"]["kind"]),
-            *((name, version, after["versions"].get(name)) for name, version in before["versions"].items()),
-        )
-        if was != now
-    ]
+    """A table of the timed rows that both have, with what tells the files apart above it.
+
+    Raises:
+      InputError: no case that both have is timed in both.
+    """
+    lines = [f"{name}: {was} → {now}" for name, was, now in conditions(before, after) if was != now]
     cells = []
+    common = 0
     for title, rows in after["tables"].items():
-        known = {key(row): row["seconds"] for row in before["tables"].get(title, []) if "seconds" in row}
+        known = {key(row): row for row in before["tables"].get(title, [])}
         for row in rows:
-            if "seconds" in row and key(row) in known:
+            if key(row) not in known:
+                continue
+            common += 1
+            was = known[key(row)]
+            if row.get("seconds") and was.get("seconds"):
                 case = ", ".join(str(value) for value in row["case"].values())
-                cells.append([title, case, *change(known[key(row)], row["seconds"])])
+                cells.append([title, case, *change(was["seconds"], row["seconds"])])
+    if not cells and common:
+        raise InputError(
+            f"Of the two files' rows of equal cases, {common}, none has a time in both, and times are what is "
+            "compared; python -m benchmarks show prints the figures of each."
+        )
     if not cells:
         raise InputError("The two files have no case in common; compare runs of the same part and the same sizes.")
     table = tabulate(cells, ["table", "case", "ms before", "ms after", "times as fast", ""], disable_numparse=True)
     return "\n".join([*lines, "", table] if lines else [table])
+
+
+def conditions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """What times depend on beside the code, by name, of both files."""
+    yield "commit", before.get("commit"), after.get("commit")
+    yield "device", before["device"]["kind"], after["device"]["kind"]
+    yield "devices", before["device"]["count"], after["device"]["count"]
+    was, now = ("quick" if each.get("quick") else "whole" for each in (before, after))
+    yield "sizes", was, now
+    were, are = before["versions"], after["versions"]
+    for name in {**were, **are}:
+        yield name, were.get(name, NOT_INSTALLED), are.get(name, NOT_INSTALLED)
 
 
 def key(row: Mapping[str, Any]) -> frozenset:

@@ -1,6 +1,7 @@
 """What a run of the benchmarks is asked for."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from ml_collections import ConfigDict
@@ -38,6 +39,22 @@ class Options:
     @property
     def repeats(self) -> int:
         return 2 if self.quick else 7
+
+    @property
+    def case(self) -> dict[str, str]:
+        """Of task, variant and overrides, what is not by default: it tells rows of one part apart."""
+        changed = " ".join(f"{path}={value}" for path, value in sorted(self.overrides.items()))
+        given = {"task": self.task, "variant": self.variant, "overrides": changed}
+        default = {"task": Options.task, "variant": Options.variant, "overrides": ""}
+        return {name: value for name, value in given.items() if value != default[name]}
+
+    @property
+    def words(self) -> list[str]:
+        """The same in the name of a file: of overrides, which can be long, a digest."""
+        words = dict(self.case)
+        if "overrides" in words:
+            words["overrides"] = hashlib.sha256(words["overrides"].encode()).hexdigest()[:8]
+        return list(words.values())
 
     def config(self) -> ConfigDict:
         """The task's configuration.

@@ -40,6 +40,21 @@ def cost(compiled: jax.stages.Compiled) -> Cost:
     )
 
 
+def said(compiled: jax.stages.Compiled) -> dict[str, float | int | str | None]:
+    """The same as figures of a row, but for the operations."""
+    found = cost(compiled)
+    return {
+        "accessed_bytes": found.accessed_bytes,
+        "temporary_bytes": found.temporary_bytes,
+        "total_bytes": found.total_bytes,
+    }
+
+
+def not_fitting(error: MemoryError) -> dict[str, str]:
+    """The figures of a row for what does not fit."""
+    return {"not measured": str(error)}
+
+
 def largest_that_fits(
     compile_for: Callable[[int], jax.stages.Compiled], largest: int, limit: int
 ) -> tuple[int, jax.stages.Compiled]:

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import jax
 from tabulate import tabulate
 
 from aloe.data.whole import write_whole
+from aloe.errors import InputError
 from benchmarks.devices import Peak, peak
 from benchmarks.timing import Timing
 
@@ -107,17 +109,26 @@ def commit() -> str | None:
     return described.stdout.strip()
 
 
+def check_folder(folder: Path) -> None:
+    """Makes the folder for results; raises InputError where none can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"--out={folder}: {error.strerror}; name a folder that can be written.") from error
+
+
 def save(path: Path, results: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(results, indent=1) + "\n")
 
 
 def text(results: Mapping[str, Any], style: str = "simple") -> str:
     """The tables for people; `style` is one of tabulate's."""
-    device, best = results["device"], results["device"]["peak_flops"]
-    against = f"peak {best / 1e12:.1f} TFLOP/s bfloat16 ({device['peak_source']})" if best else "peak not known"
-    head = (
-        f"{device['kind']} × {device['count']}, {against}; commit {results['commit']}, jax {results['versions']['jax']}"
-    )
+    device, best = results["device"], results["device"].get("peak_flops")
+    against = f"peak {best / 1e12:.1f} TFLOP/s bfloat16 ({device.get('peak_source')})" if best else "peak not known"
+    made_by = f"commit {results.get('commit')}, jax {results['versions']['jax']}"
+    head = f"{device['kind']} × {device['count']}, {against}; {made_by}"
     tables = [f"{title}\n\n{table(rows, style)}" for title, rows in results["tables"].items()]
     return "\n\n".join([head, *tables])
 
@@ -141,13 +152,13 @@ def cells(row: Mapping[str, Any]) -> dict[str, str]:
       row: as JSON.
     """
     cells = {name: str(value) for name, value in row["case"].items()}
-    if "seconds" in row:
+    if row.get("seconds"):
         times = {name: 1e3 * row["seconds"][name] for name in ("median", "min", "max")}
         cells["ms"] = f"{times['median']:.4g}"
         cells["min–max"] = f"{times['min']:.4g}–{times['max']:.4g}"
-    if "flops_per_second" in row:
+    if row.get("flops_per_second"):
         cells["TFLOP/s"] = f"{row['flops_per_second'] / 1e12:.3g}"
-        cells["% of peak"] = f"{100 * row['share_of_peak']:.1f}" if row["share_of_peak"] else "–"
+        cells["% of peak"] = f"{100 * row['share_of_peak']:.1f}" if row.get("share_of_peak") else "–"
     for name, value in row["figures"].items():
         if isinstance(value, str):
             cells[name] = value

@@ -14,6 +14,7 @@ from aloe.training.state import parameter_count
 from aloe.training.step import DATA, summed_over_devices
 from benchmarks.options import Options
 from benchmarks.paths import CHOSEN
+from benchmarks.programs import not_fitting, said
 from benchmarks.results import Measured, Row
 from benchmarks.step import fitting, sizes
 from benchmarks.timing import LEAST_SECONDS, Timing, measure
@@ -31,7 +32,11 @@ def run(options: Options) -> Measured:
 
 def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
     devices = jax.local_devices()
-    on_one = fitting(config, devices[0], CHOSEN, options.quick)
+    try:
+        on_one = fitting(config, devices[0], CHOSEN, options.quick)
+    except MemoryError as error:
+        yield Row({"devices": 1} | sizes(config), figures=not_fitting(error))
+        return
     each = on_one.run.config
     alone: Timing | None = None
     most = min(2, len(devices)) if options.quick else len(devices)
@@ -40,20 +45,28 @@ def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
         compiled = run.lowered().compile() if count > 1 else on_one.compiled
         timing = apart(repeated(compiled, run.fresh_state(), run.batch()), options.repeats)
         alone = alone or timing
-        reduce = all_reduce_time(run, options.repeats)
-        longer = max(0.0, timing.median - alone.median)
         yield Row(
             {"devices": count} | sizes(run.config),
             timing,
             workload(each.task).step_flops(each),  # of one device, as is the peak that it is a share of
-            {
-                "efficiency_share": alone.median / timing.median,
-                "all-reduce_ms": 1e3 * reduce.median,
-                "all-reduce_share": reduce.median / timing.median,
-                "hidden_share": max(0.0, 1 - longer / reduce.median) if count > 1 else None,  # of the all-reduce
-                "all-reduced_bytes": 4 * parameter_count(run.state_shapes().params),
-            },
+            compared(timing, alone, all_reduce_time(run, options.repeats))
+            | {"all-reduced_bytes": 4 * parameter_count(run.state_shapes().params)}
+            | said(compiled),
         )
+
+
+def compared(step: Timing, alone: Timing, reduce: Timing) -> dict[str, float]:
+    """A step beside that of one device, and beside its all-reduce by itself.
+
+    How much longer it takes is told as it was measured: the all-reduce is short beside the noise of a step, so that a
+    share of it that is hidden cannot be told.
+    """
+    return {
+        "efficiency_share": alone.median / step.median,
+        "longer than alone_ms": 1e3 * (step.median - alone.median),
+        "all-reduce_ms": 1e3 * reduce.median,
+        "all-reduce_share": reduce.median / step.median,
+    }
 
 
 def all_reduce_time(run: Run, repeats: int) -> Timing:

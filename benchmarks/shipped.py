@@ -21,8 +21,8 @@ from aloe import tasks
 from aloe.config import resolve
 from aloe.data.fields import read_json
 from aloe.data.whole import write_whole
-from aloe.errors import InputError
-from benchmarks import on_slice, results, tpu
+from aloe.errors import InputError, nearest
+from benchmarks import entry, on_slice, results, tpu
 from benchmarks.on_slice import Program, Refused
 from benchmarks.results import Row
 from benchmarks.training import with_data
@@ -112,19 +112,40 @@ def compiled_rows(task: str, variant: str) -> Iterator[Row]:
             yield Row(case, figures=figures)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shipped", allow_abbrev=False)
     parser.add_argument("--task", help="compile its configurations anew")
     parser.add_argument("--variant", help="compile this one of them anew")
     flags = parser.parse_args(argv)
+    return entry.ended(lambda: write(flags.task, flags.variant))
+
+
+def named(task: str | None, variant: str | None) -> list[tuple[str, str]]:
+    """Of the shipped configurations, those of this task and this variant; None stands for any.
+
+    Raises:
+      InputError: there is no such task, or none of such a variant.
+    """
+    every = [each for each in shipped() if task in (None, each[0])]
+    if not every:
+        raise InputError(f"--task={task}: no such task{nearest(str(task), tasks.names())}")
+    found = [each for each in every if variant in (None, each[1])]
+    if not found:
+        known = sorted({name for _, name in every})
+        raise InputError(f"--variant={variant}: not among those for slices{nearest(str(variant), known)}")
+    return found
+
+
+def write(task: str | None, variant: str | None) -> None:
+    """Compiles what is named anew, or, where nothing is, what the table lacks; prints the table."""
     results.commit()  # of the code that runs, whatever happens to the files meanwhile
-    named = bool(flags.task or flags.variant)
-    for task, variant in shipped():
-        wanted = flags.task in (None, task) and flags.variant in (None, variant) if named else True
-        if wanted and (named or not committed(task, variant)):
-            print(f"{task}, {variant} …", file=sys.stderr, flush=True)
-            _save(list(compiled_rows(task, variant)))
-            jax.clear_caches()
+    wanted = named(task, variant)
+    if task is None and variant is None:
+        wanted = [each for each in wanted if not committed(*each)]
+    for each in wanted:
+        print(f"{', '.join(each)} …", file=sys.stderr, flush=True)
+        _save(list(compiled_rows(*each)))
+        jax.clear_caches()
     print(results.text(read_json(PATH)))
 
 
@@ -142,4 +163,4 @@ def _save(rows: Sequence[Row]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,30 +5,31 @@ import itertools
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
 from aloe.progress_bar import progress_bar
-from benchmarks import peer, trace
+from benchmarks import first_step, peer, trace
 from benchmarks.compile_time import fresh_compilation_cache
 from benchmarks.devices import peak_memory
 from benchmarks.options import Options, streams
 from benchmarks.paths import CHOSEN, PATHS, taken
-from benchmarks.programs import cost, largest_that_fits, room
+from benchmarks.programs import cost, largest_that_fits, not_fitting, room, said
 from benchmarks.results import Measured, Row
-from benchmarks.timing import Timing, measure, seconds
+from benchmarks.timing import Timing, measure
 from benchmarks.training import Run, make_run, model_config, repeated, with_batch, with_data
 from benchmarks.workloads import workload
 
 TABLE, CLASSES = "step", "step: time by class of operations"
 PATHS_MEASURED = (CHOSEN, "shift")
 REMAT = (False, True)  # plain attention keeps so much that without it a part of the batch fits a GPU
+FEW_LAYERS = 2  # that every architecture can have: "hierarchical" has two transformers
 CPU_BATCH = 1  # of the smallest stream: a CPU needs seconds for each
 TRACING = threading.Lock()  # a path is a context of the whole process
 
@@ -54,28 +55,41 @@ def measured(config: ConfigDict, options: Options) -> Measured:
     remat = REMAT if device.platform != "cpu" else (config.model.remat,)
     first, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
 
-    def compiled(case: tuple[str, bool]) -> Step:
+    def compiled(case: tuple[str, bool]) -> Step | Row:
+        """The step of a case, or a row that says that none fits."""
         path, remat = case
         doubtful = case != first and not remat  # what fits with recomputation grows with layers otherwise than at first
-        return fitting(with_remat(config, remat), device, path, options.quick, doubtful=doubtful)
+        of_case = with_remat(config, remat)
+        try:
+            return fitting(of_case, device, path, options.quick, doubtful=doubtful)
+        except MemoryError as error:
+            return Row({"program": "aloe", "path": path} | sizes(of_case), figures=not_fitting(error))
 
     alone = compiled(first)
-    # Before JAX takes memory for arrays, as the peer runs on the same device.
-    for row in peer.rows(alone.run.config, sizes(alone.run.config), options.repeats):
+    of_first = alone.run.config if isinstance(alone, Step) else with_remat(config, first[1])
+    # Before JAX takes memory for arrays, as the peer and the fresh processes run on the same device.
+    for row in peer.rows(of_first, sizes(of_first), options.repeats):
         yield TABLE, row
-    yield from timed(alone, options, alone=True)
+    if isinstance(alone, Step):
+        yield from timed(alone, options, fresh=first_step.times(of_first, alone.path))
+    else:
+        yield TABLE, alone
     with ThreadPoolExecutor() as pool:
         steps = list(progress_bar(pool.map(compiled, others), "compiling", len(others), unit="step"))
     for step in steps:
-        yield from timed(step, options, alone=False)
+        if isinstance(step, Row):
+            yield TABLE, step
+        else:
+            yield from timed(step, options)
 
 
-def timed(step: Step, options: Options, *, alone: bool) -> Measured:
-    """A step's row, and by `--trace` its classes; `alone`: whether nothing was compiled beside it or ran before it."""
+def timed(step: Step, options: Options, fresh: Mapping[str, float] | None = None) -> Measured:
+    """A step's row, and by `--trace` its classes; `fresh`: where it is the first of the process to run."""
     call = repeated(step.compiled, step.run.fresh_state(), step.run.batch())
     timing = measure(call, repeats=options.repeats)
-    peak = peak_memory(jax.devices()[0]) if alone else None
-    found = row(step, timing, peak, options.repeats, compile_time=alone)
+    peak = peak_memory(jax.devices()[0]) if fresh is not None else None
+    compiling = {} if fresh is None else {"compile_seconds": step.compile_seconds, **fresh}
+    found = row(step, timing, peak, options.repeats, compiling)
     yield TABLE, found
     if options.trace:
         yield from ((CLASSES, each) for each in trace.rows(found.case, call, step.compiled))
@@ -84,7 +98,7 @@ def timed(step: Step, options: Options, *, alone: bool) -> Measured:
 def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = False, *, doubtful: bool = False) -> Step:
     """The step, by a path of attention, with the largest part of the configured batch that fits the device.
 
-    If it is `doubtful` that all of it fits, one and two layers are compiled first, to know where to begin.
+    If it is `doubtful` that all of it fits, two and four layers are compiled first, to know where to begin.
     """
     whole, layers = min(config.batch[name] for name in streams(config)), config.model.layers
     largest = CPU_BATCH if device.platform == "cpu" and not quick else whole
@@ -99,33 +113,28 @@ def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = Fal
         steps[part] = Step(path, run, compiled, time.perf_counter() - started)
         return compiled
 
-    if doubtful and layers > 2:  # all of them, where they do not fit, take the compiler minutes
-        one, two = (cost(compile_for(largest, few)).total_bytes for few in (1, 2))
-        expected = one + (layers - 1) * (two - one)
+    few = FEW_LAYERS
+    if doubtful and layers > 2 * few:  # all of them, where they do not fit, take the compiler minutes
+        some, twice = (cost(compile_for(largest, number)).total_bytes for number in (few, 2 * few))
+        expected = some + (layers - few) * (twice - some) // few
         while expected > room(device) and largest > 1:
             largest, expected = largest // 2, expected // 2
     part, _ = largest_that_fits(compile_for, largest, room(device))
     return steps[part]
 
 
-def row(step: Step, timing: Timing, peak: int | None, repeats: int, *, compile_time: bool) -> Row:
-    """A line of the table; of the time to compile it tells only where nothing else was compiled beside it."""
-    path, config, said = step.path, step.run.config, cost(step.compiled)
+def row(step: Step, timing: Timing, peak: int | None, repeats: int, compiling: Mapping[str, float]) -> Row:
+    """A line of the table; `compiling` tells how long it takes until a step can run."""
+    path, config = step.path, step.run.config
     model = model_config(config)
     update = optimizer_time(step.run, repeats)
-    compiling: dict[str, float | str | None] = {}
-    if compile_time:
-        with PATHS[path]():
-            jax.clear_caches()
-            cached = seconds(lambda: step.run.lowered().compile())
-        compiling = {"compile_seconds": step.compile_seconds, "cached compile_seconds": cached}
     case = sizes(config)
     return Row(
         {"program": "aloe", "path": path} | case,
         timing,
         workload(config.task).step_flops(config),
-        compiling
-        | {
+        {
+            **compiling,
             "taken": taken(
                 path, config.model.relative_form, model.token, model.compute_dtype, model.tokens, model.width
             ),
@@ -133,8 +142,7 @@ def row(step: Step, timing: Timing, peak: int | None, repeats: int, *, compile_t
             "optimizer_ms": 1e3 * update.median,
             "optimizer_share": update.median / timing.median,
             "device peak_bytes": peak,
-            "temporary_bytes": said.temporary_bytes,
-            "total_bytes": said.total_bytes,
+            **said(step.compiled),
         },
     )
 
@@ -153,8 +161,10 @@ def sizes(config: ConfigDict) -> dict[str, str | int]:
 
 
 def with_layers(config: ConfigDict, layers: int) -> ConfigDict:
-    """The configuration with so many layers."""
+    """The configuration with so many layers; where they are fewer, half of them are those within frames."""
     config = config.copy_and_resolve_references()
+    if layers != config.model.layers:
+        config.model.layers_within_frames = 0
     config.model.layers = layers
     return config
 
@@ -169,17 +179,18 @@ def with_remat(config: ConfigDict, remat: bool) -> ConfigDict:
 def optimizer_time(run: Run, repeats: int) -> Timing:
     """The optimizer's update and its application, by themselves."""
     state = run.fresh_state()
-    grads = jax.tree.map(jnp.ones_like, state.params)
+    grads = jax.tree.map(lambda x: jax.random.normal(jax.random.key(0), x.shape, x.dtype), state.params)
 
-    def update(params: Any, opt_state: Any) -> tuple[Any, Any]:
+    def update(params: Any, opt_state: Any, grads: Any) -> tuple[Any, Any]:
         updates, opt_state = run.optimizer.update(grads, opt_state, params)
         return optax.apply_updates(params, updates), opt_state
 
+    # The gradient is an argument: of one that the compiler knows it would work out what depends on nothing else.
     update = jax.jit(update, donate_argnums=(0, 1))
     held = [(state.params, state.opt_state)]
 
     def call() -> Any:
-        held[0] = update(*held[0])
+        held[0] = update(*held[0], grads)
         return held[0]
 
     return measure(call, repeats=repeats)

@@ -15,8 +15,8 @@ from typing import Any
 import jax
 from jax.experimental import topologies
 
-from aloe.errors import InputError
-from cluster.slices import Generation, Slice
+from aloe.errors import InputError, nearest
+from cluster.slices import SLICES, Generation, Slice
 
 BESIDE = Path(sys.prefix) / "tpu-compile"
 CLOCK = {"v2": 700e6, "v3": 940e6}  # Hz; Jouppi et al., 2020 ("A domain-specific supercomputer …"), table 1
@@ -31,6 +31,14 @@ class DoesNotFitError(MemoryError):
         super().__init__(message)
         amounts = [float(number) * 2.0 ** (10 * (1 + "KMG".index(unit))) for number, unit in _AMOUNT.findall(message)]
         self.needed = round(amounts[0]) if amounts else None  # first what is used or required, then of how much
+
+
+def known_slice(name: str) -> Slice:
+    """The slice of a name. Raises InputError where there is none."""
+    slices = {each.name: each for each in SLICES}
+    if name not in slices:
+        raise InputError(f"--slice={name}: no such slice{nearest(name, slices)} One of TPUs is, for example, v2-32.")
+    return slices[name]
 
 
 def compile_only_devices(place: Slice) -> list[Any]:

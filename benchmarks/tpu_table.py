@@ -9,22 +9,23 @@ not for promising milliseconds.
 
 import argparse
 import dataclasses
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from aloe.data.whole import write_whole
-from benchmarks import hlo, on_slice, results, tpu
+from benchmarks import entry, hlo, on_slice, results, tpu
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
 from benchmarks.programs import cost, largest_that_fits
 from benchmarks.results import Row
 from benchmarks.training import make_run, model_config, with_batch, with_data
 from benchmarks.workloads import workload
-from cluster.slices import Slice, slice_named
+from cluster.slices import Slice
 
 TABLE = "CLEVRER's step by its position logits"
 FRAMES = (3, 25, 76)  # T = 57, 233, 641: as long as sequences of ACRE, CLEVRER and CATER
@@ -89,24 +90,34 @@ def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) ->
     return row, part / whole
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tpu_table", allow_abbrev=False)
     parser.add_argument("--slice", default="v2-32", help="by its official name")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder for the table")
-    flags = parser.parse_args()
-    place = slice_named(flags.slice)
+    flags = parser.parse_args(argv)
+    return entry.ended(lambda: write(flags.slice, flags.out))
+
+
+def write(slice_name: str, folder: Path) -> None:
+    """Writes the table of a slice, row by row as they come.
+
+    Raises:
+      InputError: there is no such slice, or not of TPUs; libtpu is not installed; the folder cannot be written.
+    """
+    place = tpu.known_slice(slice_name)
+    results.check_folder(folder)
     devices = tpu.compile_only_devices(place)
     results.commit()  # of the code that runs, whatever happens to the files meanwhile
     measured: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for row in rows(place, with_data(Options().config(), Path(folder)), devices):
+    with tempfile.TemporaryDirectory() as data:
+        for row in rows(place, with_data(Options().config(), Path(data)), devices):
             measured.append(row)
             print(dict(row.case), dict(row.figures), flush=True)
             document = results.document({TABLE: measured}, quick=False, device=tpu.described(place))
             name = f"tpu_{place.generation.name}"
-            results.save(flags.out / f"{name}.json", document)
-            write_whole(flags.out / f"{name}.md", results.text(document, "github") + "\n")
+            results.save(folder / f"{name}.json", document)
+            write_whole(folder / f"{name}.md", results.text(document, "github") + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,6 +6,7 @@ import pytest
 
 from aloe.errors import InputError
 from benchmarks import compare, results
+from benchmarks.readme import README
 from benchmarks.results import Row
 from benchmarks.timing import Timing
 
@@ -33,17 +34,69 @@ def test_what_tells_the_files_apart_is_said():
 
 
 def test_files_without_a_common_case():
+    before, after = document(a=1.0), document(b=1.0)
+    before["tables"]["step"].pop()  # the case that is in all of them, without a time
     with pytest.raises(InputError, match="no case in common"):
-        compare.compared(document(a=1.0), document(b=1.0))
+        compare.compared(before, after)
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
-def test_a_file_that_is_no_results_file(tmp_path, content):
+def test_sizes_devices_and_packages_that_differ_are_said():
+    before, after = document(a=1.0), document(a=1.0)
+    before["quick"], after["device"]["count"] = False, 2
+    before["versions"], after["versions"] = {"jax": "0.1", "torch": "2.11.0"}, {"jax": "0.1", "libtpu": "0.0.30"}
+    assert compare.compared(before, after).splitlines()[:4] == [
+        f"devices: {before['device']['count']} → 2",
+        "sizes: whole → quick",
+        "torch: 2.11.0 → not installed",
+        "libtpu: not installed → 0.0.30",
+    ]
+
+
+def test_equal_files_without_a_time_have_cases_in_common_all_the_same():
+    untimed = results.document({"step": [Row({"case": "untimed"}, figures={"state_bytes": 1})]}, quick=True)
+    with pytest.raises(InputError, match="rows of equal cases, 1, none has a time in both"):
+        compare.compared(untimed, untimed)
+
+
+DEVICE = {"kind": "abacus", "count": 1}
+
+
+def with_row(row):
+    return {"device": DEVICE, "versions": {"jax": "0.1"}, "tables": {"step": [row]}}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read"),
+        ("{", "not valid JSON at line 1"),
+        ("[]", "stands where an object"),
+        ("{}", "field 'tables' is missing"),
+        ({"tables": {}, "device": {}}, "field 'versions' is missing"),
+        ({"tables": {}, "device": {}, "versions": {}}, "device: field 'kind' is missing"),
+        ({"tables": {}, "device": DEVICE, "versions": {}}, "versions: field 'jax' is missing"),
+        ({"tables": [], "device": DEVICE, "versions": {}}, r"field 'tables' is \[\]; it must be an object"),
+        (with_row(1) | {"tables": {"step": {}}}, "field 'step' is {}; it must be a list"),
+        (with_row(5), "table 'step', row 0: 5 stands where an object"),
+        (with_row({"figures": {}}), "table 'step', row 0: field 'case' is missing"),
+        (with_row({"case": {"sizes": [1]}, "figures": {}}), r"field 'case.sizes' is \[1\], which is no figure"),
+        (with_row({"case": {}, "figures": {"a_bytes": {}}}), "field 'figures.a_bytes' is {}, which is no figure"),
+        (with_row({"case": {}, "figures": {}, "seconds": {"min": 1}}), "'seconds.median' is None, which is no number"),
+    ],
+)
+def test_a_file_that_is_no_results_file(tmp_path, content, told):
     path = tmp_path / "results.json"
     if content is not None:
-        path.write_text(content)
-    with pytest.raises(InputError, match=r"results\.json: .*python -m benchmarks"):
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(InputError, match=rf"results\.json: .*{told}.*python -m benchmarks") as error:
         compare.read(path)
+    assert str(error.value).count("results.json") == 1
+
+
+def test_every_committed_file_is_one():
+    files = sorted((README.parent / "benchmarks" / "results").glob("*.json"))
+    assert files
+    assert all(compare.read(file)["tables"] for file in files)
 
 
 def test_a_saved_file_is_read_as_it_was(tmp_path):

@@ -17,7 +17,8 @@ TEXT = "before\n<!-- figures of step.json, step: path, ms -->\nold\n<!-- end of 
 
 @pytest.fixture
 def root(tmp_path):
-    (tmp_path / "step.json").write_text(json.dumps({"device": {}, "tables": {"step": [ROW, ROW]}}))
+    told = {"device": {"kind": "abacus", "count": 1}, "versions": {"jax": "0.1"}}
+    (tmp_path / "step.json").write_text(json.dumps({**told, "tables": {"step": [ROW, ROW]}}))
     return tmp_path
 
 

@@ -69,3 +69,17 @@ def test_the_table_has_all_that_is_for_slices_and_nothing_else():
     found = {(row["case"]["task"], row["case"]["variant"]) for row in shipped.table()}
     assert {variant for _, variant in every - found} == set(shipped.FOR_GPUS)
     assert found == set(shipped.shipped()) <= every
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--task=clevrr"], "--task=clevrr: no such task; did you mean clevrer?"),
+        (["--task=acre", "--variant=nonsense"], "--variant=nonsense: not among those for slices; there are: "),
+        (["--variant=study"], "--variant=study: not among those for slices"),
+    ],
+)
+def test_what_is_not_shipped_is_named(flags, message, monkeypatch, capsys):
+    monkeypatch.setattr(shipped, "compiled_rows", None)
+    assert shipped.main(flags) == 2
+    assert message in capsys.readouterr().err

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from aloe.errors import InputError
-from benchmarks import tpu
+from benchmarks import tpu, tpu_table
 from cluster.slices import V2, V3, slice_named
 from tests.libtpu import needs_libtpu, python
 
@@ -63,6 +63,19 @@ def test_without_libtpu_it_says_where_to_get_it(monkeypatch, tmp_path):
 def test_only_tpus_can_be_compiled_for(name):
     with pytest.raises(InputError, match=rf"{name}: .*launch/train.py --slice={name} --dry_run"):
         tpu.compile_only_devices(slice_named(name))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--slice=nonsense"], "--slice=nonsense: no such slice"),
+        (["--slice=h100-8"], "h100-8: only for slices of TPUs"),
+        (["--out=/dev/null/x"], "--out=/dev/null/x: Not a directory"),
+    ],
+)
+def test_the_table_s_bad_flags_are_named(flags, message, capsys):
+    assert tpu_table.main(flags) == 2
+    assert message in capsys.readouterr().err
 
 
 EVERY_SLICE = """
