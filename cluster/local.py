@@ -11,8 +11,6 @@ from cluster.errors import ClusterError
 from cluster.policy import Place
 
 _COUNT = "import jax, json; print(json.dumps([jax.default_backend(), jax.local_device_count()]))"
-
-
 OF_JAX = 0.75  # of a GPU's memory; what JAX takes where it is not told
 MEMORY_FRACTION = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")  # the latter is the former's old name
 

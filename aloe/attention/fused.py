@@ -99,10 +99,10 @@ def _keys(relative_ExHxK: jax.Array, bias_HxK: jax.Array, tokens: int) -> jax.Ar
     )
     keys_TxRxHxP = position_keys(relative_ExHxP, tokens)
     rank = keys_TxRxHxP.shape[1]
-    more = columns(tokens, len(relative_ExHxK)) - rank
-    mask = np.zeros((rank + more, 1, lanes(size)))
+    needed = columns(tokens, len(relative_ExHxK))
+    mask = np.zeros((needed, 1, lanes(size)))
     mask[-1, 0, size] = 1
-    padded = jnp.pad(keys_TxRxHxP, ((0, 0), (0, more), (0, 0), (0, 0)))
+    padded = jnp.pad(keys_TxRxHxP, ((0, 0), (0, needed - rank), (0, 0), (0, 0)))
     return padded + jnp.asarray(mask, keys_TxRxHxP.dtype)
 
 

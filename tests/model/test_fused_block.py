@@ -44,7 +44,7 @@ def parameters_of(config, draw=0):
     """As drawn, and moved, so that biases and scales count too."""
     graphdef, params = nnx.split(Block(config, rngs=nnx.Rngs(0)), nnx.Param)
     leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(draw + 1), len(leaves))
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(1), draw), len(leaves))
     moved = [x + 0.1 * jax.random.normal(key, x.shape) for x, key in zip(leaves, keys, strict=True)]
     return graphdef, jax.tree.unflatten(structure, moved)
 
@@ -66,7 +66,8 @@ def program(kind, config, tokens, train):
 def values_and_gradients(kind, config, tokens, train, draw=0):
     """The block's output, and gradients of a product with it: of x, and of every parameter by its path."""
     _, params = parameters_of(config, draw)
-    x, cotangent = jax.random.normal(jax.random.key(draw + 2), (2, BATCH, tokens, config.width))
+    of_draw = jax.random.fold_in(jax.random.key(2), draw)
+    x, cotangent = jax.random.normal(of_draw, (2, BATCH, tokens, config.width))
     keys = DropoutKeys(jax.random.split(jax.random.key(3), BATCH), jax.random.key(4)).split(len(Site))
     (of_params, of_x), out = program(kind, config, tokens, train)(params, x, cotangent, keys)
     named = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(of_params)}
