@@ -62,15 +62,14 @@ class Run:
         asked = {"run": self.config.to_dict(), "fault": fault}
         return supervisor.keep_running(ENTRY, asked, kinds, budgets=budgets, timeouts=TIMEOUTS, env=env)
 
-    def ends_although(self, step, strike, **options):
-        """Runs it and strikes from outside when it has come to a step; returns the outcome.
+    def ends_although(self, strike, *, rank=0, **options):
+        """Runs it and strikes from outside, where this rank waits at a step; returns the outcome.
 
         The run has a thread of its own, for nodes end with the thread that starts them.
         """
         with ThreadPoolExecutor(1) as thread:
-            outcome = thread.submit(self.ends, **options)
-            self.at_step(step)
-            (self.folder / "struck").touch()
+            outcome = thread.submit(self.ends, "lost", rank=rank, **options)
+            wait_for((self.folder / "struck").exists, 120)
             strike()
             return outcome.result(timeout=180)
 
@@ -92,8 +91,9 @@ class Run:
         )
 
     def at_step(self, step, within=120):
-        """Waits until it has come so far."""
+        """Waits until it has come so far and has a whole checkpoint of no more than ten steps before."""
         wait_for(lambda: any(event["step"] >= step for event in self.events("times")), within)
+        wait_for((self.folder / workdir.CHECKPOINTS / str(step // 10 * 10)).exists, within)
 
     def state(self):
         """Of the last checkpoint."""

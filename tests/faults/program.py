@@ -16,6 +16,7 @@ from cluster import watchdog
 from cluster.host import Host
 from launch import programs
 from tests.training.toy import Toy
+from tests.waiting import wait_for
 
 STEP_S = 0.03  # a step would be over before a fault could strike
 
@@ -35,6 +36,8 @@ def train(config):
     def stop(step):
         time.sleep(5 * STEP_S if armed and kind == "slow" else STEP_S)
         if armed and step == fault["step"] and kind in FAULTS:
+            before = step // resolved.training.checkpoint_every_steps * resolved.training.checkpoint_every_steps
+            wait_for((Path(resolved.workdir) / workdir.CHECKPOINTS / str(before)).exists, 60)  # it is written aside
             strike(kind)
         return multihost_utils.reached_preemption_sync_point(step)
 
@@ -75,6 +78,7 @@ FAULTS = {
     "SIGSTOP": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "hang": hang,
+    "lost": hang,  # the test, seeing that it was struck, takes its machine away; meanwhile the others wait for it
     "exception": fail,
     "full disk": fill_disk,
     "NaN": lambda: None,  # it is in the data

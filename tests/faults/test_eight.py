@@ -36,7 +36,7 @@ def test_3_a_machine_is_lost_and_replaced(pod, undisturbed, training, capfd):
         time.sleep(2)
         pod.replace(POD, 3)
 
-    outcome = training.ends_although(25, strike)
+    outcome = training.ends_although(strike, rank=3)
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
     assert "preempted: the machine of host 3 has gone" in capfd.readouterr().err
@@ -92,7 +92,7 @@ def test_7_an_exception_is_not_retried(training, capfd):
 def test_8_the_slice_is_gone_for_good_and_a_smaller_one_is_free(pod, undisturbed, training):
     """It goes on there with the same batches, each device taking them in parts; what differs is rounding."""
     pod.add(V2_8)
-    outcome = training.ends_although(25, lambda: pod.lose(POD), kinds=(V2_32, V2_8))
+    outcome = training.ends_although(lambda: pod.lose(POD), kinds=(V2_32, V2_8))
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
     assert training.back_within() < BACK_S

@@ -61,7 +61,7 @@ def test_a_raylet_is_killed(pod, undisturbed, training):
         pod.lose(POD, 2)  # what is left of it
         pod.replace(POD, 2)
 
-    outcome = training.ends_although(25, strike)
+    outcome = training.ends_although(strike, rank=2)
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
     assert training.back_within() < BACK_S
