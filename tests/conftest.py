@@ -4,6 +4,11 @@ import os
 
 import jax
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run, however long a loaded machine takes for one.
+settings.register_profile("aloe", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("aloe")
 
 PLATFORMS = os.environ.get("ALOE_TEST_PLATFORMS", "cpu")
 

@@ -192,7 +192,7 @@ def test_killed_at_any_one_point_the_same_command_goes_on(tmp_path):
     assert points > 30
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.integers(1, 40), max_size=6))
 def test_killed_again_and_again_nothing_runs_twice(tmp_path_factory, crashes):
     world = World(tmp_path_factory.mktemp("queue"), SCRIPTS)

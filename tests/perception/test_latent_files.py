@@ -113,7 +113,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path):
         read_latents(tmp_path / "1.npz", SHAPE)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(packed=st.booleans(), place=st.integers(0, 10_000), byte=st.integers(0, 255), cut=st.booleans())
 def test_damage_anywhere_is_refused_or_leaves_latents(tmp_path, packed, place, byte, cut):
     content = bytearray(archive(arr_0=latents_of(3)) if packed else npy(latents_of(3)))
