@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 
 EXIT_STATUS = 70  # of a process that its watchdog has ended
+COMMIT = "commit"
 _POLL_S = 0.5
 
 
@@ -28,6 +29,8 @@ class Patience:
     Attributes:
       unknown: what has not been seen often enough yet, such as the first compilation.
       least: what is known to be fast.
+      storage: what waits for storage, by the name "commit": a slow disk or bucket is not a program that stands still,
+        and those who wait for it, such as Orbax after 600 s, know better what is wrong.
       times: so many times the longest that has been seen, where that is more than `least`.
       seen: how often a thing has to be seen to be known.
       recent: how many of the latest are remembered.
@@ -36,6 +39,7 @@ class Patience:
 
     unknown: float = 3600.0
     least: float = 12.0
+    storage: float = 900.0
     times: float = 10.0
     seen: int = 3
     recent: int = 100
@@ -103,7 +107,8 @@ class Watchdog:
         seen = self._durations.get(activity, ())
         if len(seen) < self._patience.seen:
             return self._patience.unknown
-        return max(self._patience.least, self._patience.times * max(seen))
+        least = self._patience.storage if activity == COMMIT else self._patience.least
+        return max(least, self._patience.times * max(seen))
 
     def _watch(self) -> None:
         while not self._ended.wait(_POLL_S):

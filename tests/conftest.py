@@ -48,5 +48,6 @@ def bucket(server, client, monkeypatch):
 
     server.objects.clear()
     server.writes.clear()
+    server.bytes_in.clear()
     use_client(client, server.url, monkeypatch.setattr)
     return server

@@ -11,8 +11,8 @@ from jax.experimental import multihost_utils
 # What a host can be at; all hosts go through the same ones in the same order.
 INIT, RESTORE, COMPILE = "init", "restore", "compile"
 INPUT, STEP, HOST = "input", "step", "host"  # HOST is its own work between steps, such as writing metrics
-SAVE, EVALUATION = "save", "evaluation"
-ACTIVITIES = (INIT, RESTORE, COMPILE, INPUT, STEP, HOST, SAVE, EVALUATION)
+SAVE, COMMIT, EVALUATION = "save", "commit", "evaluation"  # copying what is saved; waiting until it is written
+ACTIVITIES = (INIT, RESTORE, COMPILE, INPUT, STEP, HOST, SAVE, COMMIT, EVALUATION)
 _PROBE_SIZE, _PROBES = 128, 3
 
 

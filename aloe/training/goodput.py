@@ -7,7 +7,8 @@ Goodput is the share of the time in which steps were taken that still count. The
     compile      the first step of every start
     input        waiting for a batch
     host         what a host does between steps, such as writing metrics
-    save         copying the state, and waiting for a save to be whole
+    save         copying the state
+    commit       waiting until a save is whole, before the next one and at the end
     evaluation   scoring the validation split
     lost         steps that had to be taken again, after a crash
     down         from the last that was heard of an attempt to the next one: unlogged steps, a new slice, new processes
@@ -90,7 +91,7 @@ def goodput(events: Sequence[Mapping[str, Any]]) -> Goodput:
             spent = _of_all(event["hosts"])
             for activity in clock.ACTIVITIES:
                 if activity != clock.STEP:
-                    seconds[activity] += spent[activity]
+                    seconds[activity] += spent.get(activity, 0.0)  # a run may have begun before there was a name
             taken = event["step"] - done
             counts = min(1.0, max(0.0, (kept - done) / taken)) if taken else 1.0
             steps += counts * spent[clock.STEP]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from etils import epath
-from tensorboardX import SummaryWriter
 
 from aloe.training import growing, workdir
+from aloe.training.tensorboard import TensorBoard
 
 VALIDATION = "validation/"  # begins the names of scores among the metrics
 DIAGNOSIS = "diagnosis/"  # begins those of other numbers of an evaluation
@@ -36,7 +36,7 @@ class RunLog:
         }
         self.metrics_file = growing.go_on(metrics, keep=lambda line: _step(line) <= first_step)
         self.events_file = growing.go_on(folder / workdir.EVENTS)
-        self.tensorboard = SummaryWriter(str(folder / workdir.TENSORBOARD), purge_step=first_step + 1)
+        self.tensorboard = TensorBoard(folder / workdir.TENSORBOARD, purge_step=first_step + 1)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Records scalars after `step` steps, those that are not recorded yet."""
@@ -45,14 +45,14 @@ class RunLog:
             return
         self.metrics_file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in values.items():
-            self.tensorboard.add_scalar(name, value, step)
+            self.tensorboard.scalar(name, value, step)
         self.tensorboard.flush()
 
     def pictures(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         """Records pictures, image_YxXx3 in uint8, for TensorBoard alone."""
         if self.write:
             for name, image_YxXx3 in images.items():
-                self.tensorboard.add_image(name, image_YxXx3, step, dataformats="HWC")
+                self.tensorboard.image(name, image_YxXx3, step)
 
     def event(self, kind: str, **fields: Any) -> None:
         """Appends an event with the time (seconds since 1970) at which it happened."""

@@ -21,7 +21,7 @@ from aloe.data.streams import Stream, host_batches
 from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
-from aloe.training.clock import COMPILE, EVALUATION, HOST, INIT, INPUT, RESTORE, SAVE, STEP, Clock
+from aloe.training.clock import COMMIT, COMPILE, EVALUATION, HOST, INIT, INPUT, RESTORE, SAVE, STEP, Clock
 from aloe.training.evaluation import Evaluator, global_batch
 from aloe.training.log import DIAGNOSIS, VALIDATION, RunLog, read_events
 from aloe.training.optimizer import learning_rate, make_optimizer
@@ -161,14 +161,16 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
                 log.event("times", step=done, hosts=clock.take(done))
             if checkpoints.due(done) or stopped or done == config.training.steps:
                 read()  # what is saved must be known to be finite
-                clock.at(SAVE, done)
+                clock.at(COMMIT, done)
                 started = time.monotonic()
+                checkpoints.wait()  # for the one before
+                clock.at(SAVE, done)
                 checkpoints.save(done, state)
                 log.event("save", step=done, blocked_seconds=time.monotonic() - started)
             if done % config.training.evaluate_every == 0 and done < config.training.steps and not stopped:
                 evaluate()
         scores = {} if stopped else evaluate()
-        clock.at(SAVE, done)
+        clock.at(COMMIT, done)
         checkpoints.wait()
         log.event("times", step=done, hosts=clock.take(done))
         log.event("stop" if stopped else "end", step=done)

@@ -102,3 +102,11 @@ def test_without_a_watchdog_marks_do_nothing():
     watchdog.mark("step", 1)
     assert watchdog.where() is None
     assert str(Mark(3, "save", 7, 12.3)) == "in 'save' of step 7 for 12 s"
+
+
+def test_what_waits_for_storage_may_take_far_longer_than_it_ever_has():
+    dog = Watchdog(Patience(least=5.0, storage=700.0, seen=2), lambda *_: None)
+    for step in range(3):
+        dog.mark(watchdog.COMMIT, step)
+    dog.mark("end", 3)
+    assert dog.bound(watchdog.COMMIT) == 700.0

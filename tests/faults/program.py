@@ -27,18 +27,23 @@ def train(config):
     fault = config.get("fault") or {}
     kind = fault.get("kind")
     struck = Path(resolved.workdir) / "struck"
-    armed = kind and jax.process_index() == fault["rank"] and not (fault["once"] and struck.exists())
+    strikes = kind and not (fault["once"] and struck.exists())
+    armed = strikes and jax.process_index() == fault["rank"]
+    every = resolved.training.checkpoint_every_steps
 
     def strike(how):
         struck.touch()
         FAULTS[how]()
 
     def stop(step):
-        time.sleep(5 * STEP_S if armed and kind == "slow" else STEP_S)
-        if armed and step == fault["step"] and kind in FAULTS:
-            before = step // resolved.training.checkpoint_every_steps * resolved.training.checkpoint_every_steps
-            wait_for((Path(resolved.workdir) / workdir.CHECKPOINTS / str(before)).exists, 60)  # it is written aside
-            strike(kind)
+        time.sleep(5 * STEP_S if armed and kind in ("slow", "SIGTERM while saving") else STEP_S)
+        if strikes and step == fault["step"] and kind in FAULTS:
+            # What is saved is written beside the steps. The name is one that no watchdog knows.
+            watchdog.mark("the checkpoint before the fault", step)
+            wait_for((Path(resolved.workdir) / workdir.CHECKPOINTS / str(step // every * every)).exists, 300)
+            watchdog.mark(clock.HOST, step - 1)
+            if armed:
+                strike(kind)
         return multihost_utils.reached_preemption_sync_point(step)
 
     save = checkpoints.Checkpoints.save

@@ -14,7 +14,7 @@ import pytest
 from aloe.training import goodput
 from aloe.training.log import read_events
 from cluster import gang
-from tests.faults.conftest import BACK_S, POD, STEPS, Run, same_bits
+from tests.faults.conftest import POD, STEPS, Run, same_bits
 from tests.faults.program import HostWithoutPort
 from tests.waiting import wait_for
 
@@ -37,7 +37,7 @@ def test_another_rank_is_killed(undisturbed, training, capfd):
     outcome = training.ends("SIGKILL", rank=2)
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
-    assert training.back_within() < BACK_S
+    assert training.back_in_time(undisturbed)
     assert "host 2 failed: its process died" in capfd.readouterr().err
     same_bits(training, undisturbed)
 
@@ -46,7 +46,7 @@ def test_a_rank_stands_still(undisturbed, training, capfd):
     outcome = training.ends("hang", rank=1)
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
-    assert training.back_within() < BACK_S
+    assert training.back_in_time(undisturbed)
     printed = capfd.readouterr().err
     assert "host 1 hung: stands still in 'host' of step 24" in printed
     assert "in hang" in printed
@@ -64,7 +64,7 @@ def test_a_raylet_is_killed(pod, undisturbed, training):
     outcome = training.ends_although(strike, rank=2)
     assert outcome.status == "succeeded", outcome
     assert training.starts() == [0, 20]
-    assert training.back_within() < BACK_S
+    assert training.back_in_time(undisturbed)
     same_bits(training, undisturbed)
 
 

@@ -28,7 +28,8 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def start():
     """Runs an entry point on the slice; gives the finished process."""
-    with EmulatedSlice(slice_for_hosts(4), devices_per_host=2, port=None) as emulated:
+    environment = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # nearly all the time is compiling
+    with EmulatedSlice(slice_for_hosts(4), devices_per_host=2, port=None, environment=environment) as emulated:
 
         def start(program, *argv):
             return subprocess.run(

@@ -41,6 +41,7 @@ def test_seconds_are_charged_to_their_causes_and_add_up_to_all_that_passed():
         "input": 2.0,
         "host": 0.0,
         "save": 1.0,
+        "commit": 0.0,
         "evaluation": 5.0,
         "lost": 5.0,
         "down": 151 - 6.0 - 130,

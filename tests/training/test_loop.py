@@ -27,6 +27,7 @@ from aloe.training.loop import (
 from aloe.training.optimizer import lamb
 from aloe.training.state import abstract_state
 from aloe.training.step import data_mesh
+from cluster import watchdog
 from tests.training.toy import Toy
 
 OVERRIDES = {"optimizer.warmup_steps": "2", "optimizer.decay_steps": "12", "optimizer.learning_rate": "0.2"}
@@ -289,6 +290,9 @@ def test_whoever_watches_is_told_what_the_run_is_at(tmp_path):
     assert told[:5] == [("restore", 0), ("init", 0), ("input", 0), ("compile", 0), ("host", 0)]
     assert [step for activity, step in told if activity == "input"] == [0, 1, 2, 3, 4, 5]
     assert {"save", "evaluation"} <= {activity for activity, _ in told}
+    assert told[-2:] == [(watchdog.COMMIT, 6), ("step", 6)]
+    saves = [place for place, (activity, _) in enumerate(told) if activity == "save"]
+    assert [told[place - 1][0] for place in saves] == [watchdog.COMMIT] * len(saves)
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused_with_all_numbers():
