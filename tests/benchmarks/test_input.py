@@ -1,11 +1,10 @@
 """What a step waits for its input, by a clock that moves only where someone waits."""
 
-import time
 import types
 
 import pytest
 
-from benchmarks import input
+from benchmarks import input, timing
 
 
 class Clock:
@@ -33,8 +32,9 @@ class Supply:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
-    monkeypatch.setattr(time, "sleep", clock.wait)
+    time = types.SimpleNamespace(perf_counter=lambda: clock.now, sleep=clock.wait)
+    monkeypatch.setattr(input, "time", time)
+    monkeypatch.setattr(timing, "time", time)
     return clock
 
 

@@ -14,7 +14,7 @@ def meet(files):
     """Comes to an end when the item with the same files the other way round is at work too."""
     mine, others = files
     mine.touch()
-    wait_for(others.exists, 60)
+    wait_for(others.exists, 300)
     return mine
 
 

@@ -5,12 +5,14 @@ import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
 from aloe.data.streams import Stream, endless, host_batches
+from tests.waiting import wait_for
 
 RECORDS = list(range(37))
 
@@ -97,7 +99,7 @@ if __name__ == "__main__":
 def test_workers_end_when_the_process_that_they_work_for_is_killed(tmp_path):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     process = subprocess.Popen([sys.executable, str(script)], **pipes, text=True, env=environment)
     assert process.stdout.readline() == "reading\n"
@@ -105,9 +107,18 @@ def test_workers_end_when_the_process_that_they_work_for_is_killed(tmp_path):
     assert sum("spawn_main" in " ".join(child.cmdline()) for child in children) == 2
     process.kill()
     process.wait()
-    _, alive = psutil.wait_procs(children, timeout=20)
-    for child in alive:
-        child.kill()
-    process.stdin.close()
-    process.stdout.close()
-    assert not alive
+    try:
+        wait_for(lambda: not any(map(runs, children)), 60)
+    finally:
+        for child in filter(runs, children):
+            child.kill()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def runs(process):
+    """Whether it does; one that has ended is left as a zombie where nobody asks for its exit status."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
