@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def run(
                 raise Stopped("stopped before it had begun")
 
         try:
-            with reserved(slice, wait_s, pause, name) as (group, where):
+            with reserved(slice, wait_s, pause, name) as (group, nodes):
                 hosts = _start(group, slice, env or {})
                 try:
                     outcome = Watch(hosts, entry, config_json, timeouts).until_ended(signals, grace_s)
@@ -144,7 +144,7 @@ def run(
                     for host in hosts:
                         ray.kill(host)
             if outcome.status in (Ending.FAILED, Ending.HUNG) and not outcome.program_error:
-                outcome = _charged_to_machines(outcome, slice, where)
+                outcome = _charged_to_machines(outcome, nodes)
         except Stopped as stopped:
             outcome = Outcome(Ending.CANCELLED, message=str(stopped))
     if signals.received and not outcome.program_error:
@@ -170,10 +170,10 @@ def _start(group: PlacementGroup, slice: Slice, env: Mapping[str, str]) -> list[
     ]
 
 
-def _charged_to_machines(outcome: Outcome, slice: Slice, name: str) -> Outcome:
-    """A failure as a preemption, if a machine of the slice has gone with it."""
+def _charged_to_machines(outcome: Outcome, nodes: Sequence[str]) -> Outcome:
+    """A failure as a preemption, if a machine of the run has gone with it; `nodes` are theirs, by rank."""
     known_by = time.monotonic() + _MACHINE_LOST_S
-    while not (gone := without_host(slice, name)) and time.monotonic() < known_by:
+    while not (gone := without_host(nodes)) and time.monotonic() < known_by:
         time.sleep(_POLL_S)
     if not gone:
         return outcome

@@ -30,7 +30,7 @@ def machines(monkeypatch):
 
     @contextlib.contextmanager
     def reserved(*_):
-        yield None, "a"
+        yield None, ["of rank 0"]
 
     monkeypatch.setattr(gang.ray, "is_initialized", lambda: True)
     monkeypatch.setattr(gang, "Watch", Watch)
