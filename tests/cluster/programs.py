@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -77,6 +78,24 @@ def train_until_stopped(config):
         if step == 3:
             (folder / f"training{jax.process_index()}").touch()
     raise AssertionError("nobody stopped it")
+
+
+def write_on(config):
+    """Every rank writes to a file of its own from a thread, and stays; rank config["rank"] is stopped (SIGSTOP)."""
+    folder, rank = Path(config["folder"]), jax.process_index()
+
+    def write():
+        with (folder / f"written{rank}").open("w") as file:
+            while True:
+                file.write("on")
+                file.flush()
+                time.sleep(0.001)
+
+    threading.Thread(target=write, daemon=True).start()
+    (folder / f"training{rank}").touch()
+    if rank == config["rank"]:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    _never_return()
 
 
 def stand_still(config):

@@ -167,6 +167,18 @@ def test_a_run_that_does_not_save_within_the_grace_is_killed(emulated, tmp_path,
     assert not list(tmp_path.glob("saved*"))
 
 
+def test_nothing_is_written_after_its_end(emulated, tmp_path, signal_when_training):
+    """Ray calls an actor dead before its process is, and sends SIGKILL to a stopped one only after five seconds."""
+    signal_when_training(signal.SIGTERM)
+    config = {"folder": str(tmp_path), "rank": 2}
+    assert gang.run(f"{PROGRAMS}:write_on", config, V2_32, grace_s=0.5).status == "cancelled"
+    written = {path: path.stat().st_size for path in tmp_path.glob("written*")}
+    assert len(written) == 4
+    time.sleep(0.5)
+    assert {path: path.stat().st_size for path in written} == written
+    assert _hosts_running() == []
+
+
 def test_a_slice_that_the_cluster_has_not_got_is_refused_at_once(emulated):
     began = time.monotonic()
     with pytest.raises(
