@@ -46,6 +46,7 @@ _NODE_ENVIRONMENT = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "5",
+    "RAY_memory_monitor_refresh_ms": "0",  # each node would take the whole machine's memory for what its workers use
     # Ray gives these 30 to 60 seconds, but not five nodes at once on two cores.
     "RAY_agent_register_timeout_ms": "300000",
     "RAY_worker_register_timeout_seconds": "300",
