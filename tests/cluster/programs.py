@@ -15,6 +15,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from cluster import watchdog
+from cluster.barrier import barrier
 from cluster.errors import ClusterError
 
 
@@ -62,7 +63,8 @@ def fail(config):
 
 
 def refuse(config):
-    """All ranks refuse."""
+    """All ranks refuse, when all have come so far."""
+    barrier("refuse", 300)
     raise ClusterError(f"field {config['field']}: not good")
 
 
