@@ -1,5 +1,6 @@
 """Programs that the tests run on the hosts of an emulated slice."""
 
+import itertools
 import json
 import os
 import signal
@@ -129,11 +130,14 @@ def be_told_to_leave(config):
 def count_up(config):
     """Counts to config["to"], a line a step in the file config["trail"], from where an earlier attempt has come to.
 
-    Every line has the process that wrote it. Leaves when it is asked to.
+    Every line has the process that wrote it. Leaves when it is asked to. Where config["first_stays_at"] is given, the
+    first attempt stays at that step until it is asked to leave or killed.
     """
     trail = Path(config["trail"])
     first = len(trail.read_text().splitlines()) if trail.exists() else 0
     for step in range(first, config["to"]):
+        if first == 0 and step == config.get("first_stays_at"):
+            return _stay_until_asked_to_leave(step)
         with trail.open("a") as file:
             file.write(f"{os.getpid()}\n")
         print(f"step {step}", flush=True)
@@ -141,6 +145,14 @@ def count_up(config):
         if multihost_utils.reached_preemption_sync_point(step):
             return {"stopped": True, "step": step}
     return {"stopped": False, "step": config["to"]}
+
+
+def _stay_until_asked_to_leave(step):
+    for point in itertools.count(step):  # all that is asked for must grow
+        if multihost_utils.reached_preemption_sync_point(point):
+            return {"stopped": True, "step": step}
+        time.sleep(0.1)
+    raise AssertionError("it counts for ever")
 
 
 def end_somehow(config):
