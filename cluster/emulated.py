@@ -34,6 +34,7 @@ ADDRESS_FILE = "ray_current_cluster"  # Ray's name for it; a node that has start
 DASHBOARD_PORT = 8265  # where `ray job submit` looks when it is given no address
 
 _OBJECT_STORE_BYTES = 80 * 10**6  # Ray's least is 75 MB
+_STARTED_WITHIN_S = 600  # all nodes of a slice, on a machine that has other work as well
 _NODE_ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_DEDUP_LOGS": "0",
@@ -45,6 +46,11 @@ _NODE_ENVIRONMENT = {
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "5",
+    "RAY_memory_monitor_refresh_ms": "0",  # each node would take the whole machine's memory for what its workers use
+    # Ray gives these 30 to 60 seconds, but not five nodes at once on two cores.
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",
     "DASHBOARD_METRIC_PORT": "-1",  # a fixed port, over which two clusters on a machine would fight
     "JAX_PLATFORMS": "cpu",
 }
@@ -119,7 +125,7 @@ class EmulatedSlice:
         self._slices[name] = slice
         for worker_id in range(slice.hosts):
             self._start_host(name, worker_id)
-        self._await_nodes(timeout=180)
+        self._await_nodes()
         return name
 
     def lose(self, name: str, worker_id: int | None = None) -> None:
@@ -136,7 +142,7 @@ class EmulatedSlice:
     def replace(self, name: str, worker_id: int) -> None:
         """A new host for one that was lost; returns when it has joined."""
         self._start_host(name, worker_id)
-        self._await_nodes(timeout=180)
+        self._await_nodes()
 
     def check(self) -> None:
         """Raises RuntimeError, with the end of its log, if a node has ended."""
@@ -197,17 +203,17 @@ class EmulatedSlice:
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
-    def _await_nodes(self, timeout: float) -> None:
+    def _await_nodes(self) -> None:
         """Waits until all nodes have started and the head knows them; then jobs can be submitted too."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + _STARTED_WITHIN_S
         started = 0
         while started < len(self._nodes):
             self.check()
             if time.monotonic() > deadline:
                 raise RuntimeError(
-                    f"after {timeout:.0f} s only {started} of {len(self._nodes)} nodes of the emulated slice are up; "
-                    f"their logs are in {self.folder}"
+                    f"after {_STARTED_WITHIN_S} s only {started} of {len(self._nodes)} nodes of the emulated slice are "
+                    f"up; their logs are in {self.folder}"
                 )
             time.sleep(0.2)
             try:

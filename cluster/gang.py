@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from cluster.emulated import ADDRESS_FILE, DASHBOARD_PORT, ROOT
 from cluster.errors import ClusterError
 from cluster.host import CONTROL, Host
+from cluster.killing import kill
 from cluster.outcomes import Ending, Outcome
 from cluster.placement import reserved, without_host
 from cluster.process import Timeouts
@@ -99,7 +100,8 @@ def run(
     Rank i is the host whose worker id is i: a TPU host's TPU_WORKER_ID, another host's label. The first SIGINT or
     SIGTERM to this process stops the run: `jax.experimental.multihost_utils.reached_preemption_sync_point` becomes true
     on all hosts at the same step, and the function is to save and return. A second one, or the end of the grace, kills.
-    Before this returns, all processes of the run have been killed and the slice given back.
+    Before this returns, all processes of the run have ended, but for those of lost machines, and the slice is given
+    back.
 
     Args:
       entry: importable on the hosts, so below the root that `connect` was given.
@@ -136,15 +138,14 @@ def run(
                 raise Stopped("stopped before it had begun")
 
         try:
-            with reserved(slice, wait_s, pause, name) as (group, where):
+            with reserved(slice, wait_s, pause, name) as (group, nodes):
                 hosts = _start(group, slice, env or {})
                 try:
                     outcome = Watch(hosts, entry, config_json, timeouts).until_ended(signals, grace_s)
                 finally:
-                    for host in hosts:
-                        ray.kill(host)
+                    kill(hosts, nodes, group)
             if outcome.status in (Ending.FAILED, Ending.HUNG) and not outcome.program_error:
-                outcome = _charged_to_machines(outcome, slice, where)
+                outcome = _charged_to_machines(outcome, nodes)
         except Stopped as stopped:
             outcome = Outcome(Ending.CANCELLED, message=str(stopped))
     if signals.received and not outcome.program_error:
@@ -170,10 +171,10 @@ def _start(group: PlacementGroup, slice: Slice, env: Mapping[str, str]) -> list[
     ]
 
 
-def _charged_to_machines(outcome: Outcome, slice: Slice, name: str) -> Outcome:
-    """A failure as a preemption, if a machine of the slice has gone with it."""
+def _charged_to_machines(outcome: Outcome, nodes: Sequence[str]) -> Outcome:
+    """A failure as a preemption, if a machine of the run has gone with it; `nodes` are theirs, by rank."""
     known_by = time.monotonic() + _MACHINE_LOST_S
-    while not (gone := without_host(slice, name)) and time.monotonic() < known_by:
+    while not (gone := without_host(nodes)) and time.monotonic() < known_by:
         time.sleep(_POLL_S)
     if not gone:
         return outcome

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ray
@@ -37,8 +37,8 @@ _SAY_EVERY_S = 5.0
 @contextlib.contextmanager
 def reserved(
     slice: Slice, wait_s: float, pause: Callable[[], None], name: str | None = None
-) -> Iterator[tuple[PlacementGroup, str]]:
-    """Context manager: a placement group whose bundle i is the host with worker id i, and the name of its slice.
+) -> Iterator[tuple[PlacementGroup, list[str]]]:
+    """Context manager: a placement group whose bundle i is the host with worker id i, and by rank the ids of its nodes.
 
     The group is given back at the end.
 
@@ -58,9 +58,8 @@ def reserved(
     said = -_SAY_EVERY_S
     group = None
     while group is None:
-        candidates = _candidates(slice, name)
-        for candidate in candidates:
-            group = _try(slice, candidates[candidate])
+        for hosts in _candidates(slice, name):
+            group = _try(slice, hosts)
             if group is not None:
                 break
         else:
@@ -73,7 +72,7 @@ def reserved(
                 said = waited
             pause()
     try:
-        yield group, candidate
+        yield group, [host["NodeID"] for host in hosts]
     finally:
         remove_placement_group(group)
 
@@ -96,14 +95,21 @@ def whole_slices() -> list[tuple[Slice, str]]:
     return list(_whole())
 
 
-def without_host(slice: Slice, name: str) -> set[int]:
-    """Which hosts of a slice are not there, or do not answer although Ray has not noticed yet."""
+def without_host(nodes: Sequence[str]) -> set[int]:
+    """Which ranks have lost their node: it is not alive, or does not answer although Ray has not noticed yet.
+
+    Another node with the same labels does not count, as it has come since.
+
+    Args:
+      nodes: by rank, the id of the node that it was on.
+    """
+    known = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
     there = set()
-    for rank, node in _hosts_by_slice()[slice.name, name].items():
+    for rank, node in ((rank, known[each]) for rank, each in enumerate(nodes) if each in known):
         with contextlib.suppress(OSError):
             socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=2).close()
             there.add(rank)
-    return set(range(slice.hosts)) - there
+    return set(range(len(nodes))) - there
 
 
 def places() -> list[Place]:
@@ -121,9 +127,9 @@ def inventory() -> str:
     return f"{len(nodes)} nodes with {resources}: {'; '.join(slices) or 'no slice'}"
 
 
-def _candidates(slice: Slice, name: str | None) -> dict[str, list[_Node]]:
-    """Whole slices of the kind by name, or the one that is asked for; there is at least one."""
-    whole = {found: hosts for (kind, found), hosts in _whole().items() if kind == slice and name in (None, found)}
+def _candidates(slice: Slice, name: str | None) -> list[list[_Node]]:
+    """The hosts, by rank, of whole slices of the kind, or of the one that is asked for; there is at least one."""
+    whole = [hosts for (kind, found), hosts in _whole().items() if kind == slice and name in (None, found)]
     if not whole:
         joining = "" if slice.generation.resource == "TPU" else f", each with {_joining(slice, name)}"
         raise UnavailableError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from cluster.errors import ClusterError
 
 _POLL_S = 0.5
+_LOOK_S = 0.3  # who only looks whether it is held has it for a moment, and a new holder takes one to write its name
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of a file system
 
 
@@ -42,7 +43,7 @@ def sole_holder(
     with path.open("a+") as file:
         deadline = time.monotonic() + wait_s
         said = False
-        while not _locked(file.fileno(), path, say):
+        while not _locked_soon(file.fileno(), path, say):
             file.seek(0)
             holder = file.read().strip()
             if time.monotonic() >= deadline:
@@ -68,6 +69,14 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def _locked_soon(descriptor: int, path: Path, say: Callable[[str], None]) -> bool:
+    """`_locked`, tried for a moment."""
+    until = time.monotonic() + _LOOK_S
+    while not (locked := _locked(descriptor, path, say)) and time.monotonic() < until:
+        time.sleep(_LOOK_S / 10)
+    return locked
 
 
 def _locked(descriptor: int, path: Path, say: Callable[[str], None]) -> bool:

@@ -66,6 +66,7 @@ class Watchdog:
       patience: how long things may take.
       hung: told, once, where the process stands and its stacks; the process ends when it returns.
       end: ends the process.
+      clock: seconds, growing.
     """
 
     def __init__(
@@ -73,11 +74,13 @@ class Watchdog:
         patience: Patience,
         hung: Callable[[Mark, str], None],
         end: Callable[[int], None] = os._exit,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._patience = patience
         self._hung = hung
         self._end = end
-        self._at = (Mark(), time.monotonic(), float("inf"))  # since when, and how long it may take
+        self._clock = clock
+        self._at = (Mark(), clock(), float("inf"))  # since when, and how long it may take
         self._durations: dict[str, collections.deque[float]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")
@@ -92,7 +95,7 @@ class Watchdog:
 
     def mark(self, activity: str, step: int) -> None:
         """Says what the program is at from now on; to be called alike on all hosts."""
-        now = time.monotonic()
+        now = self._clock()
         last, since, _ = self._at
         recent = collections.deque[float](maxlen=self._patience.recent)
         self._durations.setdefault(last.activity, recent).append(now - since)
@@ -100,7 +103,7 @@ class Watchdog:
 
     def where(self) -> Mark:
         mark, since, _ = self._at
-        return dataclasses.replace(mark, seconds=time.monotonic() - since)
+        return dataclasses.replace(mark, seconds=self._clock() - since)
 
     def bound(self, activity: str) -> float:
         """Seconds that this may take, as far as is known by now."""
@@ -110,18 +113,25 @@ class Watchdog:
         least = self._patience.storage if activity == COMMIT else self._patience.least
         return max(least, self._patience.times * max(seen))
 
+    def look(self) -> bool:
+        """Whether the process stands still; then it has been told, and the process ended."""
+        mark, since, bound = self._at
+        seconds = self._clock() - since
+        if seconds <= bound:
+            return False
+        faulthandler.cancel_dump_traceback_later()
+        where = dataclasses.replace(mark, seconds=seconds)
+        text = stacks()
+        print(f"stands still {where}; every thread:\n{text}", file=sys.stderr, flush=True)
+        self._hung(where, text)
+        self._end(EXIT_STATUS)
+        return True
+
     def _watch(self) -> None:
         while not self._ended.wait(_POLL_S):
             # Should native code keep this thread from running, one that needs no Python prints the stacks and exits.
             faulthandler.dump_traceback_later(self._patience.frozen, exit=True, file=2)
-            mark, since, bound = self._at
-            if time.monotonic() - since > bound:
-                faulthandler.cancel_dump_traceback_later()
-                where = dataclasses.replace(mark, seconds=time.monotonic() - since)
-                text = stacks()
-                print(f"stands still {where}; every thread:\n{text}", file=sys.stderr, flush=True)
-                self._hung(where, text)
-                self._end(EXIT_STATUS)
+            if self.look():
                 return
 
 

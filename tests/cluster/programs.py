@@ -1,8 +1,10 @@
 """Programs that the tests run on the hosts of an emulated slice."""
 
+import itertools
 import json
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from cluster import watchdog
+from cluster.barrier import barrier
 from cluster.errors import ClusterError
 
 
@@ -61,7 +64,8 @@ def fail(config):
 
 
 def refuse(config):
-    """All ranks refuse."""
+    """All ranks refuse, when all have come so far."""
+    barrier("refuse", 300)
     raise ClusterError(f"field {config['field']}: not good")
 
 
@@ -77,6 +81,24 @@ def train_until_stopped(config):
         if step == 3:
             (folder / f"training{jax.process_index()}").touch()
     raise AssertionError("nobody stopped it")
+
+
+def write_on(config):
+    """Every rank writes to a file of its own from a thread, and stays; rank config["rank"] is stopped (SIGSTOP)."""
+    folder, rank = Path(config["folder"]), jax.process_index()
+
+    def write():
+        with (folder / f"written{rank}").open("w") as file:
+            while True:
+                file.write("on")
+                file.flush()
+                time.sleep(0.001)
+
+    threading.Thread(target=write, daemon=True).start()
+    (folder / f"training{rank}").touch()
+    if rank == config["rank"]:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    _never_return()
 
 
 def stand_still(config):
@@ -108,11 +130,14 @@ def be_told_to_leave(config):
 def count_up(config):
     """Counts to config["to"], a line a step in the file config["trail"], from where an earlier attempt has come to.
 
-    Every line has the process that wrote it. Leaves when it is asked to.
+    Every line has the process that wrote it. Leaves when it is asked to. Where config["first_stays_at"] is given, the
+    first attempt stays at that step until it is asked to leave or killed.
     """
     trail = Path(config["trail"])
     first = len(trail.read_text().splitlines()) if trail.exists() else 0
     for step in range(first, config["to"]):
+        if first == 0 and step == config.get("first_stays_at"):
+            return _stay_until_asked_to_leave(step)
         with trail.open("a") as file:
             file.write(f"{os.getpid()}\n")
         print(f"step {step}", flush=True)
@@ -120,6 +145,14 @@ def count_up(config):
         if multihost_utils.reached_preemption_sync_point(step):
             return {"stopped": True, "step": step}
     return {"stopped": False, "step": config["to"]}
+
+
+def _stay_until_asked_to_leave(step):
+    for point in itertools.count(step):  # all that is asked for must grow
+        if multihost_utils.reached_preemption_sync_point(point):
+            return {"stopped": True, "step": step}
+        time.sleep(0.1)
+    raise AssertionError("it counts for ever")
 
 
 def end_somehow(config):

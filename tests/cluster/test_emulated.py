@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 import signal
@@ -19,10 +20,10 @@ def test_a_taken_port_is_refused_before_anything_starts():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        before = psutil.Process().children()
+        before = set(psutil.Process().children())
         with pytest.raises(ClusterError, match=f"port {port} of 127.0.0.1 is taken"):
             EmulatedSlice(slice_named("v2-8"), port=port).__enter__()
-    assert psutil.Process().children() == before
+    assert set(psutil.Process().children()) <= before
 
 
 def test_what_points_elsewhere_is_not_inherited(monkeypatch):
@@ -39,12 +40,12 @@ def test_what_points_elsewhere_is_not_inherited(monkeypatch):
 
 
 def test_a_node_that_does_not_start_shows_the_end_of_its_log():
-    before = psutil.Process().children()
+    before = set(psutil.Process().children())
     broken = EmulatedSlice(slice_named("v2-8"), port=None, environment={"PYTHONPATH": "", "PYTHONHOME": "/nowhere"})
     with pytest.raises(RuntimeError, match=r"node (head|host0.0) of .* ended; the end of .*log:\n(.*\n)*.*'encodings'"):
         broken.__enter__()
     shutil.rmtree(broken.folder)
-    assert psutil.Process().children() == before
+    assert set(psutil.Process().children()) <= before
 
 
 @pytest.fixture
@@ -78,12 +79,12 @@ def test_nothing_is_left_however_it_ends(command, end):
     process, output = command
     processes = psutil.Process(process.pid).children(recursive=True)
     assert len(processes) > 5
-    listening = {
-        connection.laddr.ip
-        for child in processes
-        for connection in child.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    listening = set()
+    for child in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            connections = child.net_connections("tcp")
+            listening |= {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+    assert listening
     assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
     if end == signal.SIGTERM:  # once is enough
@@ -94,8 +95,8 @@ def test_nothing_is_left_however_it_ends(command, end):
         processes += psutil.Process(process.pid).children(recursive=True)
 
     process.send_signal(end)
-    assert process.wait(30) == (-signal.SIGKILL if end == signal.SIGKILL else 0)
-    deadline = time.monotonic() + 20
+    assert process.wait(120) == (-signal.SIGKILL if end == signal.SIGKILL else 0)
+    deadline = time.monotonic() + 120
     while left := [child for child in processes if child.is_running()]:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)

@@ -1,5 +1,7 @@
 """Which hosts form a slice, by what Ray tells of the nodes."""
 
+import socket
+
 import pytest
 import ray
 
@@ -31,9 +33,10 @@ def tpu_host():
 @pytest.fixture
 def nodes(monkeypatch):
     """Makes Ray tell of these nodes, beside a head."""
+    head = {"NodeID": "head", "Alive": True, "Labels": {}, "Resources": {}}
 
     def tell(*hosts):
-        monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Labels": {}, "Resources": {}}, *hosts])
+        monkeypatch.setattr(ray, "nodes", lambda: [head, *hosts])
 
     return tell
 
@@ -86,3 +89,32 @@ def test_a_run_takes_all_chips_of_a_host_and_where_there_are_none_all_cpus():
     assert placement.bundle(H100_16, cpus=64) == {"CPU": 1, "GPU": 8}
     assert placement.bundle(V2_8, cpus=96) == {"CPU": 1, "TPU": 4}
     assert placement.bundle(CPU_2, cpus=64) == {"CPU": 64}
+
+
+@pytest.fixture
+def on_node():
+    """A host's node by its id, which answers unless it does not."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+
+        def make(host, identity, answers=True):
+            address, port = (server if answers else silent).getsockname()
+            return host | {"NodeID": identity, "NodeManagerAddress": address, "NodeManagerPort": port}
+
+        yield make
+
+
+def test_a_host_is_lost_although_another_one_has_taken_its_place(nodes, on_node):
+    there = on_node(gpu_host(0), "first")
+    nodes(there, on_node(gpu_host(1), "second"))
+    assert placement.without_host(["first", "second"]) == set()
+    nodes(there, on_node(gpu_host(1, alive=False), "second"), on_node(gpu_host(1), "third"))
+    assert placement.whole_slices() == [(H100_16, "a")]
+    assert placement.without_host(["first", "second"]) == {1}
+    nodes(on_node(gpu_host(1), "third"), there)  # Ray has forgotten the lost one
+    assert placement.without_host(["first", "second"]) == {1}
+
+
+def test_a_host_that_does_not_answer_is_lost_before_ray_notices(nodes, on_node):
+    nodes(on_node(gpu_host(0), "first", answers=False), on_node(gpu_host(1), "second"))
+    assert placement.without_host(["first", "second"]) == {0}

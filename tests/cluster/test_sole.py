@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -65,10 +64,13 @@ def test_it_is_free_once_its_holder_is_killed(holder, tmp_path):
 
 def test_it_is_waited_for_and_said_for_whom(holder, tmp_path):
     said = []
-    threading.Timer(1.0, holder.kill).start()
-    began = time.monotonic()
-    with sole_holder(tmp_path / "lock", "me", ClusterError, wait_s=60, say=said.append):
-        assert 0.5 < time.monotonic() - began < 30
+
+    def say(text):
+        said.append(text)
+        holder.kill()
+
+    with sole_holder(tmp_path / "lock", "me", ClusterError, wait_s=60, say=say):
+        assert holder.wait(60) == -signal.SIGKILL
     assert len(said) == 1
     assert f"taken by process {holder.pid} on " in said[0]
 
@@ -89,6 +91,42 @@ def test_left_it_is_free_again(tmp_path):
         with sole_holder(tmp_path / "lock", "me", ClusterError):
             assert is_held(tmp_path / "lock")
         assert not is_held(tmp_path / "lock")
+
+
+def test_who_only_looks_keeps_nobody_out(tmp_path, monkeypatch):
+    """While it is looked at, it is locked; the lock is let go when the first try to hold it has failed."""
+    (tmp_path / "lock").touch()
+    flock = fcntl.flock
+    with (tmp_path / "lock").open() as looking:
+        flock(looking, fcntl.LOCK_SH)
+
+        def try_to_hold(descriptor, how):
+            try:
+                flock(descriptor, how)
+            finally:
+                flock(looking, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(fcntl, "flock", try_to_hold)
+        with sole_holder(tmp_path / "lock", "me", ClusterError):
+            assert (tmp_path / "lock").read_text().endswith(": me")
+
+
+def test_a_holder_is_named_although_it_has_only_just_begun(tmp_path, monkeypatch):
+    """It writes its name when the second one has tried in vain for the second time."""
+    flock, tries = fcntl.flock, []
+    with (tmp_path / "lock").open("w") as held:
+        flock(held, fcntl.LOCK_EX)
+
+        def try_to_hold(descriptor, how):
+            tries.append(how)
+            if len(tries) == 2:
+                held.write("the new one")
+                held.flush()
+            flock(descriptor, how)
+
+        monkeypatch.setattr(fcntl, "flock", try_to_hold)
+        with pytest.raises(ClusterError, match=r"^the new one$"), sole_holder(tmp_path / "lock", "me", ClusterError):
+            pytest.fail("it was had twice")
 
 
 def test_where_the_file_system_has_no_locks_it_is_said_and_nobody_kept_out(tmp_path, monkeypatch):

@@ -30,12 +30,13 @@ def machines(monkeypatch):
 
     @contextlib.contextmanager
     def reserved(*_):
-        yield None, "a"
+        yield None, ["of rank 0"]
 
     monkeypatch.setattr(gang.ray, "is_initialized", lambda: True)
     monkeypatch.setattr(gang, "Watch", Watch)
     monkeypatch.setattr(gang, "reserved", reserved)
     monkeypatch.setattr(gang, "_start", lambda *_: [])
+    monkeypatch.setattr(gang, "kill", lambda *_: None)
     monkeypatch.setattr(gang, "without_host", lambda *_: set())
     monkeypatch.setattr(gang, "_MACHINE_LOST_S", 0.0)
     monkeypatch.setattr(placement, "whole_slices", lambda: [(V2_8, "a")])

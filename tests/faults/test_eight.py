@@ -1,7 +1,5 @@
 """The eight faults that the test suite always tries; the others are in test_more.py, `make faults`."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -33,7 +31,6 @@ def test_2_a_rank_stops_answering(undisturbed, training, capfd):
 def test_3_a_machine_is_lost_and_replaced(pod, undisturbed, training, capfd):
     def strike():
         pod.lose(POD, 3)
-        time.sleep(2)
         pod.replace(POD, 3)
 
     outcome = training.ends_although(strike, rank=3)
