@@ -105,8 +105,9 @@ def without_host(nodes: Sequence[str]) -> set[int]:
     """
     known = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
     there = set()
-    for rank, node in ((rank, known[each]) for rank, each in enumerate(nodes) if each in known):
-        with contextlib.suppress(OSError):
+    for rank, each in enumerate(nodes):
+        with contextlib.suppress(KeyError, OSError):
+            node = known[each]
             socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=2).close()
             there.add(rank)
     return set(range(len(nodes))) - there

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 
 EXIT_STATUS = 70  # of a process that its watchdog has ended
-COMMIT = "commit"
+COMMIT = "commit"  # what a program marks while it waits for storage
 _POLL_S = 0.5
 
 
