@@ -26,8 +26,8 @@ class Program:
     Attributes:
       name: "train", or "evaluate " and the group of examples.
       memory_bytes: with arguments and results, and what lies there beside it.
-      gflop: XLA's count of operations, elementwise ones too, of the program before optimization; without what is
-        computed again to save memory.
+      gflop: XLA's count of operations, elementwise ones too, of the program before optimization; without the layers
+        that `model.remat` computes again.
       all_reduced_bytes: of the results of reductions over all cores.
       estimated_ms: by the compiler, a sum over operations: for comparing, not for promising.
     """

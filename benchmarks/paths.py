@@ -6,6 +6,7 @@ path that it was traced with.
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from unittest import mock
 
 import jax.numpy as jnp
@@ -17,14 +18,14 @@ from benchmarks import candidates
 Path = Callable[[], contextlib.AbstractContextManager]
 
 
-def _plain(position_logits: candidates.PositionLogits) -> Path:
-    """Plain XLA on any device, with a way to the position logits."""
+def _xla(attention_in_xla: Callable[..., Any] = relative.relative_attention) -> Path:
+    """Plain XLA on any device, by this function."""
 
     @contextlib.contextmanager
     def taken() -> Iterator[None]:
         with (
             mock.patch.object(attention, "chosen_path", return_value="xla"),
-            mock.patch.object(relative, "position_logits", position_logits),
+            mock.patch.object(relative, "relative_attention", attention_in_xla),
         ):
             yield
 
@@ -34,9 +35,9 @@ def _plain(position_logits: candidates.PositionLogits) -> Path:
 CHOSEN, RANK = "chosen", "rank"
 PATHS: Mapping[str, Path] = {
     CHOSEN: contextlib.nullcontext,  # what `aloe.attention.chosen_path` says
-    RANK: _plain(relative.position_logits),
-    "shift": _plain(candidates.shift),
-    "angle addition": _plain(candidates.angle_addition),
+    RANK: _xla(),
+    "shift": _xla(candidates.differentiated(candidates.shift)),
+    "angle addition": _xla(candidates.differentiated(candidates.angle_addition)),
 }
 
 

@@ -75,8 +75,7 @@ def relative_attention(
     arguments = (q_BxTxHxK, k_BxTxHxK, v_BxTxHxK, relative_ExHxK, content_bias_HxK, position_bias_HxK)
     if path != "xla":
         return fused.relative_attention(*arguments, dropout=dropout, interpret=path == "interpreted"), None
-    out_BxTxHxK, weights_BxHxTxT = relative.relative_attention(*arguments, form=form, dropout=dropout)
-    return out_BxTxHxK, weights_BxHxTxT if return_weights else None
+    return relative.relative_attention(*arguments, form=form, dropout=dropout, return_weights=return_weights)
 
 
 def chosen_path(form: str, size: int, dtype: jnp.dtype, tokens: int, width: int, return_weights: bool = False) -> str:

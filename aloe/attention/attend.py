@@ -18,6 +18,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from aloe.attention import kernels
+from aloe.attention.precision import precision_of
 from aloe.attention.tiles import Numbers, Rows, Tile, of_program, reach
 
 BEYOND = -3e4  # 2 to this is 0, and bfloat16 and products of it are finite
@@ -92,7 +93,7 @@ def attend(
 def _forward(
     settings: Settings, q: jax.Array, kv: jax.Array, keys: jax.Array, features: jax.Array, words: Any
 ) -> tuple[jax.Array, tuple]:
-    coefficients_BxTxHxR = jnp.einsum("bthp,trhp->bthr", q, keys, precision=kernels.precision(q.dtype))
+    coefficients_BxTxHxR = jnp.einsum("bthp,trhp->bthr", q, keys, precision=precision_of(q.dtype))
     arguments = (q, kv, coefficients_BxTxHxR, features, words)
     batch, tokens, heads, _ = q.shape
     log_sums = jax.ShapeDtypeStruct((batch, heads, tokens), jnp.float32)  # log2 of the sum of 2^logits

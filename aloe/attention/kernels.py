@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.experimental.pallas import triton
 
 from aloe.attention.dropout import kept
+from aloe.attention.precision import precision_of
 from aloe.attention.tiles import Block, Numbers, Rows, Tile, over_blocks
 
 LN2 = math.log(2)
@@ -178,10 +179,4 @@ def _added(totals: list[jax.Array], factors: jax.Array, rows: list[jax.Array]) -
 
 
 def _dot(left: jax.Array, right: jax.Array) -> jax.Array:
-    return triton.dot(left, right, precision=precision(left.dtype))
-
-
-def precision(dtype: jnp.dtype) -> jax.lax.Precision | None:
-    """That float32 means float32 is said at each product: the passes of a custom gradient may be traced where they do
-    not see `jax.default_matmul_precision`."""
-    return jax.lax.Precision.HIGHEST if dtype == jnp.float32 else None
+    return triton.dot(left, right, precision=precision_of(left.dtype))

@@ -1,20 +1,35 @@
-"""Relative attention in plain XLA: differentiable, on any device, both forms."""
+"""Relative attention in plain XLA: differentiable, on any device, both forms.
+
+A logit is one dot product: queries beside their coefficients meet keys beside the features of their tokens. What waits
+for the gradient is the output and one number a query, beside these; [T, T] arrays are computed again. Kept by every
+layer, as differentiation would, they are most of the memory of a step, and moving them costs more than the product.
+"""
+
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aloe.attention.dropout import kept_mask
-from aloe.attention.positions import features, position_keys
+from aloe.attention.dropout import kept, mask_words
+from aloe.attention.positions import coefficients, features
+from aloe.attention.precision import precision_of
 
 
-def position_logits(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:
-    """q_i · r(i − j + offset) for all i, j: [B, H, T, T], float32."""
-    tokens, dtype = q_BxTxHxK.shape[1], q_BxTxHxK.dtype
-    keys_TxRxHxK = position_keys(relative_ExHxK, tokens, offset).astype(dtype)
-    features_TxR = jnp.asarray(features(tokens, len(relative_ExHxK))[0], dtype)
-    coefficients_BxHxTxR = jnp.einsum("bthk,trhk->bhtr", q_BxTxHxK, keys_TxRxHxK)
-    return jnp.einsum("bhir,jr->bhij", coefficients_BxHxTxR, features_TxR, preferred_element_type=_wide(q_BxTxHxK))
+class Operands(NamedTuple):
+    """What logits are made of.
+
+    Attributes:
+      q_BxHxTxK, k_BxHxTxK: queries, scaled and with the content bias, and keys.
+      near_BxHxTxR: coefficients of the queries, which give the positions with the features.
+      far_BxHxTxR: in the released form those by which it wraps, of the row below and T tokens farther; else None.
+    """
+
+    q_BxHxTxK: jax.Array
+    k_BxHxTxK: jax.Array
+    near_BxHxTxR: jax.Array
+    far_BxHxTxR: jax.Array | None
 
 
 def relative_attention(
@@ -27,36 +42,120 @@ def relative_attention(
     *,
     form: str,
     dropout: tuple[float, jax.Array] | None,
-) -> tuple[jax.Array, jax.Array]:
-    """As `aloe.attention.relative_attention`, and always with the attention weights."""
-    dtype = q_BxTxHxK.dtype
-    q = q_BxTxHxK * q_BxTxHxK.shape[-1] ** -0.5
-    position_q = q + position_bias_HxK.astype(dtype)
+    return_weights: bool,
+) -> tuple[jax.Array, jax.Array | None]:
+    """As `aloe.attention.relative_attention`."""
+    dtype, tokens = q_BxTxHxK.dtype, q_BxTxHxK.shape[1]
     # Batch axes first: XLA's CPU backend is two to three times slower on products whose batch axes lie apart.
-    q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = (
-        jnp.swapaxes(x, 1, 2) for x in (q + content_bias_HxK.astype(dtype), k_BxTxHxK, v_BxTxHxK)
+    q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = (jnp.swapaxes(x, 1, 2) for x in (q_BxTxHxK, k_BxTxHxK, v_BxTxHxK))
+    q_BxHxTxK = q_BxHxTxK * q_BxHxTxK.shape[-1] ** -0.5
+    content_BxHxTxK, position_BxHxTxK = (
+        q_BxHxTxK + bias[:, None].astype(dtype) for bias in (content_bias_HxK, position_bias_HxK)
     )
-    logits = jnp.einsum("bhik,bhjk->bhij", q_BxHxTxK, k_BxHxTxK, preferred_element_type=_wide(q))
-    positions = position_logits(position_q, relative_ExHxK)
+    far_BxHxTxR = None
     if form == "released":
-        positions = _wrap(positions, position_logits(position_q, relative_ExHxK, offset=q.shape[1]))
-    weights_BxHxTxT = jax.nn.softmax(logits + positions, axis=-1)
+        far_BxHxTxR = jnp.roll(coefficients(position_BxHxTxK, relative_ExHxK, tokens), -1, axis=2)
+    operands = Operands(content_BxHxTxK, k_BxHxTxK, coefficients(position_BxHxTxK, relative_ExHxK), far_BxHxTxR)
+    features_TxR = jnp.asarray(features(tokens, len(relative_ExHxK))[0], dtype)
 
-    used = weights_BxHxTxT.astype(dtype)
-    if dropout is not None:
-        rate, keys_B = dropout
-        used = jnp.where(kept_mask(keys_B, rate, used.shape[1:]), used, 0)
-        v_BxHxTxK = v_BxHxTxK / (1 - rate)
-    return jnp.swapaxes(jnp.einsum("bhij,bhjk->bhik", used, v_BxHxTxK), 1, 2), weights_BxHxTxT
-
-
-def _wide(x: jax.Array) -> jnp.dtype:
-    """The type of logits: float32, or float64 for float64."""
-    return jnp.promote_types(x.dtype, jnp.float32)
+    rate, words = 0.0, None
+    if dropout is not None and dropout[0] > 0:
+        rate, words = dropout[0], mask_words(dropout[1], (q_BxHxTxK.shape[1], tokens, tokens))
+    out_BxTxHxK = jnp.swapaxes(attend(rate, operands, v_BxHxTxK, features_TxR, words), 1, 2)
+    return out_BxTxHxK, jax.nn.softmax(logits(operands, features_TxR), axis=-1) if return_weights else None
 
 
-def _wrap(near_BxHxTxT: jax.Array, far_BxHxTxT: jax.Array) -> jax.Array:
-    """The released form: `near` up to the diagonal, then a 0, then the next row of `far`, which is T tokens farther."""
-    tokens = near_BxHxTxT.shape[-1]
-    beyond = np.arange(tokens) - np.arange(tokens)[:, None]  # j - i
-    return jnp.where(beyond <= 0, near_BxHxTxT, jnp.where(beyond > 1, jnp.roll(far_BxHxTxT, -1, axis=2), 0))
+def logits(operands: Operands, features_TxR: jax.Array) -> jax.Array:
+    """[B, H, T, T] of queries and keys, float32 or, of float64, float64."""
+    near_BxHxTxT = _products(operands.q_BxHxTxK, operands.k_BxHxTxK, operands.near_BxHxTxR, features_TxR)
+    if operands.far_BxHxTxR is None:
+        return near_BxHxTxT
+    # The released form: up to the diagonal all is near, then comes a position of 0, then what is far.
+    far_BxHxTxT = _products(operands.q_BxHxTxK, operands.k_BxHxTxK, operands.far_BxHxTxR, features_TxR)
+    content_BxHxTxT = _product("bhik,bhjk->bhij", operands.q_BxHxTxK, operands.k_BxHxTxK)
+    beyond = np.arange(len(features_TxR)) - np.arange(len(features_TxR))[:, None]  # j - i
+    return jnp.where(beyond <= 0, near_BxHxTxT, jnp.where(beyond > 1, far_BxHxTxT, content_BxHxTxT))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def attend(
+    rate: float,
+    operands: Operands,
+    v_BxHxTxK: jax.Array,
+    features_TxR: jax.Array,
+    words: tuple[jax.Array, jax.Array] | None,
+) -> jax.Array:
+    """dropout(softmax(logits)) · v, [B, H, T, K] like v.
+
+    Args:
+      rate: of dropout of the attention weights; 0 for none.
+      operands, features_TxR: of the logits; no gradient reaches the features.
+      v_BxHxTxK: values.
+      words: `dropout.mask_words` of the mask [B, H, T, T]; None where the rate is 0.
+    """
+    return _forward(rate, operands, v_BxHxTxK, features_TxR, words)[0]
+
+
+def _forward(rate: float, operands: Operands, v: jax.Array, features_TxR: jax.Array, words: tuple | None) -> tuple:
+    logits_BxHxTxT = logits(operands, features_TxR)
+    largest_BxHxTx1 = jnp.max(logits_BxHxTxT, axis=-1, keepdims=True)
+    powers_BxHxTxT = jnp.exp(logits_BxHxTxT - largest_BxHxTx1)
+    sum_BxHxTx1 = jnp.sum(powers_BxHxTxT, axis=-1, keepdims=True)
+    used = _masked(powers_BxHxTxT, rate, words).astype(v.dtype)
+    out = (_product("bhij,bhjk->bhik", used, v) / (sum_BxHxTx1 * (1 - rate))).astype(v.dtype)
+    return out, (operands, v, features_TxR, words, largest_BxHxTx1 + jnp.log(sum_BxHxTx1), out)
+
+
+def _backward(rate: float, saved: tuple, slope: jax.Array) -> tuple:
+    operands, v, features_TxR, words, log_sum_BxHxTx1, out = saved
+    logits_BxHxTxT, pull = jax.vjp(lambda operands: logits(operands, features_TxR), operands)
+    weights_BxHxTxT = jnp.exp(logits_BxHxTxT - log_sum_BxHxTx1)
+    wide = weights_BxHxTxT.dtype
+    # Σ_j weight · slope of it, which is what softmax takes off: the product of the output and its slope.
+    common_BxHxTx1 = jnp.sum(slope.astype(wide) * out.astype(wide), axis=-1, keepdims=True)
+    slope = (slope / (1 - rate)).astype(v.dtype)
+    used = _masked(weights_BxHxTxT, rate, words).astype(v.dtype)
+    of_v = _product("bhij,bhik->bhjk", used, slope).astype(v.dtype)
+    of_weights_BxHxTxT = _masked(_product("bhik,bhjk->bhij", slope, v), rate, words)
+    (of_operands,) = pull(weights_BxHxTxT * (of_weights_BxHxTxT - common_BxHxTx1))
+    return of_operands, of_v, None, None
+
+
+attend.defvjp(_forward, _backward)
+
+
+def _masked(x_BxHxTxT: jax.Array, rate: float, words: tuple[jax.Array, jax.Array] | None) -> jax.Array:
+    if words is None:
+        return x_BxHxTxT
+    rows_BxHxT, columns_BxHxT = words
+    return jnp.where(kept(rows_BxHxT[..., :, None], columns_BxHxT[..., None, :], rate), x_BxHxTxT, 0)
+
+
+@jax.custom_vjp
+def _products(q: jax.Array, k: jax.Array, coefficients_BxHxTxR: jax.Array, features_TxR: jax.Array) -> jax.Array:
+    """Of contents and of positions, in one: matrix units have rows for both, and one array less is moved."""
+    return _product("bhic,bhjc->bhij", jnp.concatenate([q, coefficients_BxHxTxR], axis=-1), _beside(k, features_TxR))
+
+
+def _products_backward(saved: tuple, slope_BxHxTxT: jax.Array) -> tuple:
+    q, k, features_TxR = saved
+    slope_BxHxTxT = slope_BxHxTxT.astype(q.dtype)
+    of_both = _product("bhij,bhjc->bhic", slope_BxHxTxT, _beside(k, features_TxR)).astype(q.dtype)
+    of_q, of_coefficients = jnp.split(of_both, [q.shape[-1]], axis=-1)
+    # By itself, differentiation would make the gradient of the features too.
+    of_k = _product("bhij,bhik->bhjk", slope_BxHxTxT, q).astype(k.dtype)
+    return of_q, of_k, of_coefficients, None
+
+
+_products.defvjp(lambda q, k, near, features: (_products(q, k, near, features), (q, k, features)), _products_backward)
+
+
+def _beside(k_BxHxTxK: jax.Array, features_TxR: jax.Array) -> jax.Array:
+    features_BxHxTxR = jnp.broadcast_to(features_TxR, (*k_BxHxTxK.shape[:2], *features_TxR.shape))
+    return jnp.concatenate([k_BxHxTxK, features_BxHxTxR], axis=-1)
+
+
+def _product(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
+    """In float32, or float64 for float64."""
+    wide = jnp.promote_types(a.dtype, jnp.float32)
+    return jnp.einsum(subscripts, a, b, precision=precision_of(a.dtype), preferred_element_type=wide)

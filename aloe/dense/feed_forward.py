@@ -13,7 +13,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
 from aloe.attention.dropout import kept
-from aloe.attention.kernels import precision
+from aloe.attention.precision import precision_of
 from aloe.attention.tiles import Block, Numbers, Rows, covered, of_program
 from aloe.dense.projection import LANES, project, weight_gradient
 
@@ -115,7 +115,7 @@ def _hidden_gradient(
 
 
 def _product(x_BxTxW: jax.Array, weights_MxW: jax.Array) -> jax.Array:
-    return jnp.einsum("btw,mw->btm", x_BxTxW, weights_MxW, precision=precision(x_BxTxW.dtype))
+    return jnp.einsum("btw,mw->btm", x_BxTxW, weights_MxW, precision=precision_of(x_BxTxW.dtype))
 
 
 def _joined(x_BxTxN: jax.Array) -> jax.Array:
@@ -196,5 +196,5 @@ def _sums(x: Rows, weights: Rows, own: Block) -> jax.Array:
     sums = jnp.zeros((own.size, columns.size), jnp.float32)
     for piece in range(len(x.pieces)):
         left, right = x.load_piece(own, piece), weights.load_piece(columns, piece)
-        sums += triton.dot(left, right.T, precision=precision(left.dtype))
+        sums += triton.dot(left, right.T, precision=precision_of(left.dtype))
     return sums

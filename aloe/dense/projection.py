@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from aloe.attention.kernels import precision
+from aloe.attention.precision import precision_of
 
 LANES = 64  # widths are multiples of it, so that rows begin at 16 bytes and the tiles of kernels fit
 _SMALL = 256 * 256  # gradients of fewer weights are few tiles, and each tile would go through all rows by itself
@@ -24,7 +24,7 @@ def project(x_BxTxW: jax.Array, weights_WxN: jax.Array) -> jax.Array:
 
 
 def _product(x_BxTxW: jax.Array, weights_WxN: jax.Array) -> jax.Array:
-    return jnp.einsum("btw,wn->btn", x_BxTxW, weights_WxN, precision=precision(x_BxTxW.dtype))
+    return jnp.einsum("btw,wn->btn", x_BxTxW, weights_WxN, precision=precision_of(x_BxTxW.dtype))
 
 
 def _project_backward(saved: tuple[jax.Array, jax.Array], slope_BxTxN: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -76,6 +76,6 @@ def weight_gradient(x_BxTxW: jax.Array, slope_BxTxN: jax.Array) -> jax.Array:
         x_BxTxW.reshape(groups, -1, width),
         slope_BxTxN.reshape(groups, -1, outputs),
         preferred_element_type=jnp.float32,
-        precision=precision(x_BxTxW.dtype),
+        precision=precision_of(x_BxTxW.dtype),
     )
     return jnp.sum(sums_GxWxN, axis=0)

@@ -66,3 +66,14 @@ def test_dropout_of_weights_is_that_of_the_definition(form):
     )
     assert worst(out, expected) < 3e-6
     assert worst(actual_weights, weights) < 3e-6
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_array_of_pairs_waits_for_the_gradient(form):
+    tokens, heads, size = 48, 2, 3
+    arguments = [jnp.asarray(argument, jnp.float32) for argument in draw(tokens, heads, size)[0]]
+    dropout = (0.3, jax.random.split(jax.random.key(0), 2))
+    pull = jax.vjp(lambda *arguments: relative_attention(*arguments, form=form, dropout=dropout)[0], *arguments)[1]
+    kept = [leaf.shape for leaf in jax.tree.leaves(pull) if hasattr(leaf, "shape")]
+    assert (2, heads, tokens, size) in kept
+    assert [shape for shape in kept if shape.count(tokens) > 1] == []

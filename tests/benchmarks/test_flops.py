@@ -11,7 +11,7 @@ from aloe.attention.definition import sinusoids
 from aloe.config import resolve
 from aloe.perception import learned
 from aloe.tasks.clevrer import task
-from benchmarks import flops
+from benchmarks import candidates, flops
 from benchmarks.training import make_run, with_data
 from benchmarks.workloads import acre, cater, clevrer, workload
 
@@ -28,7 +28,7 @@ def gathered(q_BxTxHxK, relative_ExHxK, offset=0):
 
 @pytest.fixture
 def defined(monkeypatch):
-    monkeypatch.setattr(relative, "position_logits", gathered)
+    monkeypatch.setattr(relative, "relative_attention", candidates.differentiated(gathered))
 
 
 def counted(function, *shapes):
