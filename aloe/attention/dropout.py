@@ -78,3 +78,20 @@ _drop.defvjp(
     lambda x, rate, words: (_drop(x, rate, words), words),
     lambda rate, words, cotangent: (_drop(cotangent, rate, words), None),
 )
+
+
+def relu_dropout(x_BxTxE: jax.Array, rate: float, keys_B: jax.Array) -> jax.Array:
+    """The same of what a ReLU lets through."""
+    return _relu_drop(x_BxTxE, rate, mask_words(keys_B, x_BxTxE.shape[1:]))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _relu_drop(x: jax.Array, rate: float, words: tuple[jax.Array, jax.Array]) -> jax.Array:
+    return jax.nn.relu(_drop(x, rate, words))
+
+
+# Where the result is above 0 is all that the gradient has to know, and a layer that follows keeps it anyway.
+_relu_drop.defvjp(
+    lambda x, rate, words: (out := _relu_drop(x, rate, words), out),
+    lambda rate, out, cotangent: (jnp.where(out > 0, cotangent / (1 - rate), 0), None),
+)

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from aloe.attention import relative_attention
-from aloe.attention.dropout import DropoutKeys
+from aloe.attention.dropout import DropoutKeys, relu_dropout
 from aloe.model.config import ModelConfig
 from aloe.model.layers import default_init, drop, linear, scaled_init
 
@@ -78,8 +78,10 @@ class FeedForward(nnx.Module):
         self.contract = linear(config, config.hidden, config.width, _layer_init(config), rngs=rngs)
 
     def __call__(self, x_BxTxE: jax.Array, keys: DropoutKeys | None) -> jax.Array:
-        hidden_BxTxM = nnx.relu(self.expand(x_BxTxE))
-        return self.contract(drop(hidden_BxTxM, self.config, keys, Site.HIDDEN))
+        hidden_BxTxM = self.expand(x_BxTxE)
+        if keys is None:
+            return self.contract(nnx.relu(hidden_BxTxM))
+        return self.contract(relu_dropout(hidden_BxTxM, self.config.dropout, keys.at(Site.HIDDEN).examples_B))
 
 
 class Block(nnx.Module):
@@ -99,10 +101,17 @@ class Block(nnx.Module):
         self, x_BxTxE: jax.Array, keys: DropoutKeys | None, return_weights: bool
     ) -> tuple[jax.Array, jax.Array | None]:
         """Returns the new x, and the attention weights [B, H, T, T] if asked for."""
-        attended_BxTxE, weights_BxHxTxT = self.attention(self.attention_norm(x_BxTxE), keys, return_weights)
+        attended_BxTxE, weights_BxHxTxT = self.attention(
+            self.normed(self.attention_norm, x_BxTxE), keys, return_weights
+        )
         x_BxTxE = x_BxTxE + drop(attended_BxTxE, self.config, keys, Site.ATTENTION)
-        mixed_BxTxE = self.mlp(self.mlp_norm(x_BxTxE), keys)
+        mixed_BxTxE = self.mlp(self.normed(self.mlp_norm, x_BxTxE), keys)
         return x_BxTxE + drop(mixed_BxTxE, self.config, keys, Site.MLP), weights_BxHxTxT
+
+    def normed(self, norm: nnx.LayerNorm, x_BxTxE: jax.Array) -> jax.Array:
+        """LayerNorm of x, computed again for the gradient: differentiation would keep float32 arrays of every one."""
+        again = jax.checkpoint(lambda x_BxTxE: norm(x_BxTxE), prevent_cse=not self.config.scanned)
+        return again(x_BxTxE)
 
 
 def _layer_init(config: ModelConfig) -> nnx.Initializer:

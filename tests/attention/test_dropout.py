@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from aloe.attention.dropout import DropoutKeys, dropout, kept_mask
+from aloe.attention.dropout import DropoutKeys, dropout, kept_mask, relu_dropout
 
 KEYS = jax.random.split(jax.random.key(3), 6)
 
@@ -85,6 +85,14 @@ def test_dropout_zeroes_or_scales_and_so_does_its_gradient():
     mask = np.asarray(kept_mask(KEYS, 0.25, (5, 7)))
     np.testing.assert_allclose(dropped, np.where(mask, np.asarray(x) / 0.75, 0), rtol=1e-6)
     np.testing.assert_allclose(gradient(x)[0], np.where(mask, np.asarray(x) / 0.75, 0), rtol=1e-6)
+
+
+def test_dropout_of_a_relu_is_the_relu_and_then_the_dropout_and_so_is_its_gradient():
+    x, cotangent = jax.random.normal(jax.random.key(0), (2, 6, 5, 7))
+    together, gradient = jax.vjp(lambda x: relu_dropout(x, 0.25, KEYS), x)
+    apart, expected = jax.vjp(lambda x: dropout(jax.nn.relu(x), 0.25, KEYS), x)
+    np.testing.assert_array_equal(together, apart)
+    np.testing.assert_allclose(gradient(cotangent)[0], expected(cotangent)[0], rtol=1e-6)
 
 
 def test_split_keys_differ_and_follow_examples():
