@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
+from PIL import Image
 
 from aloe import tasks
 from aloe.data.frames import spread
+from aloe.data.whole import write_whole
 from aloe.perception.fill import Encoder, create_or_open, fill, open_existing
 from aloe.perception.monet import encoder as monet
 from aloe.perception.monet import trained
@@ -53,6 +56,8 @@ def run(
         print(f"{path}: {there[split]} videos", flush=True)
         if skipped:
             print(skipped.summary(), flush=True)
+        if host == 0 and isinstance(encoder, monet.Encoder):
+            draw(path.with_name(f"{split}.png"), encoder.picture(indices[split]))
     for remark in encoder.remarks():
         print(remark, flush=True)
     return there
@@ -67,6 +72,16 @@ def check(config: Mapping[str, Any]) -> None:
     indices, encoder = _prepared(resolved)
     for split, scene_indices in indices.items():
         open_existing(epath.Path(resolved.latents) / split, scene_indices, encoder)
+
+
+def draw(path: epath.Path, picture_YxXx3: np.ndarray | None) -> None:
+    """Writes what a MONet makes of some frames, twice as large, beside the store of their split."""
+    if picture_YxXx3 is None:
+        return
+    picture = Image.fromarray(picture_YxXx3)
+    picture = picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST)
+    write_whole(path, lambda unfinished: picture.save(unfinished, "PNG"))
+    print(f"{path}: frames, what is reconstructed, whose each pixel is, and every slot", flush=True)
 
 
 def _prepared(config: ConfigDict) -> tuple[dict[str, list[int]], Encoder]:

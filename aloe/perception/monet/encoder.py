@@ -13,16 +13,18 @@ from flax import nnx
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from aloe.data.frames import decode
+from aloe.data.frames import decode, spread
 from aloe.data.parallel import ordered_map
 from aloe.errors import InputError
 from aloe.perception.monet import quality
 from aloe.perception.monet.config import MonetConfig
 from aloe.perception.monet.model import Monet, colors
+from aloe.perception.monet.pictures import strips
 from aloe.perception.monet.trained import Trained
 from aloe.training.step import DATA, data_mesh
 
 VIDEOS_AT_ONCE = 8
+SHOWN = 8  # videos in a picture
 Made = Callable[[jax.Array, jax.Array], jax.Array]
 
 
@@ -113,6 +115,24 @@ class Encoder:
         for video in videos:
             yield video if isinstance(video, InputError) else next(whole)
 
+    def picture(self, scene_indices: Sequence[int]) -> np.ndarray | None:
+        """What becomes of a frame from the middle of some of these videos, a row each, see `pictures.strips`.
+
+        Of videos that cannot be read there is none; None where that is all of them.
+        """
+        indices = [scene_indices[place] for place in spread(len(scene_indices), min(SHOWN, len(scene_indices)))]
+        middle = self.frame_numbers[len(self.frame_numbers) // 2]
+        decoded = [decode((index, self._videos.get(index)), [middle], self.config.size) for index in indices]
+        images = [image_1xYxXx3 for image_1xYxXx3 in decoded if not isinstance(image_1xYxXx3, InputError)]
+        if not images:
+            return None
+        graphdef = structure(self.config)
+
+        def shown(params: Any, image_BxYxXx3: jax.Array) -> jax.Array:
+            return strips(colors(image_BxYxXx3), nnx.merge(graphdef, params)(colors(image_BxYxXx3)))
+
+        return np.concatenate(jax.jit(shown)(self.params, np.concatenate(images)), axis=0)
+
     def remarks(self) -> list[str]:
         """What is worth telling after the encoding: frames that use all slots, which may have wanted more."""
         if not self._full:
@@ -128,10 +148,15 @@ def encoding_step(config: MonetConfig, mesh: jax.sharding.Mesh, made: Made) -> j
 
     Sharded over frames. Args: config, mesh: of the run; made: of log_mask_BxNxYxX and mean_BxNxD, one row a frame.
     """
-    graphdef = nnx.split(nnx.eval_shape(lambda: Monet(config, rngs=nnx.Rngs(0))), nnx.Param)[0]
+    graphdef = structure(config)
 
     def encode(params: Any, image_BxYxXx3: jax.Array) -> tuple[jax.Array, jax.Array]:
         log_mask_BxNxYxX, mean_BxNxD, _ = nnx.merge(graphdef, params).encode(colors(image_BxYxXx3))
         return made(log_mask_BxNxYxX, mean_BxNxD), quality.of_masks(log_mask_BxNxYxX)["slots_used"]
 
     return jax.jit(jax.shard_map(encode, mesh=mesh, in_specs=(P(), P(DATA)), out_specs=P(DATA)))
+
+
+def structure(config: MonetConfig) -> nnx.GraphDef:
+    """Of a MONet, to be merged with its parameters."""
+    return nnx.split(nnx.eval_shape(lambda: Monet(config, rngs=nnx.Rngs(0))), nnx.Param)[0]

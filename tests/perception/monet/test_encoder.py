@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from PIL import Image
 
 from aloe.data import latents, masks
 from aloe.data.video import read_frames
@@ -16,6 +17,7 @@ from aloe.perception.monet import encoder as monet
 from aloe.perception.monet import trained
 from aloe.perception.monet.config import MonetConfig
 from aloe.perception.monet.model import Monet, colors
+from aloe.perception.monet.pictures import strips
 from aloe.tasks.clevrer import files
 from aloe.training import workdir
 from aloe.training.checkpoints import Checkpoints
@@ -71,6 +73,19 @@ def test_latents_are_the_means_of_every_frame_in_order(filled, squares):
             np.testing.assert_allclose(store.read(index), mean, rtol=1e-3, atol=1e-4)
 
 
+def test_a_picture_shows_what_becomes_of_a_frame_of_each_video(filled, squares):
+    model = Monet(MonetConfig(**settings(squares).model), rngs=nnx.Rngs(0))
+    paths = files.find_videos(squares)
+    for split, indices in (("train", [0, 1, 2]), ("validation", [3, 4])):
+        picture = np.asarray(Image.open(filled / f"{split}.png"))
+        frames = np.concatenate([read_frames(paths[index], [FRAMES // 2], (16, 16)) for index in indices])
+        expected = np.concatenate(strips(colors(jax.numpy.asarray(frames)), model(colors(jax.numpy.asarray(frames)))))
+        assert picture.shape == (2 * 16 * len(indices), 2 * 16 * (3 + 3), 3)
+        assert (
+            np.abs(picture[::2, ::2].astype(int) - expected).mean() < 0.1
+        )  # a level of 256 by rounding, here and there
+
+
 def test_a_store_of_another_checkpoint_is_refused(filled, squares, run, tmp_path):
     videos = files.find_videos(squares)
     again = monet.Encoder(trained.of_run(run), videos, range(FRAMES))
@@ -92,6 +107,15 @@ def test_a_broken_video_is_said_in_its_place(squares, run, tmp_path):
     assert "no video of scene_index 77" in str(four)
     whole = list(monet.Encoder(trained.of_run(run), videos, range(FRAMES)).encode([0, 2]))
     np.testing.assert_allclose([one, three], whole, rtol=1e-4, atol=1e-5)
+
+
+def test_a_picture_has_no_row_for_a_video_that_cannot_be_read(squares, run, tmp_path):
+    videos = dict(files.find_videos(squares))
+    videos[1] = tmp_path / "video_00001.mp4"
+    videos[1].write_bytes(b"no video")
+    encoder = monet.Encoder(trained.read(str(run)), videos, range(4))
+    assert len(encoder.picture([0, 1, 2])) == 2 * 16
+    assert encoder.picture([1]) is None
 
 
 def test_more_videos_than_go_at_once(squares, run, monkeypatch):
