@@ -1,5 +1,6 @@
 # Two targets for a newcomer: `make train` and `make test`. Both set up .venv from the pinned requirements first.
 PYTHON ?= python3
+TEST_PROCESSES ?= 2  # each compiles on a core of its own
 VENV := .venv
 BIN := $(VENV)/bin
 # libtpu compiles for TPUs where there is none. It lies beside the packages, not among them: where JAX can import it, it
@@ -44,7 +45,7 @@ test: setup tpu-compile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 faults: setup  # everything that can strike a run on a slice; up to half an hour
 	$(BIN)/python -m pytest -m "faults or not faults" tests/faults

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import os
 import signal
+import sys
 from collections import Counter
 
 import pytest
@@ -334,8 +335,9 @@ def test_a_second_signal_kills(tmp_path):
     assert 1010 <= world.now < 1015
 
 
-def test_a_second_driver_is_refused_with_the_whereabouts_of_the_first(tmp_path):
-    whereabouts = rf"another driver has this queue: process {os.getpid()} on .* since .*pytest"
+def test_a_second_driver_is_refused_with_the_whereabouts_of_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["launch/sweep.py", "--seeds=2"])
+    whereabouts = rf"another driver has this queue: process {os.getpid()} on .* since .*launch/sweep.py --seeds=2"
     with sole_driver(tmp_path), pytest.raises(ClusterError, match=whereabouts), sole_driver(tmp_path):
         pytest.fail("there were two")
     with sole_driver(tmp_path):

@@ -101,9 +101,11 @@ def test_a_masked_frame_is_f_of_what_the_mask_leaves_of_the_picture(slots):
 def test_a_slot_without_an_object_is_the_same_whatever_the_picture_shows():
     module, (seen, _) = make(SMALL), drawn()
     latents = np.asarray(module(seen))
-    assert (latents[:, :, -1] == latents[0, 0, -1]).all()
-    assert np.abs(latents[:, :, -1]).max() > 0  # and not what a hidden object is
-    assert (latents[:, :, :-1] != latents[0, 0, -1]).any(axis=-1).all()
+    # But for rounding: threads share out the rows of a batch, and the last of a share may be summed in another order.
+    distances = np.abs(latents - latents[0, 0, -1]).max(axis=-1)
+    assert distances[:, :, -1].max() < 1e-6
+    assert distances[:, :, :-1].min() > 1e-3
+    assert np.abs(latents[:, :, -1]).max() > 1e-3  # and not what a hidden object is
 
 
 def test_what_a_mask_hides_is_of_no_matter():
