@@ -52,10 +52,10 @@ def angle_addition(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int 
     return jnp.einsum("bihe,je->bhij", turned_BxTxHxE, waves_TxE, preferred_element_type=_wide(q_BxTxHxK))
 
 
-def differentiated(position_logits: PositionLogits) -> Callable[..., tuple[jax.Array, jax.Array]]:
+def differentiated(position_logits: PositionLogits) -> Callable[..., tuple[jax.Array, jax.Array | None]]:
     """Attention as anybody would write it down, with a way to the position logits, and differentiated by JAX.
 
-    In place of `aloe.attention.relative.relative_attention`, with its arguments, and always with the weights.
+    In place of `aloe.attention.relative.relative_attention`, with its arguments.
     """
 
     def relative_attention(
@@ -69,7 +69,7 @@ def differentiated(position_logits: PositionLogits) -> Callable[..., tuple[jax.A
         form: str,
         dropout: tuple[float, jax.Array] | None,
         return_weights: bool,
-    ) -> tuple[jax.Array, jax.Array]:
+    ) -> tuple[jax.Array, jax.Array | None]:
         dtype = q_BxTxHxK.dtype
         q = q_BxTxHxK * q_BxTxHxK.shape[-1] ** -0.5
         position_q = q + position_bias_HxK.astype(dtype)
@@ -88,7 +88,8 @@ def differentiated(position_logits: PositionLogits) -> Callable[..., tuple[jax.A
             rate, keys_B = dropout
             used = jnp.where(kept_mask(keys_B, rate, used.shape[1:]), used, 0)
             v_BxHxTxK = v_BxHxTxK / (1 - rate)
-        return jnp.swapaxes(jnp.einsum("bhij,bhjk->bhik", used, v_BxHxTxK), 1, 2), weights_BxHxTxT
+        out_BxTxHxK = jnp.swapaxes(jnp.einsum("bhij,bhjk->bhik", used, v_BxHxTxK), 1, 2)
+        return out_BxTxHxK, weights_BxHxTxT if return_weights else None
 
     return relative_attention
 
