@@ -107,10 +107,10 @@ def refusals(run: Run, place: Slice, found: list[Program | Refused]) -> list[str
     usable, said = tpu.usable_memory(place.generation), []
     for each in found:
         if isinstance(each, Refused):
-            needed = f"{each.needed_bytes / GIB:.1f}" if each.needed_bytes else "more than all"
+            needed = f"{each.needed_bytes / GIB:.2f}" if each.needed_bytes else "more than all"
             flags = ", ".join(mends(run, place, each))
             advice = f"try {flags}" if flags else "take a smaller batch; --largest finds one"
-            said.append(f"{each.name} does not fit: {needed} of {usable / GIB:.1f} GiB a core; {advice}")
+            said.append(f"{each.name} does not fit: {needed} of {usable / GIB:.2f} GiB a core; {advice}")
     return said
 
 

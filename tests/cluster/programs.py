@@ -86,15 +86,18 @@ def train_until_stopped(config):
 def write_on(config):
     """Every rank writes to a file of its own from a thread, and stays; rank config["rank"] is stopped (SIGSTOP)."""
     folder, rank = Path(config["folder"]), jax.process_index()
+    writing = threading.Event()
 
     def write():
         with (folder / f"written{rank}").open("w") as file:
             while True:
                 file.write("on")
                 file.flush()
+                writing.set()
                 time.sleep(0.001)
 
     threading.Thread(target=write, daemon=True).start()
+    writing.wait()  # else a rank may be stopped before it has a file
     (folder / f"training{rank}").touch()
     if rank == config["rank"]:
         os.kill(os.getpid(), signal.SIGSTOP)
