@@ -25,7 +25,7 @@ from aloe.config import to_json
 from aloe.errors import InputError
 from aloe.paths import on_disk
 from aloe.training import loop, workdir
-from aloe.training.log import VALIDATION
+from aloe.training.log import DIAGNOSIS, VALIDATION
 from aloe.training.summary import FORMATS, summarize, table
 from aloe.training.task import Task
 from cluster import slices
@@ -169,7 +169,11 @@ def report(ledger: Ledger, asked: Sequence[Cell], format: str) -> int:
     """Prints the table of what has succeeded; returns 0 if that is all, else 1."""
     states = {run.name: run for run in ledger.runs()}
     done = [cell for cell in asked if states[cell.name].state == Ending.SUCCEEDED]
-    results = [(cell.labels, ledger.value(cell.name)["scores"]) for cell in done]
+    results = []
+    for cell in done:
+        value = ledger.value(cell.name)
+        numbers = {DIAGNOSIS + name: number for name, number in value.get("diagnosis", {}).items()}
+        results.append((cell.labels, value["scores"] | numbers))
     if results:
         print(table(summarize(results, VALIDATION.rstrip("/")), format), flush=True)
     for cell in asked:

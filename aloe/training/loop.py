@@ -53,7 +53,8 @@ def run(
       alone: given the workdir once that is this run's, keeps other processes out of it on rank 0 meanwhile.
 
     Returns:
-      `step`, the steps taken in all; `stopped`, whether it left early; `scores`, of the validation split at the end.
+      `step`, the steps taken in all; `stopped`, whether it left early; `scores` and `diagnosis`, percentages and other
+      numbers of the validation split at the end.
 
     Raises:
       InputError: something given is wrong; nothing has been compiled.
@@ -121,7 +122,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
             progress.add(parts)
         unread.clear()
 
-    def evaluate() -> dict[str, float]:
+    def evaluate() -> tuple[dict[str, float], dict[str, float]]:
         clock.at(EVALUATION, done)
         started = time.monotonic()
         predictions = evaluator.predictions(state.params, "validation")
@@ -133,7 +134,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
         for alarm in seen.alarms:
             log.event("alarm", step=done, alarm=alarm)
         progress.show_scores(done, scores, time.monotonic() - started, seen.alarms)
-        return scores
+        return scores, dict(seen.numbers)
 
     try:
         while done < config.training.steps and not stopped:
@@ -169,7 +170,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
                 log.event("save", step=done, blocked_seconds=time.monotonic() - started)
             if done % config.training.evaluate_every == 0 and done < config.training.steps and not stopped:
                 evaluate()
-        scores = {} if stopped else evaluate()
+        scores, numbers = ({}, {}) if stopped else evaluate()
         clock.at(COMMIT, done)
         checkpoints.wait()
         log.event("times", step=done, hosts=clock.take(done))
@@ -182,7 +183,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
         batches.close()
         checkpoints.close()
         log.close()
-    return {"step": done, "stopped": stopped, "scores": scores}
+    return {"step": done, "stopped": stopped, "scores": scores, "diagnosis": numbers}
 
 
 def check_settings(config: ConfigDict) -> None:

@@ -1,4 +1,4 @@
-"""Scores of runs that differ in their seed alone, as mean and standard deviation."""
+"""What runs that differ in their seed alone have come to, as mean and standard deviation."""
 
 import csv
 import dataclasses
@@ -8,6 +8,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from tabulate import tabulate
+
+from aloe.training.log import DIAGNOSIS
 
 FORMATS = ("md", "csv", "json")
 
@@ -19,7 +21,7 @@ class Summary:
     Attributes:
       labels: what the runs have in common, in words, such as {"variant": "paper"}.
       split: which the score is of.
-      score: its name.
+      score: its name; of a number that is no percentage, that in the metrics, which begins with DIAGNOSIS.
       n: number of runs.
       mean: over runs.
       std: over runs, of a sample (divided by n − 1); None for a single run.
@@ -60,7 +62,10 @@ def summarize(results: Iterable[tuple[Mapping[str, str], Mapping[str, float]]], 
 
 
 def table(summaries: Sequence[Summary], format: str) -> str:
-    """Text of one of the FORMATS: a Markdown table with a row a group, or CSV and JSON with a record a score."""
+    """Text of one of the FORMATS: Markdown tables with a row a group, or CSV and JSON with a record a score.
+
+    Of Markdown the first table has the percentages, a second one whatever else there is.
+    """
     records = [
         {**each.labels, "split": each.split, "score": each.score, "n": each.n, "mean": each.mean, "std": each.std}
         for each in summaries
@@ -73,10 +78,17 @@ def table(summaries: Sequence[Summary], format: str) -> str:
         writer.writeheader()
         writer.writerows(records)
         return text.getvalue().rstrip("\n")
+    scores = [each for each in summaries if not each.score.startswith(DIAGNOSIS)]
+    others = [each for each in summaries if each.score.startswith(DIAGNOSIS)]
+    return "\n\n".join(_markdown(part, digits) for part, digits in ((scores, ".1f"), (others, ".3g")) if part)
+
+
+def _markdown(summaries: Sequence[Summary], digits: str) -> str:
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for each in summaries:
         row = rows.setdefault(
             (*each.labels.values(), str(each.n)), {**each.labels, "split": each.split, "n": str(each.n)}
         )
-        row[each.score] = f"{each.mean:.1f}" if each.std is None else f"{each.mean:.1f} ± {each.std:.1f}"
+        std = "" if each.std is None else f" ± {each.std:{digits}}"
+        row[each.score.removeprefix(DIAGNOSIS)] = f"{each.mean:{digits}}{std}"
     return tabulate(list(rows.values()), headers="keys", tablefmt="github", disable_numparse=True, missingval="–")

@@ -61,7 +61,9 @@ def test_a_sweep_over_fractions_of_the_labelled_videos(cater, tmp_path):
     cater(encode)
     settings = [f"--config.{path}={value}" for path, value in (SMALL | SHORT).items()]
     table = cater(sweep, "--local", "--seeds=1", "--fractions=50", *settings)
-    assert "static_top5" in table
+    percentages, others = table.split("\n\n")
+    assert "static_top5" in percentages
+    assert "static_l1" in others
 
 
 @pytest.mark.parametrize(

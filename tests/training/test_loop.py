@@ -80,6 +80,7 @@ def test_a_run_takes_its_steps_and_logs_them(uninterrupted):
     resolved, result = uninterrupted
     assert (result["step"], result["stopped"]) == (12, False)
     assert set(result["scores"]) == {"mean"}
+    assert set(result["diagnosis"]) == {"largest"}
     metrics = lines(resolved, workdir.METRICS)
     assert [line["step"] for line in metrics if "loss" in line] == [3, 6, 9, 12]
     assert [line["step"] for line in metrics if "validation/mean" in line] == [6, 12]

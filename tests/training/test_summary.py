@@ -50,6 +50,17 @@ def test_csv_and_json_have_the_same_records_unrounded():
     assert records[0]["std"] == pytest.approx(np.std([1, 2, 6], ddof=1))
 
 
+def test_what_is_no_percentage_has_a_table_of_its_own():
+    results = [({"seed": str(seed)}, {"right": 50.0, "diagnosis/l1": 1.25 + seed}) for seed in (0, 1)]
+    first, second = table(summarize(results, "validation"), "md").split("\n\n")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in second.splitlines()]
+    assert rows[0] == ["seed", "split", "n", "l1"]
+    assert rows[2:] == [["0", "validation", "1", "1.25"], ["1", "validation", "1", "2.25"]]
+    assert "l1" not in first
+    assert "right" not in second
+    assert "diagnosis/l1" in table(summarize(results, "validation"), "csv")
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_table_of_nothing_is_no_error(format):
     assert table([], format) in ("", "[]")
