@@ -6,7 +6,7 @@ import pytest
 
 from tests.commands import launch
 
-STEPS = 1_200
+STEPS = 3_000  # of the variant
 
 
 @pytest.mark.learning
@@ -14,23 +14,24 @@ def test_a_small_model_learns_where_the_snitch_is(tmp_path):
     def run(program, *flags):
         return launch(program, "--task=cater", *flags, cwd=tmp_path)
 
-    # With 2,000 videos it had 29 % after 1,500 steps.
-    run("make_world.py", "--videos=3000", "--objects=5", "--hidden=0.4", "--without_videos", "--out=world")
+    run("make_world.py", "--videos=10000", "--objects=5", "--hidden=0.4", "--without_videos", "--out=world")
     run("encode.py", "--data=world")
-    where = ("--data=world", "--workdir=run", "--local", "--variant=quickstart", f"--config.training.steps={STEPS}")
+    where = ("--data=world", "--workdir=run", "--local", "--variant=quickstart")
     run("train.py", *where)
     table = run("evaluate.py", *where, "--hard")
     scores = json.loads((tmp_path / "run" / f"validation-{STEPS}.json").read_text())
     for camera in ("static", "moving"):
-        assert scores[camera] > 35
-        assert scores[f"{camera}_top5"] > 65
-        assert scores["diagnosis"][f"{camera}_l1"] < 1.6
+        # It had 73.4 and 72.0; of 1,500 videos 5 points are four standard deviations.
+        assert scores[camera] > 65
+        assert scores[f"{camera}_top5"] > 86
+        assert scores["diagnosis"][f"{camera}_l1"] < 0.8
         assert scores["controls"]["majority"][camera] < 12
         assert scores["controls"]["shuffled"][camera] < 12
-    # Of the snitches that stay where they were covered, some ninety a camera, nothing is seen at the end.
-    rows = [line.split() for line in table.splitlines() if line.startswith("- hidden, where last seen") and "%" in line]
-    assert len(rows) == 2
-    for row in rows:
-        number, _, _, model, shuffled = row[5:10]
-        assert int(number) > 40
-        assert float(model) > float(shuffled) + 8
+    # At the end nothing is seen of a snitch that is hidden; one that was carried is not where it was last seen either.
+    for kind, words, least in (("hidden, where last seen", 5, 50), ("hidden, carried elsewhere", 4, 15)):
+        rows = [line.split() for line in table.splitlines() if line.startswith(f"- {kind}") and "%" in line]
+        assert len(rows) == 2
+        for row in rows:
+            number, _, _, model, shuffled = row[words : words + 5]
+            assert int(number) > 200
+            assert float(model) > float(shuffled) + least
