@@ -50,7 +50,7 @@ test: setup tpu-compile
 faults: setup  # everything that can strike a run on a slice; up to half an hour
 	$(BIN)/python -m pytest -m "faults or not faults" tests/faults
 
-learning: setup  # ACRE's, CATER's and CLEVR's quickstart, until they have learned something; nine minutes to half an hour
+learning: setup  # ACRE's, CATER's and CLEVR's quickstart, until they have learned something; some twenty minutes
 	$(BIN)/python -m pytest -m learning tests/tasks
 
 compiled: setup tpu-compile  # every shipped configuration, compiled for a slice and held to the committed table
