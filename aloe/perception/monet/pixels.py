@@ -18,10 +18,15 @@ def pixel_sum(x_BxYxXxC: jax.Array) -> jax.Array:
     return jnp.sum(jax.lax.optimization_barrier(sum_BxXxC), axis=1)  # without it XLA makes one sum of the two
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def to_pixels(value_BxC: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """The same at every pixel of pictures of a shape [B, Y, X, C]; a single row is for every picture."""
-    return jnp.broadcast_to(value_BxC[:, None, None], shape)
+    """The same at every pixel of pictures of a shape [B, Y, X, C], in float32; a single row is for every picture."""
+    batch, rows, columns, channels = shape
+    return _spread(jnp.broadcast_to(value_BxC.astype(jnp.float32), (batch, channels)), rows, columns)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _spread(value_BxC: jax.Array, rows: int, columns: int) -> jax.Array:
+    return jnp.broadcast_to(value_BxC[:, None, None], (len(value_BxC), rows, columns, value_BxC.shape[1]))
 
 
 def _sum_forward(x_BxYxXxC: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -30,19 +35,11 @@ def _sum_forward(x_BxYxXxC: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _sum_backward(like: jax.Array, gradient_BxC: jax.Array) -> tuple[jax.Array]:
-    return (to_pixels(gradient_BxC, like.shape[:-1]).astype(like.dtype),)
-
-
-def _spread_forward(value_BxC: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
-    return to_pixels(value_BxC, shape), jnp.zeros((*value_BxC.shape, 0), value_BxC.dtype)
-
-
-def _spread_backward(shape: tuple[int, ...], like: jax.Array, gradient_BxYxXxC: jax.Array) -> tuple[jax.Array]:
-    sum_BxC = pixel_sum(gradient_BxYxXxC)
-    if like.shape[0] != shape[0]:
-        sum_BxC = jnp.sum(sum_BxC, axis=0, keepdims=True)
-    return (sum_BxC.astype(like.dtype),)
+    return (_spread(gradient_BxC, *like.shape[1:3]).astype(like.dtype),)
 
 
 pixel_sum.defvjp(_sum_forward, _sum_backward)
-to_pixels.defvjp(_spread_forward, _spread_backward)
+_spread.defvjp(
+    lambda value_BxC, rows, columns: (_spread(value_BxC, rows, columns), None),
+    lambda rows, columns, _, gradient_BxYxXxC: (pixel_sum(gradient_BxYxXxC),),
+)
