@@ -46,11 +46,12 @@ def project_apart(x_BxTxW: jax.Array, weights_WxSxHxP: jax.Array) -> tuple[jax.A
     array, as those of `aloe.attention.attend` are, the compiler takes that one, and nothing is copied.
     """
 
-    def product(weights: jax.Array) -> jax.Array:
-        out_BxTxN = project(x_BxTxW, weights.reshape(len(weights), -1))
-        return out_BxTxN.reshape(*x_BxTxW.shape[:2], *weights.shape[1:])
+    def product(x: jax.Array, weights: jax.Array) -> jax.Array:
+        return project(x, weights.reshape(len(weights), -1)).reshape(*x.shape[:2], *weights.shape[1:])
 
-    return product(weights_WxSxHxP[:, 0]), product(weights_WxSxHxP[:, 1:])
+    # XLA makes one product of two that have a factor in common, and copies both parts out of it.
+    other_BxTxW = jax.lax.optimization_barrier(x_BxTxW)
+    return product(x_BxTxW, weights_WxSxHxP[:, 0]), product(other_BxTxW, weights_WxSxHxP[:, 1:])
 
 
 def _project_apart_backward(

@@ -1,46 +1,24 @@
 """The attention network α: a U-Net that says which share of what is left each pixel gives to the next slot."""
 
-import functools
 import itertools
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 
 from aloe.perception.monet.config import MonetConfig
-from aloe.perception.monet.pixels import pixel_sum, to_pixels
-
-EPSILON = 1e-6  # beside variances of instance norms
-
-
-class InstanceNorm(nnx.Module):
-    """Of every channel of a picture by itself, with a bias and no scale; its sums go over rows, then columns."""
-
-    def __init__(self, channels: int, dtype: DTypeLike) -> None:
-        self.bias = nnx.Param(jnp.zeros(channels))
-        self.dtype = dtype
-
-    def __call__(self, x_BxYxXxC: jax.Array) -> jax.Array:
-        spread = functools.partial(to_pixels, shape=x_BxYxXxC.shape)
-        pixels = x_BxYxXxC.shape[1] * x_BxYxXxC.shape[2]
-        x = x_BxYxXxC.astype(jnp.float32)
-        mean_BxC = pixel_sum(x) / pixels
-        variance_BxC = jnp.maximum(0, pixel_sum(x**2) / pixels - mean_BxC**2)
-        y = (x - spread(mean_BxC)) * spread(jax.lax.rsqrt(variance_BxC + EPSILON))
-        return (y + spread(self.bias[...][None])).astype(self.dtype)
+from aloe.perception.monet.instance_norm import NormalizedReLU
 
 
 class Block(nnx.Module):
     """A 3 × 3 convolution without bias, instance normalisation with one, and a ReLU (appendix B.2)."""
 
     def __init__(self, inputs: int, outputs: int, config: MonetConfig, *, rngs: nnx.Rngs) -> None:
-        dtype = config.compute_dtype
-        self.convolution = nnx.Conv(inputs, outputs, (3, 3), use_bias=False, dtype=dtype, rngs=rngs)
-        self.norm = InstanceNorm(outputs, dtype)
+        self.convolution = nnx.Conv(inputs, outputs, (3, 3), use_bias=False, dtype=config.compute_dtype, rngs=rngs)
+        self.norm = NormalizedReLU(outputs)
 
     def __call__(self, x_BxYxXxC: jax.Array) -> jax.Array:
-        return nnx.relu(self.norm(self.convolution(x_BxYxXxC)))
+        return self.norm(self.convolution(x_BxYxXxC))
 
 
 class UNet(nnx.Module):

@@ -9,14 +9,14 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from aloe.perception.monet.config import MonetConfig
-from aloe.perception.monet.pixels import to_pixels
+from aloe.perception.monet.pixels import add_to_pixels
 
 LAYERS = 4  # of the encoder and of the decoder
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 class Convolution(nnx.Module):
-    """3 × 3 with a bias, as nnx.Conv has it; the gradient of the bias is a sum over rows, then columns."""
+    """3 × 3 with a bias, as nnx.Conv has it, but for how the gradient of the bias is summed up."""
 
     def __init__(
         self, inputs: int, outputs: int, *, stride: int, padding: str, dtype: DTypeLike, rngs: nnx.Rngs
@@ -33,7 +33,7 @@ class Convolution(nnx.Module):
             self.padding,
             dimension_numbers=DIMENSIONS,
         )
-        return y_BxYxXxO + to_pixels(self.bias[...][None], y_BxYxXxO.shape).astype(self.dtype)
+        return add_to_pixels(y_BxYxXxO, self.bias[...][None])
 
 
 class Encoder(nnx.Module):
@@ -112,5 +112,5 @@ class BroadcastDecoder(nnx.Module):
             jnp.asarray(grid_1xYxXx2), places, (1, 1), "VALID", dimension_numbers=DIMENSIONS
         )
         of_latent_BxO = latent_BxD @ jnp.sum(latent, axis=(0, 1)) + first.bias[...]
-        shape = (len(latent_BxD), *of_places.shape[1:])
-        return (to_pixels(of_latent_BxO, shape) + of_places).astype(dtype)
+        of_places = jnp.broadcast_to(of_places, (len(latent_BxD), *of_places.shape[1:]))
+        return add_to_pixels(of_places, of_latent_BxO).astype(dtype)

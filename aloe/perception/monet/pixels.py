@@ -1,45 +1,43 @@
-"""Sums over the pixels of a picture, and their transpose: of each, the gradient is the other.
+"""Sums over the pixels of a picture, and what has them as its gradient.
 
-A sum over rows leaves an array whose innermost dimension is that of columns and channels together; the sum over columns
-is then small. In one sum the innermost dimension would be the channels alone, fewer than a GPU's processors read at a
-time.
+On a GPU XLA sums a picture of few channels by a single block of threads, however large it is, so that 64 pictures leave
+most of the GPU idle. A sum is therefore made of parts, each of some rows of the picture.
 """
-
-import functools
 
 import jax
 import jax.numpy as jnp
 
+PART = 256  # pixels that a block of threads adds up at most, where rows are no longer
 
-@jax.custom_vjp
+
 def pixel_sum(x_BxYxXxC: jax.Array) -> jax.Array:
     """Σ over pixels, sum_BxC, in float32."""
-    sum_BxXxC = jnp.sum(x_BxYxXxC, axis=1, dtype=jnp.float32)
-    return jnp.sum(jax.lax.optimization_barrier(sum_BxXxC), axis=1)  # without it XLA makes one sum of the two
+    batch, rows, columns, channels = x_BxYxXxC.shape
+    together = next(number for number in range(max(1, PART // columns), 0, -1) if rows % number == 0)
+    parts = x_BxYxXxC.reshape(batch, rows // together, together, columns, channels)
+    return jnp.sum(_apart(jnp.sum(parts, axis=(2, 3), dtype=jnp.float32)), axis=1)
 
 
-def to_pixels(value_BxC: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """The same at every pixel of pictures of a shape [B, Y, X, C], in float32; a single row is for every picture."""
-    batch, rows, columns, channels = shape
-    return _spread(jnp.broadcast_to(value_BxC.astype(jnp.float32), (batch, channels)), rows, columns)
+def batch_sum(sum_BxC: jax.Array) -> jax.Array:
+    """Σ over pictures of what `pixel_sum` gave, sum_C."""
+    return jnp.sum(_apart(sum_BxC), axis=0)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _spread(value_BxC: jax.Array, rows: int, columns: int) -> jax.Array:
-    return jnp.broadcast_to(value_BxC[:, None, None], (len(value_BxC), rows, columns, value_BxC.shape[1]))
+def _apart(sums: jax.Array) -> jax.Array:
+    """The same; without it XLA makes one sum of the one before and the one after."""
+    return jax.lax.optimization_barrier(sums)
 
 
-def _sum_forward(x_BxYxXxC: jax.Array) -> tuple[jax.Array, jax.Array]:
-    # An empty array carries shape and type, for residuals are arrays.
-    return pixel_sum(x_BxYxXxC), jnp.zeros((*x_BxYxXxC.shape, 0), x_BxYxXxC.dtype)
+@jax.custom_vjp
+def add_to_pixels(y_BxYxXxC: jax.Array, value_BxC: jax.Array) -> jax.Array:
+    """y + value at every pixel, in the type of y; a single row is for all pictures. `value` is float32."""
+    return y_BxYxXxC + value_BxC[:, None, None].astype(y_BxYxXxC.dtype)
 
 
-def _sum_backward(like: jax.Array, gradient_BxC: jax.Array) -> tuple[jax.Array]:
-    return (_spread(gradient_BxC, *like.shape[1:3]).astype(like.dtype),)
+def _backward(rows: jax.Array, slope_BxYxXxC: jax.Array) -> tuple[jax.Array, jax.Array]:
+    sum_BxC = pixel_sum(slope_BxYxXxC)
+    return slope_BxYxXxC, sum_BxC if len(rows) == len(sum_BxC) else batch_sum(sum_BxC)[None]
 
 
-pixel_sum.defvjp(_sum_forward, _sum_backward)
-_spread.defvjp(
-    lambda value_BxC, rows, columns: (_spread(value_BxC, rows, columns), None),
-    lambda rows, columns, _, gradient_BxYxXxC: (pixel_sum(gradient_BxYxXxC),),
-)
+# An empty array carries the number of rows, for residuals are arrays.
+add_to_pixels.defvjp(lambda y, value: (add_to_pixels(y, value), value[:, :0]), _backward)

@@ -101,9 +101,10 @@ def test_examples_do_not_see_each_other():
 
 def test_a_block_takes_out_mean_and_contrast_of_each_channel():
     block = UNet(SMALL, rngs=nnx.Rngs(0)).down[0]
+    block.norm.bias[...] += 10.0  # so that the ReLU lets everything through
     x = jax.random.normal(jax.random.key(0), (2, 16, 16, 4))
     y = block.norm(x)
-    np.testing.assert_allclose(jnp.mean(y, axis=(1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(jnp.mean(y, axis=(1, 2)), 10, atol=1e-5)
     np.testing.assert_allclose(jnp.std(y, axis=(1, 2)), 1, atol=1e-3)
     np.testing.assert_allclose(block.norm(5 * x + 3), y, atol=1e-4)
     assert list(nnx.to_pure_dict(nnx.state(block.norm, nnx.Param))) == ["bias"]
