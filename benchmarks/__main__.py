@@ -1,6 +1,7 @@
 """Measures the training system on this machine's devices.
 
-    python -m benchmarks [attention|step|input|encode|checkpoint|scaling|all] [--quick] [--out DIR] [--help for more]
+    python -m benchmarks [attention|step|input|perception|checkpoint|scaling|all] [--quick] [--out DIR]
+    python -m benchmarks --help
     python -m benchmarks compare BEFORE.json AFTER.json
     python -m benchmarks show RESULTS.json
 

@@ -10,7 +10,7 @@ import jax
 
 from aloe.data.whole import write_whole
 from aloe.errors import InputError, nearest
-from benchmarks import attention, chart, checkpoint, compare, encode, entry, input, readme, results, scaling, step
+from benchmarks import attention, chart, checkpoint, compare, entry, input, perception, readme, results, scaling, step
 from benchmarks.options import Options
 from benchmarks.paths import PATHS
 from benchmarks.results import Measured, Row
@@ -20,7 +20,7 @@ PARTS: Mapping[str, Callable[[Options], Measured]] = {
     "attention": attention.run,
     "step": step.run,
     "input": input.run,
-    "encode": encode.run,
+    "perception": perception.run,
     "checkpoint": checkpoint.run,
     "scaling": scaling.run,
 }
@@ -33,7 +33,7 @@ FLAGS: Mapping[str, Collection[str]] = {  # that a part heeds beside those of al
     "attention": ("paths", "lengths", "trace"),
     "step": ("paths", "trace", *OF_A_RUN),
     "input": OF_A_RUN,
-    "encode": (),
+    "perception": ("trace",),
     "checkpoint": OF_A_RUN,
     "scaling": OF_A_RUN,
 }

@@ -85,9 +85,15 @@ def test_input(run):
 
 
 @pytest.mark.slow
-def test_encode(run):
-    results, _, _ = run("encode")
-    resident, in_memory = results["tables"]["encode"]
+def test_perception(run):
+    results, _, _ = run("perception", "--trace")
+    (step,) = results["tables"]["training step"]
+    assert step["case"] == {"variant": "quickstart", "pixels": 32, "frames": 16, "dtype": "float32"}
+    assert step["figures"]["frames_per_second"] == pytest.approx(16 / step["seconds"]["median"])
+    classes = results["tables"]["training step: time by class of operations"]
+    assert sum(row["figures"]["time_share"] for row in classes) == pytest.approx(1)
+    resident, in_memory = results["tables"]["encoding"]
+    assert step["useful_flops"] > 3 * resident["useful_flops"] * 16 / (VIDEOS_AT_ONCE * 2)  # decoding, and gradients
     assert (resident["case"]["lie"], in_memory["case"]["lie"]) == ("resident", "in memory")
     for row in (resident, in_memory):
         assert (row["case"]["frames"], row["case"]["devices"]) == (VIDEOS_AT_ONCE * 2, 8)  # as many as encode.py has
@@ -190,11 +196,11 @@ def test_results_are_compared_and_shown(run, capsys):
         (["step", "--task=monet"], "--task=monet: no benchmark of it; there are: acre, cater, clevr, clevrer."),
         (["step", "--quick", "--config.model.layer=1"], "no such field; did you mean model.layers?"),
         (["show", "/nowhere.json"], "/nowhere.json"),
-        (["input", "--trace"], "--trace: nothing that input does depends on it, but: attention, step."),
+        (["input", "--trace"], "--trace: nothing that input does depends on it, but: attention, step, perception."),
         (["attention", "--task=acre"], "--task: nothing that attention does depends on it"),
         (["attention", "--variant=adam"], "but: step, input, checkpoint, scaling."),
-        (["encode", "--config.model.layers=1"], "--config.…: nothing that encode does depends on it"),
-        (["encode", "--paths=rank"], "--paths: nothing that encode does depends on it, but: attention, step."),
+        (["perception", "--config.model.layers=1"], "--config.…: nothing that perception does depends on it"),
+        (["perception", "--paths=rank"], "--paths: nothing that perception does depends on it, but: attention, step."),
         (["step", "--lengths=57"], "--lengths: nothing that step does depends on it, but: attention."),
         (["readme", "--quick"], "--quick: nothing that readme does depends on it"),
         (["input", "--out=/dev/null/x"], "--out=/dev/null/x: Not a directory; name a folder that can be written."),
@@ -259,7 +265,7 @@ def test_bad_flags_leave_with_status_2(arguments, capsys):
 
 
 def test_all_has_every_part():
-    assert list(PARTS) == ["attention", "step", "input", "encode", "checkpoint", "scaling"]
+    assert list(PARTS) == ["attention", "step", "input", "perception", "checkpoint", "scaling"]
 
 
 def test_peer_trains():

@@ -1,13 +1,15 @@
-"""MONet's encoding: frames a second from decoded frames in memory, and apart from it those that are decoded.
+"""MONet: its training step, its encoding, and apart from these how many frames a second are decoded.
 
-What is timed is what `launch/encode.py` does with the frames of so many videos as it encodes at once, by the same code:
-from the host's memory onto its devices, through the attention network and the component encoder, and the latents back.
-`resident` has the frames on the devices already.
+The step is the whole one, on the first device: both networks, the loss, the optimizer. Of the encoding what is timed is
+what `launch/encode.py` does with the frames of so many videos as it encodes at once, by the same code: from the host's
+memory onto its devices, through the attention network and the component encoder, and the latents back. `resident` has
+the frames on the devices already.
 """
 
 import functools
+import itertools
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +25,55 @@ from aloe.perception.monet.encoder import VIDEOS_AT_ONCE, Encoder
 from aloe.perception.monet.model import Monet
 from aloe.perception.monet.trained import Trained
 from aloe.progress_bar import progress_bar
+from benchmarks import trace
 from benchmarks.options import Options
+from benchmarks.programs import said
 from benchmarks.results import Measured, Row
 from benchmarks.timing import measure
+from benchmarks.training import make_run, repeated, with_data
 
-TABLE, DECODING = "encode", "decoding by one process"
+TRAINING, CLASSES = "training step", "training step: time by class of operations"
+ENCODING, DECODING = "encoding", "decoding by one process"
 VARIANTS, QUICK_VARIANTS = ("paper", "small"), ("quickstart",)
+BATCHES = {"cpu": (1,)}  # times what is configured, by platform
+MORE_BATCHES = (1, 4)  # of others, which a batch of so small pictures may leave waiting
 SOURCE = "clevrer"  # whose videos are decoded, of a world of ours in their official size
 VIDEOS, QUICK_VIDEOS = 6, 3
 
 
 def run(options: Options) -> Measured:
-    for variant in progress_bar(QUICK_VARIANTS if options.quick else VARIANTS, TABLE, unit="variant"):
-        yield from ((TABLE, row) for row in encoding(variant, options))
+    variants = QUICK_VARIANTS if options.quick else VARIANTS
+    with tempfile.TemporaryDirectory() as folder:
+        yield from training(variants, Path(folder), options)
+    for variant in progress_bar(variants, ENCODING, unit="variant"):
+        yield from ((ENCODING, row) for row in encoding(variant, options))
     with tempfile.TemporaryDirectory() as folder:
         yield DECODING, decoding(Path(folder), options)
+
+
+def training(variants: Sequence[str], folder: Path, options: Options) -> Measured:
+    """The step of each variant, at its batch and at larger ones, on videos that are written into a folder."""
+    device = jax.devices()[0]
+    root = with_data(resolve("monet", variants[0], {}), folder, QUICK_VIDEOS).data.root
+    cases = list(itertools.product(variants, BATCHES.get(device.platform, MORE_BATCHES)))
+    for variant, times in progress_bar(cases, TRAINING, unit="case"):
+        config = resolve("monet", variant, {"data.root": root})
+        config.batch.frames *= times
+        run = make_run(config, [device])
+        lowered = run.lowered()
+        compiled = lowered.compile()
+        call = repeated(compiled, run.fresh_state(), run.batch())
+        timing = measure(call, repeats=options.repeats)
+        frames, dtype = config.batch.frames, config.model.dtype
+        row = Row(
+            {"variant": variant, "pixels": config.model.size, "frames": frames, "dtype": dtype},
+            timing,
+            (lowered.cost_analysis() or {}).get("flops"),
+            {"frames_per_second": frames / timing.median, **said(compiled)},
+        )
+        yield TRAINING, row
+        if options.trace:
+            yield from ((CLASSES, each) for each in trace.rows(row.case, call, compiled))
 
 
 def encoding(variant: str, options: Options) -> Iterator[Row]:
