@@ -6,34 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.typing import DTypeLike
 
 from aloe.perception.monet.config import MonetConfig
-from aloe.perception.monet.pixels import add_to_pixels
 
 LAYERS = 4  # of the encoder and of the decoder
-DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-
-
-class Convolution(nnx.Module):
-    """3 × 3 with a bias, as nnx.Conv has it, but for how the gradient of the bias is summed up."""
-
-    def __init__(
-        self, inputs: int, outputs: int, *, stride: int, padding: str, dtype: DTypeLike, rngs: nnx.Rngs
-    ) -> None:
-        self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), (3, 3, inputs, outputs)))
-        self.bias = nnx.Param(jnp.zeros(outputs))
-        self.stride, self.padding, self.dtype = stride, padding, dtype
-
-    def __call__(self, x_BxYxXxI: jax.Array) -> jax.Array:
-        y_BxYxXxO = jax.lax.conv_general_dilated(
-            x_BxYxXxI.astype(self.dtype),
-            self.kernel[...].astype(self.dtype),
-            (self.stride, self.stride),
-            self.padding,
-            dimension_numbers=DIMENSIONS,
-        )
-        return add_to_pixels(y_BxYxXxO, self.bias[...][None])
 
 
 class Encoder(nnx.Module):
@@ -47,10 +23,7 @@ class Encoder(nnx.Module):
         channels = [4, width, width, 2 * width, 2 * width]
         self.config = config
         self.convolutions = nnx.List(
-            [
-                Convolution(*pair, stride=2, padding="SAME", dtype=dtype, rngs=rngs)
-                for pair in itertools.pairwise(channels)
-            ]
+            [nnx.Conv(*pair, (3, 3), strides=2, dtype=dtype, rngs=rngs) for pair in itertools.pairwise(channels)]
         )
         side = config.size // 2**LAYERS
         self.hidden = nnx.Linear(side * side * channels[-1], config.component_hidden, dtype=dtype, rngs=rngs)
@@ -80,10 +53,7 @@ class BroadcastDecoder(nnx.Module):
         channels = [config.latent + 2] + [width] * LAYERS
         self.config = config
         self.convolutions = nnx.List(
-            [
-                Convolution(*pair, stride=1, padding="VALID", dtype=dtype, rngs=rngs)
-                for pair in itertools.pairwise(channels)
-            ]
+            [nnx.Conv(*pair, (3, 3), padding="VALID", dtype=dtype, rngs=rngs) for pair in itertools.pairwise(channels)]
         )
         # Dense, for that is what a 1 × 1 convolution is; see the U-Net's logit.
         self.output = nnx.Linear(width, 4, dtype=dtype, preferred_element_type=jnp.float32, rngs=rngs)
@@ -104,13 +74,14 @@ class BroadcastDecoder(nnx.Module):
         """
         first, dtype = self.convolutions[0], self.config.compute_dtype
         kernel_3x3xIxO = first.kernel[...]
+        bias_O = first.bias
+        assert bias_O is not None, "the convolutions have one"
         side = np.linspace(-1, 1, self.config.size + 2 * LAYERS, dtype=np.float32)
         grid_1xYxXx2 = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1)[None]
         latent, places = jnp.split(kernel_3x3xIxO, [self.config.latent], axis=2)
         # In float32: the places are done once for all examples, and the sum of the taps is small.
         of_places = jax.lax.conv_general_dilated(
-            jnp.asarray(grid_1xYxXx2), places, (1, 1), "VALID", dimension_numbers=DIMENSIONS
+            jnp.asarray(grid_1xYxXx2), places, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        of_latent_BxO = latent_BxD @ jnp.sum(latent, axis=(0, 1)) + first.bias[...]
-        of_places = jnp.broadcast_to(of_places, (len(latent_BxD), *of_places.shape[1:]))
-        return add_to_pixels(of_places, of_latent_BxO).astype(dtype)
+        of_latent_BxO = latent_BxD @ jnp.sum(latent, axis=(0, 1)) + bias_O[...]
+        return (of_latent_BxO[:, None, None] + of_places).astype(dtype)

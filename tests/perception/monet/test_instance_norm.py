@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from aloe.perception.monet.instance_norm import EPSILON, NormalizedReLU, normalized_relu
+from aloe.perception.monet.instance_norm import EPSILON, NormalizedReLU, normalized_relu, pixel_sum
 from tests.perception.monet.cases import drawn, results
 
 SHAPES = [(3, 8, 16, 5), (2, 32, 32, 3)]  # summed up at once, and in parts
@@ -50,3 +50,11 @@ def test_a_channel_of_one_value_is_its_bias():
     np.testing.assert_allclose(
         normalized_relu(x, jnp.array([0.5, -0.5])), np.broadcast_to([0.5, 0.0], x.shape), atol=1e-3
     )
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("size", [(8, 16), (16, 16), (64, 64), (66, 66), (67, 67), (3, 300)])
+def test_a_sum_is_in_float32(size, dtype):
+    x = drawn((2, *size, 3), dtype=dtype)
+    assert pixel_sum(x).dtype == jnp.float32
+    np.testing.assert_allclose(pixel_sum(x), np.asarray(x, np.float64).sum((1, 2)), rtol=1e-6)
