@@ -1,6 +1,7 @@
 # Two targets for a newcomer: `make train` and `make test`. Both set up .venv from the pinned requirements first.
 PYTHON ?= python3
 TEST_PROCESSES ?= 2  # each compiles on a core of its own
+GPU_TEST_PROCESSES ?= 8  # the same, on one GPU
 VENV := .venv
 BIN := $(VENV)/bin
 # libtpu compiles for TPUs where there is none. It lies beside the packages, not among them: where JAX can import it, it
@@ -61,7 +62,8 @@ released: setup tensorflow  # a checkpoint that TensorFlow 1's Saver writes, fro
 	PYTHONPATH=$(abspath $(TENSORFLOW)) $(BIN)/python -m pytest tests/model/test_tensorflow_checkpoint.py tests/launch/test_import_released.py
 
 gpu: setup  # the kernels themselves against the definition, where there is a GPU and JAX's CUDA plugin
-	ALOE_TEST_PLATFORMS=cuda,cpu $(BIN)/python -m pytest tests/attention/test_fused.py tests/dense tests/model/test_fused_block.py
+	ALOE_TEST_PLATFORMS=cuda,cpu XLA_PYTHON_CLIENT_PREALLOCATE=false $(BIN)/python -m pytest -n $(GPU_TEST_PROCESSES) --dist worksteal \
+		tests/attention/test_fused.py tests/dense tests/model/test_fused_block.py
 
 lock: setup  # after changing a range in pyproject.toml
 	$(BIN)/python -m pip install -q uv
