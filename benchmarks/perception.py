@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
+from ml_collections import ConfigDict
 
 from aloe import tasks
 from aloe.config import resolve
@@ -27,15 +28,17 @@ from aloe.perception.monet.trained import Trained
 from aloe.progress_bar import progress_bar
 from benchmarks import trace
 from benchmarks.options import Options
-from benchmarks.programs import said
+from benchmarks.programs import largest_that_fits, not_fitting, room, said
 from benchmarks.results import Measured, Row
 from benchmarks.timing import measure
-from benchmarks.training import make_run, repeated, with_data
+from benchmarks.training import Run, make_run, repeated, with_data
 
 TRAINING, CLASSES = "training step", "training step: time by class of operations"
 ENCODING, DECODING = "encoding", "decoding by one process"
 VARIANTS, QUICK_VARIANTS = ("paper", "small"), ("quickstart",)
-BATCHES = (1, 4)  # times what is configured, which leaves a GPU waiting; of a CPU the first alone
+BATCH_FACTORS = (1, 4)  # of what is configured, which leaves a GPU waiting; of a CPU the first alone
+SHARE_OF_ROOM = 0.8  # what earlier cases had is free, but in pieces
+TRAINING_VIDEOS = 3  # of frames of one size for all variants
 SOURCE = "clevrer"  # whose videos are decoded, of a world of ours in their official size
 VIDEOS, QUICK_VIDEOS = 6, 3
 
@@ -51,28 +54,44 @@ def run(options: Options) -> Measured:
 
 
 def training(variants: Sequence[str], folder: Path, options: Options) -> Measured:
-    """The step of each variant, at its batch and at larger ones, on videos that are written into a folder."""
+    """The step of each variant, at its batch and at a larger one, or at what of them fits, on a world of ours."""
     device = jax.devices()[0]
-    root = with_data(resolve("monet", variants[0], {}), folder, QUICK_VIDEOS).data.root
-    cases = list(itertools.product(variants, BATCHES[:1] if device.platform == "cpu" else BATCHES))
-    for variant, times in progress_bar(cases, TRAINING, unit="case"):
+    root = with_data(resolve("monet", variants[0], {}), folder, TRAINING_VIDEOS).data.root
+    factors = BATCH_FACTORS[:1] if device.platform == "cpu" else BATCH_FACTORS
+    cases = list(itertools.product(variants, factors))
+    for variant, factor in progress_bar(cases, TRAINING, unit="case"):
         config = resolve("monet", variant, {"data.root": root})
-        config.batch.frames *= times
-        run = make_run(config, [device])
-        lowered = run.lowered()
-        compiled = lowered.compile()
-        call = repeated(compiled, run.fresh_state(), run.batch())
+        case: dict[str, str | int] = {"variant": variant, "pixels": config.model.size, "dtype": config.model.dtype}
+        try:
+            number, trained, compiled = fitting(config, factor * config.batch.frames, device)
+        except MemoryError as error:
+            yield TRAINING, Row(case | {"frames": factor * config.batch.frames}, figures=not_fitting(error))
+            continue
+        call = repeated(compiled, trained.fresh_state(), trained.batch())
         timing = measure(call, repeats=options.repeats)
-        number, model = config.batch.frames, config.model
-        row = Row(
-            {"variant": variant, "pixels": model.size, "frames": number, "dtype": model.dtype},
-            timing,
-            (lowered.cost_analysis() or {}).get("flops"),
-            {"frames_per_second": number / timing.median, **said(compiled)},
-        )
+        figures = {"frames_per_second": number / timing.median, **said(compiled)}
+        row = Row(case | {"frames": number}, timing, figures=figures)
         yield TRAINING, row
         if options.trace:
             yield from ((CLASSES, each) for each in trace.rows(row.case, call, compiled))
+
+
+def fitting(config: ConfigDict, frames: int, device: jax.Device) -> tuple[int, Run, jax.stages.Compiled]:
+    """The largest part of so many frames whose step fits the device; the run, and the step.
+
+    Raises:
+      MemoryError: a single frame does not fit.
+    """
+
+    def run_of(number: int) -> Run:
+        with_frames = config.copy_and_resolve_references()
+        with_frames.batch.frames = number
+        return make_run(with_frames, [device])
+
+    number, compiled = largest_that_fits(
+        lambda number: run_of(number).lowered().compile(), frames, int(SHARE_OF_ROOM * room(device))
+    )
+    return number, run_of(number), compiled
 
 
 def encoding(variant: str, options: Options) -> Iterator[Row]:

@@ -49,7 +49,7 @@ def project_apart(x_BxTxW: jax.Array, weights_WxSxHxP: jax.Array) -> tuple[jax.A
     def product(x: jax.Array, weights: jax.Array) -> jax.Array:
         return project(x, weights.reshape(len(weights), -1)).reshape(*x.shape[:2], *weights.shape[1:])
 
-    # XLA makes one product of two that have a factor in common, and copies both parts out of it.
+    # Of two small products that have a factor in common XLA makes one, and copies both parts out of it.
     other_BxTxW = jax.lax.optimization_barrier(x_BxTxW)
     return product(x_BxTxW, weights_WxSxHxP[:, 0]), product(other_BxTxW, weights_WxSxHxP[:, 1:])
 

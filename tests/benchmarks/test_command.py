@@ -88,12 +88,13 @@ def test_input(run):
 def test_perception(run):
     results, _, _ = run("perception", "--trace")
     (step,) = results["tables"]["training step"]
-    assert step["case"] == {"variant": "quickstart", "pixels": 32, "frames": 16, "dtype": "float32"}
+    case = {"variant": "quickstart", "pixels": 32, "frames": 16, "dtype": "float32"}
+    assert step["case"] == case
     assert step["figures"]["frames_per_second"] == pytest.approx(16 / step["seconds"]["median"])
     classes = results["tables"]["training step: time by class of operations"]
-    assert sum(row["figures"]["time_share"] for row in classes) == pytest.approx(1)
+    told = {row["case"]["class"] for row in classes if row["case"] == case | {"class": row["case"]["class"]}}
+    assert {"matrix products", "sums and maxima", "elementwise"} <= told
     resident, in_memory = results["tables"]["encoding"]
-    assert step["useful_flops"] > 3 * resident["useful_flops"] * 16 / (VIDEOS_AT_ONCE * 2)  # decoding, and gradients
     assert (resident["case"]["lie"], in_memory["case"]["lie"]) == ("resident", "in memory")
     for row in (resident, in_memory):
         assert (row["case"]["frames"], row["case"]["devices"]) == (VIDEOS_AT_ONCE * 2, 8)  # as many as encode.py has

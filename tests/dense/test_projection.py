@@ -36,6 +36,11 @@ def test_weights_and_their_gradient_are_float32_whatever_the_rows_are():
     np.testing.assert_array_equal(weight_gradient(x, slope), 4096)
 
 
+def test_products_apart_stay_two_in_the_program():
+    lowered = jax.jit(project_apart).lower(jnp.zeros((6, 5, 64)), jnp.zeros((64, 3, 2, 24)))
+    assert lowered.as_text().count("optimization_barrier") == 1
+
+
 def test_products_apart_are_those_together():
     rng = np.random.default_rng(0)
     x, weights = jnp.float32(rng.standard_normal((6, 5, 64))), jnp.float32(rng.standard_normal((64, 3, 2, 24)))

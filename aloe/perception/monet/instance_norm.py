@@ -25,7 +25,11 @@ class NormalizedReLU(nnx.Module):
 
 @jax.custom_vjp
 def normalized_relu(x_BxYxXxC: jax.Array, bias_C: jax.Array) -> jax.Array:
-    """max(0, (x − mean) / √(variance + ε) + bias), in float32, and of the type of x in the end."""
+    """max(0, (x − mean) / √(variance + ε) + bias), in float32, and of the type of x in the end.
+
+    Inside a shard_map the bias must vary as x does, as parameters do in `aloe.training.step`. Channels whose mean is
+    far beyond their deviation lose precision, for the variance is mean(x²) − mean(x)², as in Flax's layer.
+    """
     return _forward(x_BxYxXxC, bias_C)[0]
 
 

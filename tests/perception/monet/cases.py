@@ -43,20 +43,3 @@ def random_slots(shape=(2, 3, 4, 5), latent=6, seed=0):
 def log_mask_of(slot_BxYxX, number):
     """Masks by which the given slot wins every pixel."""
     return nnx.log_softmax(30.0 * jax.nn.one_hot(jnp.asarray(slot_BxYxX), number, axis=1), axis=1)
-
-
-def drawn(shape, seed=0, dtype=jnp.float32):
-    """Numbers about 1 with a deviation of 2."""
-    return (1 + 2 * jax.random.normal(jax.random.key(seed), shape)).astype(dtype)
-
-
-def results(layer, shape, dtype):
-    """What a layer gives, and the gradients of its input and parameters, at the same numbers for each type."""
-    graphdef, params = nnx.split(layer, nnx.Param)
-    params = jax.tree.map(lambda leaf: leaf + drawn(leaf.shape, 2, jnp.bfloat16).astype(jnp.float32), params)
-    x = drawn(shape, dtype=jnp.bfloat16).astype(dtype)
-    y = nnx.merge(graphdef, params)(x)
-    assert y.dtype == dtype
-    weight = drawn(y.shape, 3, jnp.bfloat16)
-    gradients = jax.grad(lambda x, params: jnp.sum(nnx.merge(graphdef, params)(x).astype(jnp.float32) * weight), (0, 1))
-    return [np.asarray(each, np.float64) for each in (y, *jax.tree.leaves(gradients(x, params)))]

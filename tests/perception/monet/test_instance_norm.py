@@ -1,14 +1,31 @@
 """Instance normalisation with its ReLU, forward and gradient, held to Flax's layers and to float64."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from aloe.perception.monet.instance_norm import EPSILON, NormalizedReLU, normalized_relu, pixel_sum
-from tests.perception.monet.cases import drawn, results
 
 SHAPES = [(3, 8, 16, 5), (2, 32, 32, 3)]  # summed up at once, and in parts
+
+
+def drawn(shape, seed=0, dtype=jnp.float32):
+    """Numbers about 1 with a deviation of 2."""
+    return (1 + 2 * jax.random.normal(jax.random.key(seed), shape)).astype(dtype)
+
+
+def output_and_gradients(layer, shape, dtype):
+    """What a layer gives, and the gradients of its input and parameters, at the same numbers for each type."""
+    graphdef, params = nnx.split(layer, nnx.Param)
+    params = jax.tree.map(lambda leaf: leaf + drawn(leaf.shape, 2, jnp.bfloat16).astype(jnp.float32), params)
+    x = drawn(shape, dtype=jnp.bfloat16).astype(dtype)
+    y = nnx.merge(graphdef, params)(x)
+    assert y.dtype == dtype
+    weight = drawn(y.shape, 3, jnp.bfloat16)
+    gradients = jax.grad(lambda x, params: jnp.sum(nnx.merge(graphdef, params)(x).astype(jnp.float32) * weight), (0, 1))
+    return [np.asarray(each, np.float64) for each in (y, *jax.tree.leaves(gradients(x, params)))]
 
 
 class Flaxs(nnx.Module):
@@ -22,15 +39,15 @@ class Flaxs(nnx.Module):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_is_flaxs(shape):
     layers = Flaxs(shape[-1], jnp.float32), NormalizedReLU(shape[-1])
-    for expected, got in zip(*(results(layer, shape, jnp.float32) for layer in layers), strict=True):
+    for expected, got in zip(*(output_and_gradients(layer, shape, jnp.float32) for layer in layers), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bfloat16_rounds_no_more_than_in_flaxs(shape):
-    exact = results(Flaxs(shape[-1], jnp.float32), shape, jnp.float32)
-    theirs = results(Flaxs(shape[-1], jnp.bfloat16), shape, jnp.bfloat16)
-    ours = results(NormalizedReLU(shape[-1]), shape, jnp.bfloat16)
+    exact = output_and_gradients(Flaxs(shape[-1], jnp.float32), shape, jnp.float32)
+    theirs = output_and_gradients(Flaxs(shape[-1], jnp.bfloat16), shape, jnp.bfloat16)
+    ours = output_and_gradients(NormalizedReLU(shape[-1]), shape, jnp.bfloat16)
     for true, flaxs, got in zip(exact, theirs, ours, strict=True):
         assert np.abs(got - true).max() <= 1.1 * np.abs(flaxs - true).max()
 
@@ -58,3 +75,10 @@ def test_a_sum_is_in_float32(size, dtype):
     x = drawn((2, *size, 3), dtype=dtype)
     assert pixel_sum(x).dtype == jnp.float32
     np.testing.assert_allclose(pixel_sum(x), np.asarray(x, np.float64).sum((1, 2)), rtol=1e-6)
+
+
+def test_a_sum_in_parts_stays_one_in_the_program():
+    """XLA would make one sum of the two, and of a bias's one of all pixels of all pictures."""
+    x, bias = drawn((2, 32, 32, 3)), drawn((3,), 1)
+    gradients = jax.jit(jax.grad(lambda x, bias: jnp.sum(normalized_relu(x, bias)), (0, 1)))
+    assert gradients.lower(x, bias).as_text().count("optimization_barrier") == 5
