@@ -14,7 +14,7 @@ from benchmarks import flops, trace
 from benchmarks.compile_time import compile_together, fresh_compilation_cache
 from benchmarks.options import Options
 from benchmarks.paths import PATHS, different, taken
-from benchmarks.programs import largest_that_fits, not_fitting, room, said
+from benchmarks.programs import largest_that_fits, not_fitting, room_in_pieces, said
 from benchmarks.results import Measured, Row
 from benchmarks.timing import measure
 
@@ -25,7 +25,6 @@ QUICK_SIZES = ((17, 2, 6),)
 TOKENS, LEAST_TOKENS = {"gpu": 1 << 17, "tpu": 1 << 15}, 1 << 12  # in a batch, as far as they fit; of a CPU the least
 QUICK_TOKENS = 128
 DROPOUT = 0.1
-SHARE_OF_ROOM = 0.5  # memory that other cases had is free, but in pieces
 
 FORWARD, GRADIENT, DROPPED = "forward", "forward + gradient", "forward + gradient, dropout"
 
@@ -85,7 +84,7 @@ def measured(case: Case, options: Options, device: jax.Device) -> tuple[Row, Cal
     tokens, heads, size = shape
     dtype = number_type()
     batch, compiled = largest_that_fits(
-        lambda batch: lowered(batch, *case).compile(), largest(case, options), int(SHARE_OF_ROOM * room(device))
+        lambda batch: lowered(batch, *case).compile(), largest(case, options), room_in_pieces(device)
     )
     given = arguments(batch, *shape, dtype)
 

@@ -28,16 +28,15 @@ from aloe.perception.monet.trained import Trained
 from aloe.progress_bar import progress_bar
 from benchmarks import trace
 from benchmarks.options import Options
-from benchmarks.programs import largest_that_fits, not_fitting, room, said
+from benchmarks.programs import largest_that_fits, not_fitting, room_in_pieces, said
 from benchmarks.results import Measured, Row
 from benchmarks.timing import measure
-from benchmarks.training import Run, make_run, repeated, with_data
+from benchmarks.training import Run, make_run, repeated, with_batch, with_data
 
 TRAINING, CLASSES = "training step", "training step: time by class of operations"
 ENCODING, DECODING = "encoding", "decoding by one process"
 VARIANTS, QUICK_VARIANTS = ("paper", "small"), ("quickstart",)
 BATCH_FACTORS = (1, 4)  # of what is configured, which leaves a GPU waiting; of a CPU the first alone
-SHARE_OF_ROOM = 0.8  # what earlier cases had is free, but in pieces
 TRAINING_VIDEOS = 3  # of frames of one size for all variants
 SOURCE = "clevrer"  # whose videos are decoded, of a world of ours in their official size
 VIDEOS, QUICK_VIDEOS = 6, 3
@@ -61,12 +60,14 @@ def training(variants: Sequence[str], folder: Path, options: Options) -> Measure
     cases = list(itertools.product(variants, factors))
     for variant, factor in progress_bar(cases, TRAINING, unit="case"):
         config = resolve("monet", variant, {"data.root": root})
+        frames_asked = factor * config.batch.frames
         case: dict[str, str | int] = {"variant": variant, "pixels": config.model.size, "dtype": config.model.dtype}
         try:
-            number, trained, compiled = fitting(config, factor * config.batch.frames, device)
+            trained, compiled = fitting(config, frames_asked, device)
         except MemoryError as error:
-            yield TRAINING, Row(case | {"frames": factor * config.batch.frames}, figures=not_fitting(error))
+            yield TRAINING, Row(case | {"frames": frames_asked}, figures=not_fitting(error))
             continue
+        number = trained.config.batch.frames
         call = repeated(compiled, trained.fresh_state(), trained.batch())
         timing = measure(call, repeats=options.repeats)
         figures = {"frames_per_second": number / timing.median, **said(compiled)}
@@ -76,22 +77,20 @@ def training(variants: Sequence[str], folder: Path, options: Options) -> Measure
             yield from ((CLASSES, each) for each in trace.rows(row.case, call, compiled))
 
 
-def fitting(config: ConfigDict, frames: int, device: jax.Device) -> tuple[int, Run, jax.stages.Compiled]:
-    """The largest part of so many frames whose step fits the device; the run, and the step.
+def fitting(config: ConfigDict, frames: int, device: jax.Device) -> tuple[Run, jax.stages.Compiled]:
+    """The run of the largest part of so many frames whose step fits the device, and the step.
 
     Raises:
       MemoryError: a single frame does not fit.
     """
+    runs: dict[int, Run] = {}
 
-    def run_of(number: int) -> Run:
-        with_frames = config.copy_and_resolve_references()
-        with_frames.batch.frames = number
-        return make_run(with_frames, [device])
+    def compile_for(number: int) -> jax.stages.Compiled:
+        runs[number] = make_run(with_batch(config, number, config.batch.frames), [device])
+        return runs[number].lowered().compile()
 
-    number, compiled = largest_that_fits(
-        lambda number: run_of(number).lowered().compile(), frames, int(SHARE_OF_ROOM * room(device))
-    )
-    return number, run_of(number), compiled
+    number, compiled = largest_that_fits(compile_for, frames, room_in_pieces(device))
+    return runs[number], compiled
 
 
 def encoding(variant: str, options: Options) -> Iterator[Row]:

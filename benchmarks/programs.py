@@ -8,6 +8,7 @@ import jax
 from benchmarks.devices import memory_limit
 
 SHARE_OF_MEMORY = 0.85
+SHARE_IN_PIECES = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,3 +86,8 @@ def largest_that_fits(
 def room(device: jax.Device) -> int:
     """Bytes that a benchmark's program may take of a device; the rest is for what lies there beside it."""
     return int(SHARE_OF_MEMORY * memory_limit(device))
+
+
+def room_in_pieces(device: jax.Device) -> int:
+    """The same after other cases of a part, whose memory is free, but in pieces."""
+    return int(SHARE_IN_PIECES * room(device))

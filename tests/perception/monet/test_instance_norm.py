@@ -77,7 +77,7 @@ def test_a_sum_is_in_float32(size, dtype):
     np.testing.assert_allclose(pixel_sum(x), np.asarray(x, np.float64).sum((1, 2)), rtol=1e-6)
 
 
-def test_a_sum_in_parts_stays_one_in_the_program():
+def test_sums_stay_in_parts_in_the_program():
     """XLA would make one sum of the two, and of a bias's one of all pixels of all pictures."""
     x, bias = drawn((2, 32, 32, 3)), drawn((3,), 1)
     gradients = jax.jit(jax.grad(lambda x, bias: jnp.sum(normalized_relu(x, bias)), (0, 1)))
