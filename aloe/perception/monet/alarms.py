@@ -1,6 +1,7 @@
 """Names for the ways in which MONet fails, told from the numbers of a split.
 
-Seeds do fail: what is left is mostly to train others, and to choose among them. NaN stops the training loop itself.
+Seeds do fail: what is left is mostly to train others, and to choose among them. Early in a training most of a scene is
+background with any seed. NaN stops the training loop itself.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ UNEXPLAINED = 0.2  # share of the variation about the mean picture
 LOST = 0.5  # share of the objects' pixels in slots of the background
 MERGED = 0.5  # share of the pairs of objects
 
-_ANOTHER = "train another seed (--config.seed=…)"
+_ANOTHER = "if it stays so, train another seed (--config.seed=…)"
 
 
 def alarms(numbers: Mapping[str, float], slots: int) -> list[str]:

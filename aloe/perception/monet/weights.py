@@ -24,6 +24,7 @@ from aloe.perception.monet.model import Monet
 
 FOLDER = Path(__file__).parent / "shipped"
 PARAMS, RECORD = "params", "weights.json"
+MARK = "commit_success.txt"  # of Orbax, for buckets: it names a folder of the machine that wrote it
 # What is told of a training in words.
 TOLD = {
     "command": "by which it was trained",
@@ -67,6 +68,7 @@ def write(folder: Path, record: Record, params: Any) -> None:
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(folder.absolute() / PARAMS, jax.tree.map(np.asarray, params))
+        (folder / PARAMS / MARK).unlink(missing_ok=True)
         write_whole(folder / RECORD, json.dumps(dataclasses.asdict(record), indent=1) + "\n")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

@@ -43,6 +43,12 @@ def test_they_are_read_as_they_were_written(written):
     assert read.description["checksum"] == trained.checksum(fresh()) != trained.checksum(fresh(1))
 
 
+def test_they_do_not_name_the_folder_they_were_written_to(written):
+    files = [path for path in (written / "tiny").rglob("*") if path.is_file()]
+    assert any(path.name == "weights.json" for path in files)
+    assert not [path for path in files if str(written).encode() in path.read_bytes()]
+
+
 def test_a_folder_that_is_there_is_left_alone(written):
     record, params = weights.read(written / "tiny")
     with pytest.raises(InputError, match="is there already"):
