@@ -4,7 +4,9 @@ The ways take (q_BxTxHxK, relative_ExHxK, offset), and give q_i · r(i − j + o
 float32.
 """
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ from aloe.attention.definition import frequencies, sinusoids
 from aloe.attention.dropout import kept_mask
 
 PositionLogits = Callable[..., jax.Array]
+Attention = Callable[..., tuple[jax.Array, jax.Array | None]]  # of the arguments of `relative.relative_attention`
 
 
 def shift(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:
@@ -52,7 +55,16 @@ def angle_addition(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int 
     return jnp.einsum("bihe,je->bhij", turned_BxTxHxE, waves_TxE, preferred_element_type=_wide(q_BxTxHxK))
 
 
-def differentiated(position_logits: PositionLogits) -> Callable[..., tuple[jax.Array, jax.Array | None]]:
+def recomputed(attention: Attention) -> Attention:
+    """The same, of which no array of pairs waits for the gradient: it is computed again, as in `relative`."""
+
+    def relative_attention(*arrays: jax.Array, **options: Any) -> tuple[jax.Array, jax.Array | None]:
+        return jax.checkpoint(functools.partial(attention, **options))(*arrays)
+
+    return relative_attention
+
+
+def differentiated(position_logits: PositionLogits) -> Attention:
     """Attention as anybody would write it down, with a way to the position logits, and differentiated by JAX.
 
     In place of `aloe.attention.relative.relative_attention`, with its arguments.

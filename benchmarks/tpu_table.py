@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from aloe.data.whole import write_whole
 from benchmarks import entry, hlo, on_slice, results, tpu
 from benchmarks.options import Options
-from benchmarks.paths import PATHS
+from benchmarks.paths import AGAIN, PAIRS_AGAIN, PATHS
 from benchmarks.programs import cost, largest_that_fits
 from benchmarks.results import Row
 from benchmarks.training import make_run, model_config, with_batch, with_data
@@ -29,7 +29,8 @@ from cluster.slices import Slice
 
 TABLE = "CLEVRER's step by its position logits"
 FRAMES = (3, 25, 76)  # T = 57, 233, 641: as long as sequences of ACRE, CLEVRER and CATER
-FORMS = ("shift", "angle addition", "rank")  # of `benchmarks.paths`, in plain XLA
+# In plain XLA: as anybody would write them, then all as rank is, which keeps no array of pairs for the gradient.
+FORMS = ("shift", "angle addition", f"shift{AGAIN}", f"angle addition{AGAIN}", "rank")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,7 @@ def rows(place: Slice, config: ConfigDict, devices: list[Any]) -> Iterator[Row]:
 
 def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) -> tuple[Row, float]:
     """The row of a cell, and how much of the configured batch it has: as much as fits."""
+    path = {**PATHS, **PAIRS_AGAIN}[cell.form]
     config = config.copy_and_resolve_references()
     config.model.frames, config.model.remat = cell.frames, cell.remat
     whole = config.batch.descriptive // place.devices
@@ -60,7 +62,7 @@ def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) ->
     case: dict[str, str | int] = {"T": model_config(config).tokens, "form": cell.form}
     case["recomputes"] = "yes" if cell.remat else "no"
     try:
-        with PATHS[cell.form]():
+        with path():
             part, compiled = largest_that_fits(
                 lambda part: make_run(with_batch(config, part, whole), devices).lowered().compile(),
                 whole,
@@ -73,7 +75,7 @@ def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) ->
     seconds = hlo.estimated_cycles(text) / tpu.CLOCK[place.generation.name]
     useful = workload(config.task).step_flops(config)
     assert useful is not None
-    with PATHS[cell.form]():
+    with path():
         counted = on_slice.operations(on_slice.one_core(config, place.devices), on_slice.TRAIN)
     row = Row(
         case | {"sequences per core": sequences},

@@ -95,8 +95,8 @@ def _not_by_kernels(
         return f"heads of {size} are larger than {fused.LARGEST_SIZE}"
     if dtype not in (jnp.bfloat16, jnp.float32):
         return f"numbers are of type {jnp.dtype(dtype).name}, not bfloat16 or float32"
-    if (columns := fused.columns(tokens, width)) > fused.MOST_COLUMNS:
-        return f"{tokens} tokens and encodings of {width} need {columns} features, more than {fused.MOST_COLUMNS}"
+    if (columns := fused.columns(tokens, width)) > (most := fused.most_columns(size)):
+        return f"{tokens} tokens and encodings of {width} need {columns} features, more than {most} for heads of {size}"
     return None
 
 

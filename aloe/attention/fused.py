@@ -10,7 +10,7 @@ from aloe.attention.kernels import LN2
 from aloe.attention.positions import features, position_keys
 
 LARGEST_SIZE = 128  # K
-MOST_COLUMNS = 128  # of features: the most that have run on a GPU; tiles of more may not fit its shared memory
+_SMALL, _MOST_OF_SMALL, _MOST = 64, 208, 128  # K; columns of features whose tiles fit an A100's shared memory
 
 
 def relative_attention(
@@ -73,6 +73,11 @@ def attention(
 def lanes(size: int) -> int:
     """P: lanes that kernels take for heads of K = `size`; one of ones takes what positions add to all queries alike."""
     return _multiple(size + 1, 8)
+
+
+def most_columns(size: int) -> int:
+    """Of the array of features, the most that kernels take for heads of K = `size`."""
+    return _MOST_OF_SMALL if size <= _SMALL else _MOST
 
 
 def columns(tokens: int, width: int) -> int:

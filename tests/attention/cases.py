@@ -16,11 +16,11 @@ KERNELS = "kernels" if jax.default_backend() == "gpu" else "interpreted"
 needs_two_devices = pytest.mark.skipif(len(jax.devices()) < 2, reason="one device")
 
 
-def draw(tokens, heads, size, batch=2, seed=0):
-    """Arguments of attention, and a cotangent of its output, in float64."""
+def draw(tokens, heads, size, batch=2, seed=0, width=None):
+    """Arguments of attention, and a cotangent of its output, in float64; encodings of `width`, else heads · size."""
     rng = np.random.default_rng(seed)
     q, k, v, cotangent = rng.standard_normal((4, batch, tokens, heads, size))
-    width = heads * size
+    width = width or heads * size
     relative = rng.standard_normal((width, heads, size)) / np.sqrt(width / 2)
     return (q, k, v, relative, *0.2 * rng.standard_normal((2, heads, size))), cotangent
 

@@ -26,8 +26,10 @@ from tests.attention.cases import (
 )
 
 RATE = 0.3
-# Of tokens, heads, head size and dropout: the tasks' sizes, which take minutes where kernels are interpreted.
-TASKS = [(233, 10, 18, RATE), (641, 8, 38, RATE), (1025, 2, 38, 0)] if KERNELS == "kernels" else []
+# Of tokens, heads, head size, dropout and width of encodings: the tasks' sizes, which take minutes where kernels are
+# interpreted, and the longest sequences that are measured.
+TASKS = [(233, 10, 18, RATE, 180), (641, 8, 38, RATE, 304), (1025, 2, 38, 0, 76)]
+LONGEST = [(2049, 2, 38, RATE, 304), (4096, 2, 18, RATE, 180), (4096, 1, 38, RATE, 304)]
 
 
 def dropout_for(batch, rate):
@@ -63,10 +65,14 @@ def test_is_the_definition(tokens, heads, size, rate):
 
 
 @pytest.mark.parametrize(
-    ("tokens", "heads", "size", "rate"), [(57, 2, 18, RATE), (65, 2, 7, 0), (130, 1, 38, RATE), *TASKS]
+    ("tokens", "heads", "size", "rate", "width"),
+    [
+        *[(57, 2, 18, RATE, 36), (65, 2, 7, 0, 14), (130, 1, 38, RATE, 38), (400, 1, 18, RATE, 1024)],
+        *(TASKS + LONGEST if KERNELS == "kernels" else []),
+    ],
 )
-def test_bfloat16_rounds_about_as_plain_xla_does(tokens, heads, size, rate):
-    arguments, cotangent = draw(tokens, heads, size)
+def test_bfloat16_rounds_about_as_plain_xla_does(tokens, heads, size, rate, width):
+    arguments, cotangent = draw(tokens, heads, size, width=width)
     dropout = dropout_for(2, rate)
     exact_out, exact_gradients = exact_value_and_gradients(arguments, cotangent, dropout=dropout)
     errors = {}

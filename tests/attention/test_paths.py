@@ -33,9 +33,11 @@ def test_kernels_are_for_gpus_that_have_the_memory_for_their_tiles(monkeypatch, 
     assert chosen_path("bidirectional", 129, jnp.dtype(jnp.bfloat16), 641, 304) == "xla"
     assert chosen_path("bidirectional", 18, jnp.dtype(jnp.float64), 57, 180) == "xla"
     assert chosen_path("bidirectional", 18, jnp.dtype(jnp.bfloat16), 57, 180, return_weights=True) == "xla"
-    # 112 features of 4,096 tokens, and 143 of 2,048.
-    assert chosen_path("bidirectional", 18, jnp.dtype(jnp.bfloat16), 4096, 180) == expected
-    assert chosen_path("bidirectional", 38, jnp.dtype(jnp.bfloat16), 2048, 304) == "xla"
+    # 168 columns of features, and 208; 208 and 248.
+    assert chosen_path("bidirectional", 38, jnp.dtype(jnp.bfloat16), 4096, 304) == expected
+    assert chosen_path("bidirectional", 64, jnp.dtype(jnp.bfloat16), 2048, 512) == expected
+    assert chosen_path("bidirectional", 128, jnp.dtype(jnp.bfloat16), 2048, 512) == "xla"
+    assert chosen_path("bidirectional", 64, jnp.dtype(jnp.bfloat16), 4096, 512) == "xla"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Plain XLA attention against the definition: forward and gradient, both forms, lengths that fit no tile."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,12 +14,17 @@ from tests.attention.cases import distance, draw, exact_value_and_gradients, val
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("tokens", "heads", "size"), [(1, 2, 2), (2, 1, 4), (13, 3, 6), (37, 2, 9)])
-def test_is_the_definition_in_float64(form, tokens, heads, size):
+@pytest.mark.parametrize(
+    ("tokens", "heads", "size", "rate"), [(1, 2, 2, 0), (2, 1, 4, 0), (13, 3, 6, 0), (37, 2, 9, 0), (13, 3, 6, 0.3)]
+)
+def test_is_the_definition_in_float64(form, tokens, heads, size, rate):
     arguments, cotangent = draw(tokens, heads, size)
-    expected, weights = definition.relative_attention(*arguments, form=form)
+    dropout = (rate, jax.random.split(jax.random.key(0), 2)) if rate else None
+    kept = np.asarray(kept_mask(dropout[1], rate, (heads, tokens, tokens))) if dropout else None
+    defined = functools.partial(definition.relative_attention, form=form, kept_BxHxTxT=kept, kept_share=1 - rate)
+    expected, weights = defined(*arguments)
     with jax.enable_x64(True):
-        out, gradients = value_and_gradients(arguments, cotangent, jnp.float64, form=form)
+        out, gradients = value_and_gradients(arguments, cotangent, jnp.float64, form=form, dropout=dropout)
         _, actual_weights = relative_attention(*map(jnp.asarray, arguments), form=form, return_weights=True)
     assert worst(out, expected) < 1e-8
     assert worst(np.asarray(actual_weights), weights) < 1e-8
@@ -28,7 +35,7 @@ def test_is_the_definition_in_float64(form, tokens, heads, size):
 
         def moved(step, number=number, direction=direction):
             changed = [x + step * direction if n == number else x for n, x in enumerate(arguments)]
-            return np.sum(definition.relative_attention(*changed, form=form)[0] * cotangent)
+            return np.sum(defined(*changed)[0] * cotangent)
 
         slope = (moved(1e-5) - moved(-1e-5)) / 2e-5
         scale = np.linalg.norm(gradient) + np.linalg.norm(cotangent)
