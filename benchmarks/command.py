@@ -129,6 +129,7 @@ def options(flags: argparse.Namespace) -> Options:
 def measure(part: str, options: Options, folder: Path) -> None:
     """Runs one part or all; prints the tables at the end, and writes results as they come, and attention's picture."""
     results.check_folder(folder)
+    results.commit()  # of the code that runs, whatever happens to the files meanwhile
     words = [part, *options.words, jax.devices()[0].device_kind.replace(" ", "-").lower()]
     path = folder / f"{'-'.join([*words, 'quick'] if options.quick else words)}.json"
     tables: dict[str, list[Row]] = {}

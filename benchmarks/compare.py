@@ -60,7 +60,7 @@ def _check_value(name: str, value: Any, kinds: Any) -> None:
 
 
 def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """A table of the timed rows that both have, with what tells the files apart above it.
+    """A table of the timed rows that both have; above it what tells the files apart, below it rows of one alone.
 
     Raises:
       InputError: no case that both have is timed in both.
@@ -86,7 +86,17 @@ def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     if not cells:
         raise InputError("The two files have no case in common; compare runs of the same part and the same sizes.")
     table = tabulate(cells, ["table", "case", "ms before", "ms after", "times as fast", ""], disable_numparse=True)
-    return "\n".join([*lines, "", table] if lines else [table])
+    alone = [*only("before", before, after), *only("after", after, before)]
+    return "\n\n".join(part for part in ("\n".join(lines), table, "\n".join(alone)) if part)
+
+
+def only(which: str, results: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each row of one file whose case the other has not, such as a batch that no longer fits."""
+    for title, rows in results["tables"].items():
+        known = {key(row) for row in other["tables"].get(title, [])}
+        for row in rows:
+            if key(row) not in known:
+                yield f"only {which}: {title}: {', '.join(map(str, row['case'].values()))}"
 
 
 def conditions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -42,11 +42,7 @@ def timed(config: ConfigDict, path: str, cache: str) -> tuple[float, int]:
     Raises:
       RuntimeError: it failed; with the end of what it said.
     """
-    settings = {
-        "JAX_COMPILATION_CACHE_DIR": cache,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
+    settings = {"JAX_COMPILATION_CACHE_DIR": cache}  # and no other, as in launch/programs.py
     if platforms := getattr(jax.config, "jax_platforms", None):
         settings["JAX_PLATFORMS"] = platforms
     argument = json.dumps({"config": config.to_dict(), "path": path})

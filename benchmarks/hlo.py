@@ -13,7 +13,7 @@ _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _WHILE = re.compile(r" while\(.*condition=(?P<condition>%[\w.\-]+), body=(?P<body>%[\w.\-]+)")
 _LIMIT = re.compile(r" = [su]32\[\]\S* constant\((\d+)\)")
 _ALL_REDUCE = re.compile(r" = (?P<result>.*?) all-reduce(-start)?\(")
-_ARRAY = re.compile(r"([a-z]+)(\d+)\[([\d,]*)\]")
+_ARRAY = re.compile(r"\b(?:pred|[a-z]+(\d+)\w*)\[([\d,]*)\]")
 
 
 def estimated_cycles(text: str) -> int:
@@ -31,28 +31,35 @@ def all_reduced_bytes(text: str) -> int:
 
     def size(line: str) -> int:
         found = _ALL_REDUCE.search(line)
-        arrays = _ARRAY.findall(found["result"]) if found else []
-        return sum(int(bits) // 8 * math.prod(map(int, filter(None, shape.split(",")))) for _, bits, shape in arrays)
+        return array_bytes(found["result"]) if found else 0
 
     return _total(text, size)
 
 
+def array_bytes(types: str) -> int:
+    """Of all arrays in the text of a type, such as `(bf16[3,2]{1,0}, pred[])`."""
+    return sum(
+        (int(bits or 8) + 7) // 8 * math.prod(map(int, filter(None, shape.split(","))))
+        for bits, shape in _ARRAY.findall(types)
+    )
+
+
 def _total(text: str, of_line: Callable[[str], int]) -> int:
     """The sum over the lines of the entry computation, and of loops' bodies as often as they run."""
-    entry, computations = _computations(text)
+    entry, lines = computations(text)
 
     def total(name: str) -> int:
         amount = 0
-        for line in computations[name]:
+        for line in lines[name]:
             amount += of_line(line)
             if loop := _WHILE.search(line):
-                amount += _trips(computations[loop["condition"]]) * total(loop["body"])
+                amount += _trips(lines[loop["condition"]]) * total(loop["body"])
         return amount
 
     return total(entry)
 
 
-def _computations(text: str) -> tuple[str, Mapping[str, Sequence[str]]]:
+def computations(text: str) -> tuple[str, Mapping[str, Sequence[str]]]:
     """The name of the entry computation, and the lines of every computation by its name."""
     entry = ""
     lines: dict[str, list[str]] = {}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 
+from benchmarks import traffic
 from benchmarks.devices import memory_limit
 
 SHARE_OF_MEMORY = 0.85
@@ -18,7 +19,7 @@ class Cost:
     Attributes:
       temporary_bytes: for values in between.
       total_bytes: with arguments and results, each counted once where one takes the other's place.
-      accessed_bytes: reads and writes of memory; None where the compiler does not say.
+      accessed_bytes: reads and writes of memory; None where neither the compiler says nor `benchmarks.traffic`.
       flops: operations, elementwise ones too; the body of a loop is counted once.
     """
 
@@ -32,11 +33,11 @@ def cost(compiled: jax.stages.Compiled) -> Cost:
     memory = compiled.memory_analysis()
     assert memory is not None, "every backend of JAX tells the memory of its programs"
     arguments_and_results = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    analysis = compiled.cost_analysis() or {}
+    analysis, text = compiled.cost_analysis() or {}, compiled.as_text() or ""
     return Cost(
         memory.temp_size_in_bytes,
         memory.temp_size_in_bytes + arguments_and_results,
-        analysis.get("bytes accessed"),
+        traffic.accessed_bytes(text) if traffic.called(text) else analysis.get("bytes accessed"),
         analysis.get("flops"),
     )
 

@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import json
 import platform
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import psutil
 from tabulate import tabulate
 
 from aloe.data.whole import write_whole
@@ -20,7 +22,10 @@ from aloe.errors import InputError
 from benchmarks.devices import Peak, peak
 from benchmarks.timing import Timing
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "libtpu", "torch")
+PACKAGES = (
+    *("jax", "jaxlib", "jax-cuda13-plugin", "jax-cuda12-plugin", "nvidia-cudnn-cu13", "nvidia-nccl-cu13", "libtpu"),
+    *("flax", "optax", "orbax-checkpoint", "grain", "numpy", "torch"),
+)
 UNITS = {"bytes": (2.0**20, "MiB"), "seconds": (1.0, "s"), "second": (1.0, "second"), "share": (0.01, "%")}
 
 
@@ -75,10 +80,19 @@ def this_device() -> dict[str, Any]:
         "platform": device.platform,
         "kind": device.device_kind,
         "count": jax.device_count(),
-        "host": platform.processor() or platform.machine(),
+        "host": f"{processor()}, {len(psutil.Process().cpu_affinity())} threads",
         "peak_flops": best.flops if best else None,
         "peak_source": best.source if best else None,
     }
+
+
+def processor() -> str:
+    """The model of this machine's processors, as far as it tells."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:

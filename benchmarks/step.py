@@ -140,6 +140,7 @@ def row(step: Step, timing: Timing, peak: int | None, repeats: int, compiling: M
             ),
             "tokens_per_second": int(case["sequences"]) * int(case["T"]) / timing.median,
             "optimizer_ms": 1e3 * update.median,
+            "optimizer min–max": f"{1e3 * update.min:.3g}–{1e3 * update.max:.3g}",
             "optimizer_share": update.median / timing.median,
             "device peak_bytes": peak,
             **said(step.compiled),

@@ -17,7 +17,7 @@ OTHER = "elementwise"
 CLASSES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern, re.IGNORECASE))
     for name, pattern in (
-        ("communication", r"all.?reduce|all.?gather|reduce.?scatter|nccl|psum|permute"),
+        ("communication", r"all.?reduce|all.?gather|reduce.?scatter|collective.?permute|all.?to.?all|nccl"),
         ("kernels of attention", r"\battention_(forward|queries|keys|coefficients)"),
         ("other hand-written kernels", r"\b(feed_forward|residual)_(hidden|sum|gradient)|pallas|mosaic|\bmgpu"),
         ("matrix products", r"gemm|cublas|nvjet|cutlass|\bdot\b|dot_general|convolution|ynn_|cudnn"),

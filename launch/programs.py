@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ def train(
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(epath.Path(config["workdir"]) / "compiled"))
+    if jax.process_index() == 0:
+        say_choices()
     who = who or f"rank {jax.process_index()} of {jax.process_count()}"
     return loop.run(config, stop=stop, mark=watchdog.mark, alone=functools.partial(alone, who=who))
 
@@ -46,6 +49,21 @@ def train(
 def encode(config: Mapping[str, Any]) -> dict[str, int]:
     """`encoding.run`, in which a host that does not come is named."""
     return encoding.run(config, barrier=functools.partial(barrier, timeout_s=BARRIER_S))
+
+
+def say_choices() -> None:
+    """Prints what the model logs of its choices for this machine's devices: by which path attention goes."""
+    logger = logging.getLogger("aloe.model")
+    if not logger.handlers:
+        logger.addHandler(Printing())
+        logger.setLevel(logging.INFO)
+
+
+class Printing(logging.Handler):
+    """Prints messages among a program's other output, wherever that goes at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), flush=True)
 
 
 def alone(workdir: epath.Path, who: str) -> contextlib.AbstractContextManager[None]:

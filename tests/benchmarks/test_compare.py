@@ -26,6 +26,12 @@ def test_faster_slower_and_within_noise():
     }
 
 
+def test_rows_that_one_file_alone_has_are_named():
+    lines = compare.compared(document(a=1.0, b=1.0), document(a=1.0, c=1.0)).splitlines()
+    assert lines[-2:] == ["only before: step: b", "only after: step: c"]
+    assert not [line for line in compare.compared(document(a=1.0), document(a=1.0)).splitlines() if "only" in line]
+
+
 def test_what_tells_the_files_apart_is_said():
     before, after = document(a=1.0), document(a=1.0)
     before["versions"]["jax"], before["commit"] = "0.1", "abc"

@@ -119,3 +119,19 @@ def test_a_rate_that_the_paces_contradict_says_so(monkeypatch, clock):
     supply.fetch = fetch
     fastest = rows(monkeypatch, supply, clock)["as fast as it goes"].figures
     assert fastest["contradicted by"] == "a step of 60 ms"
+
+
+def test_waits_that_the_rate_contradicts_are_said_so_too(monkeypatch, clock):
+    supply = Supply(clock, 0.03)
+    fast, fetched = supply.fetch, []
+
+    def fetch():
+        fetched.append(None)
+        if len(fetched) > 180:  # slow as soon as it has gone as fast as it goes
+            clock.wait(0.09)
+        fast()
+
+    supply.fetch = fetch
+    found = rows(monkeypatch, supply, clock)
+    assert found["a step of 60 ms"].figures["waiting_share"] > 0.3
+    assert found["as fast as it goes"].figures["contradicted by"] == "a step of 60 ms"

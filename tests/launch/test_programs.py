@@ -3,6 +3,8 @@
 import jax
 import pytest
 
+from aloe.model import fused_block
+from aloe.model.config import ModelConfig
 from aloe.training import loop
 from launch import programs
 
@@ -25,6 +27,18 @@ def test_what_is_compiled_is_kept_in_the_workdir_unless_the_user_has_a_folder_fo
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     programs.train({"workdir": str(tmp_path)})
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "compiled")
+
+
+def test_by_which_path_attention_goes_is_printed_once(asked, tmp_path, capsys):
+    config = ModelConfig(layers=1, heads=2, latent=6, slots=2, frames=2, outputs={"answer": 3})
+    fused_block._log_once.cache_clear()
+    for _ in range(2):
+        programs.train({"workdir": str(tmp_path)})
+        fused_block.chosen_block(config)
+    assert (
+        capsys.readouterr().out
+        == f"Block: attention by xla, {config.tokens} tokens, width {config.width}, {config.dtype}\n"
+    )
 
 
 def test_it_is_alone_in_its_workdir_and_says_who_it_is(asked, tmp_path):
