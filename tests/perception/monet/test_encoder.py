@@ -86,6 +86,22 @@ def test_a_picture_shows_what_becomes_of_a_frame_of_each_video(filled, squares):
         )  # a level of 256 by rounding, here and there
 
 
+@pytest.mark.parametrize("told", [OSError(28, "No space left on device"), OSError("encoder error -2")])
+def test_a_full_disk_after_the_latents_costs_the_picture_alone(squares, run, tmp_path, monkeypatch, capsys, told):
+    def full(picture, file, *_):
+        file.write_bytes(b"half")
+        raise told
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    flags = ["--task=clevrer", f"--data={squares}", "--encoder=monet", f"--latents={tmp_path}"]
+    encode.main([*flags, f"--checkpoint={run}", "--frames_per_video=2"])
+    out = capsys.readouterr().out
+    for split in ("train", "validation"):
+        assert latents.open(tmp_path / split).missing().size == 0
+        assert f"{split}.png: cannot be written: {told.strerror or told}. The latents are whole" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train", "validation"]
+
+
 def test_a_store_of_another_checkpoint_is_refused(filled, squares, run, tmp_path):
     videos = files.find_videos(squares)
     again = monet.Encoder(trained.of_run(run), videos, range(FRAMES))
