@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from aloe.errors import InputError
 from aloe.tasks.clevr import files
 
-_MODES = ("L", "P")
+MODES = ("L", "P")
 
 
 def find(root: Path) -> dict[int, Path]:
@@ -44,7 +44,7 @@ def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> 
     """
     try:
         with Image.open(path) as picture:
-            if picture.mode not in _MODES:
+            if picture.mode not in MODES:
                 raise InputError(f"{path}: has the mode {picture.mode}; masks are 8-bit grey (L) or a palette (P)")
             number_YxX = np.asarray(picture.resize((size, size), Image.Resampling.NEAREST))
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
