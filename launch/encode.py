@@ -43,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse(argv)
     wanted = slice_of(given)
 
+    if given.task == encoding.MONET:
+        raise InputError(
+            f"--task={given.task}: MONet is what encodes, by --encoder=monet --checkpoint=WORKDIR; name the task whose "
+            "videos are encoded, which is config.data.source of its run: --task=<the source task>."
+        )
     files = tasks.part(given.task, "files")
     splits = given.splits.split(",")
     for split in splits:
@@ -50,10 +55,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError(f"--splits={given.splits}: no split {split!r}; there are {', '.join(files.SPLITS)}")
     if given.encoder == encoding.MONET and not given.checkpoint:
         raise InputError("--encoder=monet: name the run whose checkpoint encodes, with --checkpoint=WORKDIR.")
+    if given.checkpoint and given.encoder != encoding.MONET:
+        raise InputError(
+            f"--checkpoint={given.checkpoint}: --encoder={given.encoder} has none, and would encode without it; "
+            "add --encoder=monet, or leave --checkpoint out."
+        )
     if not 0 <= given.frames_per_video <= files.FRAMES:
         raise InputError(f"--frames_per_video={given.frames_per_video}: a video has {files.FRAMES}; take 1 or more.")
     if given.frames_per_video and given.encoder != encoding.MONET:
         raise InputError("--frames_per_video: an oracle encodes all frames, which takes no time; leave it out.")
+    if 0 < given.frames_per_video < files.FRAMES and not takes_some_frames(given.task):
+        raise InputError(
+            f"--frames_per_video={given.frames_per_video}: a model of --task={given.task} takes latents of all "
+            f"{files.FRAMES} frames of a video, and could not train on fewer; leave it out."
+        )
     folder = given.latents or given.data / "latents" / given.encoder
     config = ConfigDict(
         {
@@ -75,6 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_on_slice([wanted], programs.encode, config)
     encoding.run(config)
     return 0
+
+
+def takes_some_frames(task: str) -> bool:
+    """Whether a run of the task can say how many frames of a video its examples are made of."""
+    return "frames_per_video" in tasks.part(task, "config").get_config().data
 
 
 if __name__ == "__main__":

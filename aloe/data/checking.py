@@ -15,6 +15,7 @@ from aloe.data.skipped import Skipped
 from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
 
+COLORED = ("RGB", "RGBA")  # modes of pictures, as `aloe.data.video` takes them
 _LOOKED_AT = 50  # pictures, for the size that all should have
 _MEND = "unpack its archive anew, or run launch/make_world.py again if the world is our own"
 
@@ -85,7 +86,7 @@ def check_store(split: str, path: Path, indices: Sequence[int], frames: int, lim
 def common_size(
     paths: Iterable[Path], size_of: Callable[[Path], tuple[int, int]] | None = None
 ) -> tuple[int, int] | None:
-    """The commonest width and height among the first pictures, or others by `size_of`, that can be read; else None."""
+    """The commonest width and height among the first pictures that can be read, or what `size_of` gives; else None."""
     sizes: collections.Counter[tuple[int, int]] = collections.Counter()
     for path in itertools.islice(paths, _LOOKED_AT):
         with contextlib.suppress(InputError):
@@ -93,10 +94,12 @@ def common_size(
     return max(sizes, key=sizes.__getitem__, default=None)
 
 
-def picture_problem(path: Path, size: tuple[int, int] | None, decode: bool) -> str | None:
-    """What is wrong with a picture: it is broken, or of another size than `size`, where that is known."""
+def picture_problem(
+    path: Path, size: tuple[int, int] | None, decode: bool, modes: Sequence[str] = COLORED
+) -> str | None:
+    """What is wrong with a picture: it is broken, of another size than `size`, where that is known, or no such mode."""
     try:
-        return _size_problem(path, picture_size(path, decode), size)
+        return _size_problem(path, picture_size(path, decode, modes), size)
     except InputError as error:
         return str(error)
 
@@ -115,14 +118,18 @@ def video_size(path: Path, decode: bool = False, frames: int = 1) -> tuple[int, 
     return info.width, info.height
 
 
-def picture_size(path: Path, decode: bool = False) -> tuple[int, int]:
+def picture_size(path: Path, decode: bool = False, modes: Sequence[str] | None = None) -> tuple[int, int]:
     """Width and height of a picture in pixels.
 
     Raises:
-      InputError: it is missing, no picture, or, decoded, cut off.
+      InputError: it is missing, no picture, of a mode (Pillow's name) that is none of `modes`, or, decoded, cut off.
     """
     try:
         with Image.open(path) as picture:
+            if modes and picture.mode not in modes:
+                raise InputError(
+                    f"{path}: has the mode {picture.mode}, not {' or '.join(modes)}; unpack or write it anew"
+                )
             if decode:
                 picture.load()
             return picture.size

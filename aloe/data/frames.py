@@ -17,10 +17,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from aloe.data.checking import common_size
 from aloe.data.fields import field, read_json, within
 from aloe.data.parallel import ordered_map
 from aloe.data.skipped import DEFAULT_LIMIT, Skipped
-from aloe.data.video import read_frames
+from aloe.data.video import frame_size, read_frames
 from aloe.data.whole import write_whole
 from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
@@ -147,7 +148,7 @@ def write(
     limit: float = DEFAULT_LIMIT,
 ) -> None:
     """Decodes the videos of a split into a store, whole or not at all. Arguments and errors as `open_or_write`."""
-    read = functools.partial(decode, frame_numbers=tuple(frame_numbers), size=size)
+    read = functools.partial(decode, frame_numbers=tuple(frame_numbers), size=size, usual=usual_sizes(videos))
     decoded = ordered_map(read, [(index, videos.get(index)) for index in scene_indices])
     write_arrays(
         folder / f"{split}_frames", decoded, scene_indices, frame_numbers, (size, size, 3), f"the {split} split", limit
@@ -218,13 +219,43 @@ def spread(total: int, number: int) -> list[int]:
     return [place * total // number for place in range(number)]
 
 
-def decode(found: tuple[int, Path | None], frame_numbers: Sequence[int], size: int) -> np.ndarray | InputError:
-    """Some frames of a video given by scene index and file, frames_FxYxXx3 in uint8, or what is wrong with it."""
+def usual_sizes(videos: Mapping[int, Path]) -> dict[Path, tuple[int, int]]:
+    """Folder → rows and columns that most of the first videos in it have, where any can be read.
+
+    Splits and cameras whose sizes may differ lie in folders of their own.
+
+    Args:
+      videos: file by scene index, all that there are.
+    """
+    in_folder: dict[Path, list[Path]] = {}
+    for index in sorted(videos):
+        in_folder.setdefault(videos[index].parent, []).append(videos[index])
+    sizes = {folder: common_size(paths, frame_size) for folder, paths in in_folder.items()}
+    return {folder: size for folder, size in sizes.items() if size}
+
+
+def decode(
+    found: tuple[int, Path | None],
+    frame_numbers: Sequence[int],
+    size: int,
+    usual: Mapping[Path, tuple[int, int]] | None = None,
+) -> np.ndarray | InputError:
+    """Some frames of a video, or what is wrong with it.
+
+    Args:
+      found: the video's scene index and its file.
+      frame_numbers: which frames.
+      size: rows, and columns, to which the whole picture is resized.
+      usual: as `usual_sizes` gives it; a video of another size than others in its folder is broken.
+
+    Returns:
+      frames_FxYxXx3 in uint8.
+    """
     index, path = found
     if path is None:
         return InputError(f"no video of scene_index {index} was found in the data folder")
     try:
-        return read_frames(path, frame_numbers, (size, size))
+        return read_frames(path, frame_numbers, (size, size), (usual or {}).get(path.parent))
     except InputError as error:
         return error
 

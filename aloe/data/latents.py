@@ -254,6 +254,11 @@ def open(path: epath.Path, encoder: Mapping[str, Any] | None = None, cache_bytes
       InputError: there is no latents store, it is damaged, or it is of another encoder.
     """
     if not (path / "zarr.json").is_file():
+        if path.is_dir() and any(path.iterdir()):
+            raise InputError(
+                f"{path}: there is no latents store here, for it has no zarr.json, but other files are: what is left "
+                "of a store, or something else. Delete this folder, or name another one, and encode anew."
+            )
         raise InputError(f"{path}: there is no latents store here. {_MEND}")
     store = LatentsStore(path, cache_bytes)
     found = store.encoder  # opens it, so that what is wrong shows here and not in a reading thread

@@ -1,6 +1,7 @@
 """Video files, read through PyAV."""
 
 import contextlib
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -54,20 +55,32 @@ def probe(path: Path, decode: bool = False, at_least: int = 1) -> VideoInfo:
         return VideoInfo(frames, stream.width, stream.height, float(stream.guessed_rate or 0))
 
 
-def read_frames(path: Path, indices: Sequence[int], size: tuple[int, int] | None = None) -> np.ndarray:
-    """Decodes some frames of a video.
+def frame_size(path: Path) -> tuple[int, int]:
+    """Rows and columns of a video, by its header. Raises InputError: there is no such file, or it is no video."""
+    with _opened(path, 1) as container:
+        stream = container.streams.video[0]
+        return stream.height, stream.width
+
+
+def read_frames(
+    path: Path, indices: Sequence[int], size: tuple[int, int] | None = None, usual: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Decodes some frames of a video, or a picture, of 8 bits a colour: YUV, RGB, or RGBA, whose alpha is dropped.
+
+    Grey, a palette and 16 bits are refused: no data set has them, so a program has changed the file.
 
     Args:
       path: the file.
       indices: numbers of the frames, from 0, in any order.
       size: (rows, columns) to resize to, whole picture, not cropped; None keeps the size of the video.
+      usual: (rows, columns) that the video must have, as others have; None takes any.
 
     Returns:
       frames_FxYxXx3, uint8 RGB, in the order of `indices`.
 
     Raises:
-      InputError: the file is broken, has too few frames, or frames of two sizes; the message names it, and the expected
-        and found number.
+      InputError: the file is broken, has too few frames, frames of two sizes or of another than the usual one, or no
+        such colours; the message names it, and what was expected and found.
     """
     if len(indices) == 0 or min(indices) < 0:
         raise ValueError(f"frame numbers must be zero or more, and at least one, not {list(indices)}")
@@ -85,6 +98,16 @@ def read_frames(path: Path, indices: Sequence[int], size: tuple[int, int] | None
                     f"{path}: frame {found} has {frame.width}×{frame.height} pixels, and those before it "
                     f"{first.width}×{first.height}: unpack, download or write it anew."
                 )
+            if usual and (frame.height, frame.width) != usual:
+                raise InputError(
+                    f"{path}: {frame.width}×{frame.height} pixels, and others beside it have {usual[1]}×{usual[0]}: "
+                    "unpack, download or write it anew."
+                )
+            if not _has_colors(frame.format.name):
+                raise InputError(
+                    f"{path}: frame {found} is of the kind {frame.format.name}, and must have red, green and blue of 8 "
+                    "bits each, with alpha or without: unpack, download or write it anew."
+                )
             if found in wanted:
                 rows, columns = size or (frame.height, frame.width)
                 resized = reformatter.reformat(frame, columns, rows, "rgb24", interpolation=_RESIZING, threads=1)
@@ -93,6 +116,13 @@ def read_frames(path: Path, indices: Sequence[int], size: tuple[int, int] | None
     if found < needed:
         raise _short(path, needed, found)
     return np.stack([pictures[number] for number in indices])
+
+
+@functools.cache
+def _has_colors(pixel_format: str) -> bool:
+    """Whether a pixel has three colours of 8 bits, and perhaps an alpha."""
+    components = av.VideoFormat(pixel_format).components
+    return sum(not each.is_alpha for each in components) == 3 and all(each.bits == 8 for each in components)
 
 
 @contextlib.contextmanager

@@ -50,11 +50,13 @@ def open_latents(config: ConfigDict, split: str, frame_numbers: Sequence[int]) -
             f"{store.path}: latents of shape {found} (frames, slots, size), and the model takes {wanted}; encode the "
             "videos anew (python launch/encode.py), or set config.model.slots and config.model.latent."
         )
+    choice = ", whose --frames_per_video says how many), or set config.data.frames_per_video"
+    fewer = choice if "frames_per_video" in config.data else ", without --frames_per_video)"
     if absent := sorted(set(frame_numbers) - set(store.frame_numbers)):
         raise InputError(
             f"{store.path}: has latents of {len(store.frame_numbers)} frames of each video, and frame {absent[0]}, of "
             f"{len(frame_numbers)} that are wanted, is not among them; encode the videos anew (python "
-            "launch/encode.py, whose --frames_per_video says how many), or set config.data.frames_per_video."
+            f"launch/encode.py{fewer}."
         )
     if model.frames > len(frame_numbers):
         raise InputError(

@@ -75,12 +75,23 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def draw(path: epath.Path, picture_YxXx3: np.ndarray | None) -> None:
-    """Writes what a MONet makes of some frames, twice as large, beside the store of their split."""
+    """Writes what a MONet makes of some frames, twice as large, beside the store of their split.
+
+    A picture that cannot be written is a remark, no error: the store is whole without it.
+    """
     if picture_YxXx3 is None:
         return
     picture = Image.fromarray(picture_YxXx3)
     picture = picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST)
-    write_whole(path, lambda unfinished: picture.save(unfinished, "PNG"))
+    try:
+        write_whole(path, lambda unfinished: picture.save(unfinished, "PNG"))
+    except OSError as error:
+        print(
+            f"{path}: cannot be written: {error.strerror or error}. The latents are whole without this picture: train "
+            "on them, or make room and run the same command again, which draws it.",
+            flush=True,
+        )
+        return
     print(f"{path}: frames, what is reconstructed, whose each pixel is, and every slot", flush=True)
 
 

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aloe.data import frames
 from aloe.data.video import read_frames
@@ -71,16 +72,40 @@ def test_broken_videos_are_named_and_left_out(videos, tmp_path, capsys):
     assert opened(tmp_path, broken, limit=0.5).scene_indices == (4, 2)
 
 
+def write_pictures(folder, sizes):
+    folder.mkdir()
+    for index, size in enumerate(sizes):
+        Image.new("RGBA", size, (10 * index, 0, 0)).save(folder / f"{index}.png")
+    return {index: folder / f"{index}.png" for index in range(len(sizes))}
+
+
+def test_a_picture_of_another_size_than_those_beside_it_is_broken(tmp_path, capsys):
+    images = write_pictures(tmp_path / "train", [(64, 48), (64, 48), (300, 20), (64, 48)])
+    with pytest.raises(InputError, match=r"1 of 4 .*\n.*2.png: 300×20 pixels, and others beside it have 64×48"):
+        opened(tmp_path, images, range(4), [0])
+    assert opened(tmp_path, images, range(4), [0], limit=0.25).scene_indices == (0, 1, 3)
+    assert "2.png: 300×20 pixels" in capsys.readouterr().out
+
+
+def test_folders_may_differ_in_size_and_one_that_cannot_be_read_has_none(tmp_path):
+    train = write_pictures(tmp_path / "train", [(64, 48), (300, 20), (64, 48)])
+    validation = {10 + index: path for index, path in write_pictures(tmp_path / "val", [(32, 24)] * 2).items()}
+    absent = {20: tmp_path / "nowhere" / "20.png"}
+    usual = frames.usual_sizes(train | validation | absent)
+    assert usual == {tmp_path / "train": (48, 64), tmp_path / "val": (24, 32)}
+    assert opened(tmp_path, train | validation, [10, 11], [0]).scene_indices == (10, 11)
+
+
 def test_a_missing_video_is_named(videos, tmp_path):
     with pytest.raises(InputError, match="no video of scene_index 77"):
         opened(tmp_path, videos, scene_indices=(4, 77))
 
 
 def test_an_interruption_leaves_nothing_and_the_next_call_writes_it(videos, tmp_path, monkeypatch):
-    def interrupted(path, numbers, size):
+    def interrupted(path, numbers, *sizes):
         if path == videos[2]:
             raise KeyboardInterrupt
-        return read_frames(path, numbers, size)
+        return read_frames(path, numbers, *sizes)
 
     monkeypatch.setattr(frames, "read_frames", interrupted)
     with pytest.raises(KeyboardInterrupt):

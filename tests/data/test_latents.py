@@ -147,6 +147,15 @@ def test_there_is_no_store(tmp_path):
         latents.open(tmp_path / "nothing")
 
 
+def test_what_is_left_of_a_store_is_to_be_deleted(tmp_path):
+    store = make(tmp_path / "store", range(3))
+    (store.path / "zarr.json").unlink()
+    (store.path / "c").mkdir(exist_ok=True)
+    with pytest.raises(InputError, match=r"store: there is no latents store here.* Delete this folder") as raised:
+        latents.open(store.path)
+    assert "Write it with" not in str(raised.value)
+
+
 def test_a_store_is_not_written_over(tmp_path):
     make(tmp_path / "store", range(3)).write([1], draw(1))
     with pytest.raises(InputError, match="a latents store already"):

@@ -123,6 +123,21 @@ def test_a_picture_of_another_size_is_named(pictures):
         video.read_frames(pictures, [0, 4], size=(6, 8))
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_pictures_have_colours_with_an_alpha_that_is_dropped_or_without(tmp_path, mode):
+    Image.new(mode, (8, 6), (200, 100, 50, 0)[: len(mode)]).save(tmp_path / "a.png")
+    assert video.read_frames(tmp_path / "a.png", [0])[0, 0, 0].tolist() == [200, 100, 50]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("L", "gray"), ("LA", "ya8"), ("P", "pal8"), ("1", "monob"), ("I;16", "gray16be")]
+)
+def test_pictures_without_three_colours_of_eight_bits_are_refused(tmp_path, mode, kind):
+    Image.new(mode, (8, 6)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=rf"a.png: frame 0 is of the kind {kind}, and must have red, green and blue"):
+        video.read_frames(tmp_path / "a.png", [0])
+
+
 def test_a_file_with_sound_alone(tmp_path):
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as sound:

@@ -1,8 +1,10 @@
 import dataclasses
 
 import pytest
+from ml_collections import ConfigDict
 
-from aloe.data.videos import another_video, labelled_videos
+from aloe.data import latents
+from aloe.data.videos import another_video, labelled_videos, open_latents
 from aloe.errors import InputError
 
 
@@ -42,3 +44,13 @@ def test_shuffled_latents_are_those_of_another_video_and_each_is_used_once(count
     other = another_video(made(count))
     assert sorted(other) == sorted(other.values()) == list(range(count))
     assert all(video != instead for video, instead in other.items())
+
+
+@pytest.mark.parametrize(("chooses", "mend"), [(True, "set config.data.frames_per_video"), (False, "without --frames")])
+def test_a_store_of_too_few_frames_is_answered_with_what_the_task_can_set(tmp_path, chooses, mend):
+    latents.create(tmp_path / "train", [0], [0, 2], 3, 4, {"name": "some"})
+    data = {"latents": str(tmp_path)} | ({"frames_per_video": 3} if chooses else {})
+    config = ConfigDict({"data": data, "model": {"slots": 3, "latent": 4, "frames": 2}})
+    with pytest.raises(InputError, match=f"frame 1, of 3 that are wanted.*{mend}") as raised:
+        open_latents(config, "train", range(3))
+    assert chooses == ("config.data" in str(raised.value))

@@ -93,6 +93,8 @@ def test_bad_input_leaves_with_status_2_and_the_message_alone(tmp_path):
         ("--task=clever", "did you mean --task=clevrer"),
         ("--encoder=monnet", ""),
         ("--encoder=monet", "--checkpoint=WORKDIR"),
+        ("--task=monet", "MONet is what encodes, by --encoder=monet"),
+        ("--checkpoint=small", "--encoder=oracle has none, and would encode without it; add --encoder=monet"),
     ],
 )
 def test_flags_that_name_nothing(world, flag, message):
@@ -101,3 +103,11 @@ def test_flags_that_name_nothing(world, flag, message):
     assert message in str(raised.value)
     assert 2 in (getattr(raised.value, "exit_status", None), getattr(raised.value, "code", None))
     assert not (world / "latents").exists()
+
+
+@pytest.mark.parametrize(("task", "frames"), [("acre", 10), ("cater", 300)])
+def test_a_task_that_takes_all_frames_is_not_given_fewer(tmp_path, task, frames):
+    flags = [f"--task={task}", f"--data={tmp_path}", "--encoder=monet", "--checkpoint=small", "--frames_per_video=5"]
+    with pytest.raises(InputError, match=rf"--frames_per_video=5: .*--task={task} takes .* all {frames} frames"):
+        encode.main(flags)
+    assert not list(tmp_path.iterdir())

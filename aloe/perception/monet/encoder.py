@@ -13,7 +13,7 @@ from flax import nnx
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from aloe.data.frames import decode, spread
+from aloe.data.frames import decode, spread, usual_sizes
 from aloe.data.parallel import ordered_map
 from aloe.errors import InputError
 from aloe.perception.monet import quality
@@ -76,7 +76,9 @@ class Encoder:
 
     def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
         """The latents of each video in turn, or what is wrong where its file is broken or missing."""
-        read = functools.partial(decode, frame_numbers=self.frame_numbers, size=self.config.size)
+        read = functools.partial(
+            decode, frame_numbers=self.frame_numbers, size=self.config.size, usual=self._usual_sizes
+        )
         decoded = ordered_map(read, [(index, self._videos.get(index)) for index in scene_indices], self._workers)
         # While the devices encode some videos, the next are decoded and the last are taken.
         ahead: list[tuple[list[np.ndarray | InputError], Any]] = []
@@ -86,6 +88,10 @@ class Encoder:
                 yield from self._taken(*ahead.pop(0))
         for each in ahead:
             yield from self._taken(*each)
+
+    @functools.cached_property
+    def _usual_sizes(self) -> dict[Path, tuple[int, int]]:
+        return usual_sizes(self._videos)
 
     def dispatch(self, videos: Sequence[np.ndarray]) -> tuple[jax.Array, jax.Array] | None:
         """Has up to VIDEOS_AT_ONCE videos encoded, each frames_FxYxXx3 in uint8; nothing for none.
@@ -122,7 +128,8 @@ class Encoder:
         """
         indices = [scene_indices[place] for place in spread(len(scene_indices), min(SHOWN, len(scene_indices)))]
         middle = self.frame_numbers[len(self.frame_numbers) // 2]
-        decoded = [decode((index, self._videos.get(index)), [middle], self.config.size) for index in indices]
+        found = [(index, self._videos.get(index)) for index in indices]
+        decoded = [decode(each, [middle], self.config.size, self._usual_sizes) for each in found]
         images = [image_1xYxXx3 for image_1xYxXx3 in decoded if not isinstance(image_1xYxXx3, InputError)]
         if not images:
             return None

@@ -61,6 +61,11 @@ def find_videos(root: Path) -> dict[int, Path]:
     return {index: video_path(root, index) for index in _found(root / "images", ".png")}
 
 
+def find_annotations(root: Path) -> dict[int, Path]:
+    """Scene index → its ten scene files as one path with %02d for the panel, where the scene of a panel is there."""
+    return {index: root / "scenes" / f"{official_name(index)}_%02d.json" for index in find_scenes(root)}
+
+
 def find_scenes(root: Path) -> list[int]:
     """Scene indices of the problems of which the scene of a panel is there."""
     require_data(root)

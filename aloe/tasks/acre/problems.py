@@ -1,6 +1,7 @@
 """Problems as the official configs have them: six context panels and four queries each."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from aloe.data.fields import field, one_of, require_unique, within
@@ -29,7 +30,8 @@ class Query:
       objects: ids, each once.
       label: place in LABELS.
       type: one of TYPES, the reasoning that it takes. No model may see it: but for "direct" it gives the label away.
-      ref: of an intervention, the unlit context panel to whose objects others are added; None for a single object.
+      ref: of an intervention, the unlit context panel with whose objects, in their order, the query begins, and to
+        which others are added; the same for all interventions of a problem. None for a single object.
     """
 
     objects: tuple[int, ...]
@@ -87,8 +89,8 @@ def parse_problem(entry: Any, scene_index: int) -> Problem:
     """Reads one problem.
 
     Raises:
-      InputError: a panel or a field is missing or wrong, no blickets explain the context, or a label is not what
-        follows from it.
+      InputError: a panel or a field is missing or wrong, no blickets explain the context, a label is not what
+        follows from it, or an intervention does not go with the panel that it names.
     """
     if not isinstance(entry, list) or len(entry) != PANELS:
         found = f"{len(entry)} panels" if isinstance(entry, list) else "no list of panels"
@@ -111,7 +113,27 @@ def parse_problem(entry: Any, scene_index: int) -> Problem:
                 f"panel {place}: field 'label' is {query.label} ({LABELS[query.label]}), and {right} ({LABELS[right]}) "
                 "follows from the context; the file is damaged, or of another dataset"
             )
+    for place, query in enumerate(queries, CONTEXT):
+        with within(f"panel {place}"):
+            _check_intervention(query, context)
+    refs = [query.ref for query in queries if query.ref is not None]
+    if len(set(refs)) > 1:
+        raise InputError(f"field 'ref' is {' and '.join(map(str, refs))}; the interventions of a problem share it")
     return Problem(scene_index, tuple(context), tuple(queries))
+
+
+def _check_intervention(query: Query, context: Sequence[Panel]) -> None:
+    """Raises InputError unless the query, if it is an intervention, adds objects to those of an unlit panel."""
+    if query.ref is None:
+        return
+    panel = context[query.ref]
+    if panel.lit:
+        raise InputError(f"field 'ref' is {query.ref}, a lit panel; an intervention adds objects to an unlit one")
+    if len(query.objects) <= len(panel.objects) or query.objects[: len(panel.objects)] != panel.objects:
+        raise InputError(
+            f"field 'objects' is {list(query.objects)}; it must begin with those of panel {query.ref}, "
+            f"{list(panel.objects)}, which 'ref' names, and have more"
+        )
 
 
 def to_json(problem: Problem) -> list[dict[str, Any]]:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aloe.data.checking import check_files, check_store, common_size, picture_problem
+from aloe.data.checking import COLORED, check_files, check_store, common_size, picture_problem
 from aloe.data.fields import within
 from aloe.data.findings import Findings
 from aloe.data.skipped import DEFAULT_LIMIT
 from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
-from aloe.tasks.clevr import executor, files
+from aloe.tasks.clevr import executor, files, proposals
 from aloe.tasks.clevr.programs import FAMILIES, parse_program
 from aloe.tasks.clevr.questions import ImageQuestions
 from aloe.tasks.clevr.scenes import Scene
@@ -50,9 +50,9 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
         if split not in files.UNLABELLED:
             check_answers(root, split, entries, findings)
         indices = [image.scene_index for image in asked_about]
-        whole = functools.partial(picture_problem, size=size, decode=decode)
-        for kind, found, more in (("images", images, _MAKE), ("masks", masks, "")):
+        for kind, found, modes, more in (("images", images, COLORED, _MAKE), ("masks", masks, proposals.MODES, "")):
             if kind == "images" or masks:
+                whole = functools.partial(picture_problem, size=size, decode=decode, modes=modes)
                 check_files(split, kind, indices, found, whole, limit, findings, more, files.official_name)
         for store in sorted(root.glob(f"latents/*/{split}")):
             check_store(split, store, indices, files.FRAMES, limit, findings)

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from aloe.data.checking import picture_size
 from aloe.errors import InputError
 from aloe.tasks.clevr import files
 
-_MODES = ("L", "P")
+MODES = ("L", "P")
 
 
 def find(root: Path) -> dict[int, Path]:
@@ -34,18 +35,24 @@ def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> 
     """masks_FxNxYxX (bool) of an image; objects beyond the slots have none.
 
     Args:
-      path: of the picture of masks.
+      path: of the picture of masks, as `find` gives it.
       frame_numbers: 0, and no other.
       size: rows, and columns, of each of which the pixel at its centre counts.
       slots: N.
 
     Raises:
-      InputError: the picture is missing, broken, or in colour.
+      InputError: the picture is missing, broken, in colour, or of another size than its image.
     """
+    image = path.parents[2] / "images" / path.parent.name / path.name
     try:
         with Image.open(path) as picture:
-            if picture.mode not in _MODES:
+            if picture.mode not in MODES:
                 raise InputError(f"{path}: has the mode {picture.mode}; masks are 8-bit grey (L) or a palette (P)")
+            if image.is_file() and picture.size != (size_of_image := picture_size(image)):
+                raise InputError(
+                    f"{path}: {picture.width}×{picture.height} pixels, and {image} has "
+                    f"{size_of_image[0]}×{size_of_image[1]}; masks are as large as their image: write them anew"
+                )
             number_YxX = np.asarray(picture.resize((size, size), Image.Resampling.NEAREST))
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise InputError(f"{path}: not a whole picture: {error}; write it anew") from error

@@ -25,6 +25,7 @@ from aloe.training.optimizer import make_optimizer
 from aloe.training.state import initial_state
 from aloe.training.step import data_mesh
 from launch import encode
+from tests.tasks.clevrer.writer import write_video
 from tests.tasks.monet.squares import settings, write_squares
 
 FRAMES = 128
@@ -86,6 +87,22 @@ def test_a_picture_shows_what_becomes_of_a_frame_of_each_video(filled, squares):
         )  # a level of 256 by rounding, here and there
 
 
+@pytest.mark.parametrize("told", [OSError(28, "No space left on device"), OSError("encoder error -2")])
+def test_a_full_disk_after_the_latents_costs_the_picture_alone(squares, run, tmp_path, monkeypatch, capsys, told):
+    def full(picture, file, *_):
+        file.write_bytes(b"half")
+        raise told
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    flags = ["--task=clevrer", f"--data={squares}", "--encoder=monet", f"--latents={tmp_path}"]
+    encode.main([*flags, f"--checkpoint={run}", "--frames_per_video=2"])
+    out = capsys.readouterr().out
+    for split in ("train", "validation"):
+        assert latents.open(tmp_path / split).missing().size == 0
+        assert f"{split}.png: cannot be written: {told.strerror or told}. The latents are whole" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train", "validation"]
+
+
 def test_a_store_of_another_checkpoint_is_refused(filled, squares, run, tmp_path):
     videos = files.find_videos(squares)
     again = monet.Encoder(trained.of_run(run), videos, range(FRAMES))
@@ -107,6 +124,19 @@ def test_a_broken_video_is_said_in_its_place(squares, run, tmp_path):
     assert "no video of scene_index 77" in str(four)
     whole = list(monet.Encoder(trained.of_run(run), videos, range(FRAMES)).encode([0, 2]))
     np.testing.assert_allclose([one, three], whole, rtol=1e-4, atol=1e-5)
+
+
+def test_a_video_of_another_size_than_those_beside_it_is_broken_and_not_shown(squares, run, tmp_path):
+    """Also where it alone is left to be encoded."""
+    videos = {index: tmp_path / f"{index}.mp4" for index in range(3)}
+    for index, (rows, columns) in enumerate([(24, 32), (16, 64), (24, 32)]):
+        write_video(videos[index], 4, rows, columns)
+    encoder = monet.Encoder(trained.read(str(run)), videos, range(4))
+    (broken,) = encoder.encode([1])
+    assert isinstance(broken, InputError)
+    assert "1.mp4: 64×16 pixels, and others beside it have 32×24" in str(broken)
+    assert not any(isinstance(each, InputError) for each in encoder.encode([0, 2]))
+    assert len(encoder.picture([0, 1, 2])) == 2 * 16
 
 
 def test_a_picture_has_no_row_for_a_video_that_cannot_be_read(squares, run, tmp_path):

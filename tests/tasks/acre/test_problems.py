@@ -57,6 +57,26 @@ def test_a_wrong_field_is_named_with_its_panel(entry, damage, named):
         parse_problem(entry, 0)
 
 
+def test_an_intervention_adds_to_the_objects_of_one_unlit_panel(entry):
+    unlit = [place for place in range(6) if entry[place]["light_state"] == "off"]
+    lit = next(place for place in range(6) if entry[place]["light_state"] == "on")
+    shared = entry[8]["ref"]
+    base = entry[shared]["objects"]
+    other = next(place for place in unlit if place != shared and set(entry[place]["objects"]) - set(base))
+
+    def refused(place, named, **changes):
+        with pytest.raises(InputError, match=named):
+            parse_problem([each | (changes if number == place else {}) for number, each in enumerate(entry)], 0)
+
+    refused(8, rf"panel 8: field 'ref' is {lit}, a lit panel", ref=lit)
+    begin = r"panel 9: field 'objects' is \[.*\]; it must begin with those of panel \d, \[.*\], which 'ref' names"
+    refused(9, begin, ref=other)
+    refused(9, begin, objects=entry[9]["objects"][::-1])
+    refused(9, begin, objects=base, label=0, type="screen_off")  # nothing is added
+    added = {"objects": [*entry[other]["objects"], base[0]], "label": 0, "type": "screen_off"}
+    refused(9, rf"field 'ref' is {shared} and {other}; the interventions of a problem share it", ref=other, **added)
+
+
 def test_a_label_that_does_not_follow_from_the_context_is_refused(entry):
     for place in range(6, 10):
         right = entry[place]["label"]

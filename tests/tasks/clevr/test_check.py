@@ -69,6 +69,11 @@ def test_a_test_split_images_and_scenes_may_be_missing(folder):
             False,
             "_000001.png: 40×48 pixels, and others have 64×48",
         ),
+        (
+            lambda root: Image.new("L", (64, 48)).save(files.image_path(root, 1)),
+            False,
+            "_000001.png: has the mode L, not RGB or RGBA",
+        ),
         (lambda root: files.image_path(root, 1).write_text("x"), False, "_000001.png: not a whole picture"),
         (
             lambda root: files.image_path(root, 1).write_bytes(files.image_path(root, 1).read_bytes()[:200]),

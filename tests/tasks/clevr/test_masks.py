@@ -79,6 +79,18 @@ def test_masks_from_a_folder_number_the_objects(tmp_path):
     assert proposals.by_slot(path, [0], 10, 2)[0].sum() == (number_YxX[1::2, 1::3] == 1).sum()
 
 
+def test_masks_of_another_size_than_their_image_are_refused(tmp_path):
+    path, image = (tmp_path / folder / "train" / "CLEVR_train_000003.png" for folder in ("masks", "images"))
+    for each in (path, image):
+        each.parent.mkdir(parents=True)
+    Image.new("L", (30, 20)).save(path)
+    Image.new("RGBA", (30, 20)).save(image)
+    assert proposals.by_slot(path, [0], 10, 2).shape == (1, 2, 10, 10)
+    Image.new("RGBA", (60, 20)).save(image)
+    with pytest.raises(InputError, match=rf"{path}: 30×20 pixels, and {image} has 60×20; masks are as large as"):
+        proposals.by_slot(path, [0], 10, 2)
+
+
 def test_a_folder_without_masks_and_pictures_that_are_none_are_named(tmp_path):
     with pytest.raises(InputError, match=r"masks/train/CLEVR_train_000000.png: neither this file"):
         proposals.find(tmp_path)

@@ -1,0 +1,70 @@
+"""The exact masks of a world's panels: which object each pixel shows, drawn anew from what its scene files tell.
+
+Only worlds of our own have them: how the machine lies in the official pictures nobody tells. It is no object here, and
+hides what is behind it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aloe.data.claim import MARK
+from aloe.data.fields import read_json, within
+from aloe.data.masks import ExactMasks
+from aloe.errors import InputError
+from aloe.render import raycast
+from aloe.tasks.acre.objects import COLORS
+from aloe.tasks.acre.placing import CAMERA, Placed, solids, with_machine
+from aloe.tasks.acre.scenes import Scene, parse_scene
+
+
+def exist(root: Path) -> bool:
+    """Whether the folder of a regime is that of a world of our own."""
+    return (root / MARK).is_file()
+
+
+def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
+    """The exact masks of some panels of a problem; an object is told from the others by its looks, in all of them.
+
+    Args:
+      path: of the problem's scenes, as `files.find_annotations` gives it.
+      frame_numbers: which panels.
+      size: rows, and columns; the whole picture is squeezed into them, as the pictures are.
+
+    Raises:
+      InputError: a scene file is missing or broken, or two objects of it look alike.
+    """
+    panels = [_read(path.with_name(path.name % number)) for number in frame_numbers]
+    looks = list(dict.fromkeys(each for scene, _ in panels for each in scene.objects))
+    object_FxYxX = np.empty((len(panels), size, size), np.int8)
+    for (scene, yaw_O), object_YxX in zip(panels, object_FxYxX, strict=True):
+        numbers = range(len(scene.objects))
+        placed = Placed(tuple(numbers), np.ones((1, len(numbers)), bool), scene.location_Ox3[None], yaw_O[None])
+        shown = with_machine(solids(placed, scene.objects), (scene.light,))
+        seen_YxX = np.asarray(raycast.visible(shown, CAMERA.resized(size, size)))[0]
+        number_O = np.array([looks.index(each) for each in scene.objects], np.int8)
+        object_YxX[:] = np.append(number_O, [-1] * (len(shown.shape_O) - len(numbers) + 1))[seen_YxX]  # −1: the last
+    return ExactMasks(object_FxYxX, np.array([COLORS.index(each.color) for each in looks], np.int8))
+
+
+def _read(path: Path) -> tuple[Scene, np.ndarray]:
+    """What a panel shows, and the turns of its objects about the vertical, yaw_O in radians."""
+    record = read_json(path)
+    with within(path):
+        scene = parse_scene(record)
+        if len(set(scene.objects)) < len(scene.objects):
+            raise InputError("field 'objects' has two that look alike; in a problem no two objects do: make it anew")
+        degrees = []
+        for number, each in enumerate(record["objects"]):
+            with within(f"object {number}"):
+                degrees.append(_rotation(each))
+    return scene, np.radians(degrees)
+
+
+def _rotation(record: Any) -> float:
+    value = record.get("rotation")
+    if type(value) not in (int, float) or not np.isfinite(value):
+        raise InputError(f"field 'rotation' is {value!r}; it must be a number, of degrees")
+    return float(value)
