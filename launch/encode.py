@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError(f"--splits={given.splits}: no split {split!r}; there are {', '.join(files.SPLITS)}")
     if given.encoder == encoding.MONET and not given.checkpoint:
         raise InputError("--encoder=monet: name the run whose checkpoint encodes, with --checkpoint=WORKDIR.")
-    if not 0 <= given.frames_per_video <= files.FRAMES:
-        raise InputError(f"--frames_per_video={given.frames_per_video}: a video has {files.FRAMES}; take 1 or more.")
     if given.frames_per_video and given.encoder != encoding.MONET:
         raise InputError("--frames_per_video: an oracle encodes all frames, which takes no time; leave it out.")
+    if given.frames_per_video and not 0 < given.frames_per_video <= files.FRAMES:
+        raise InputError(f"--frames_per_video={given.frames_per_video}: a video has {files.FRAMES}; take 1 or more.")
     folder = given.latents or given.data / "latents" / given.encoder
     config = ConfigDict(
         {
