@@ -22,7 +22,7 @@ from aloe import tasks
 from aloe.config import resolve
 from aloe.data import frames
 from aloe.perception.monet.config import MonetConfig
-from aloe.perception.monet.encoder import VIDEOS_AT_ONCE, Encoder
+from aloe.perception.monet.encoder import Encoder
 from aloe.perception.monet.model import Monet
 from aloe.perception.monet.trained import Trained
 from aloe.progress_bar import progress_bar
@@ -99,8 +99,9 @@ def encoding(variant: str, options: Options) -> Iterator[Row]:
     of_video = 2 if options.quick else tasks.part(SOURCE, "files").FRAMES
     params = jax.jit(lambda: nnx.state(Monet(model, rngs=nnx.Rngs(0)), nnx.Param))()
     encoder = Encoder(Trained(model, params, {}), {}, range(of_video))
-    shape = (VIDEOS_AT_ONCE, of_video, model.size, model.size, 3)
-    videos, number = list(np.random.default_rng(0).integers(0, 256, shape, np.uint8)), VIDEOS_AT_ONCE * of_video
+    shape = (encoder.videos_at_once, of_video, model.size, model.size, 3)
+    videos = list(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    number = len(videos) * of_video
     resident = encoder.on_devices(videos)
     lowered = encoder.step.lower(encoder.params, resident)
     operations = (lowered.cost_analysis() or {}).get("flops")  # of one device's share, before optimisation

@@ -60,11 +60,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"--checkpoint={given.checkpoint}: --encoder={given.encoder} has none, and would encode without it; "
             "add --encoder=monet, or leave --checkpoint out."
         )
-    if not 0 <= given.frames_per_video <= files.FRAMES:
-        raise InputError(f"--frames_per_video={given.frames_per_video}: a video has {files.FRAMES}; take 1 or more.")
+    if given.encoder == encoding.MONET and not hasattr(files, "FRAMES"):
+        raise InputError(
+            f"--encoder=monet: {files.__name__} has no FRAMES and find_videos, by which MONet finds the pictures of "
+            f"--task={given.task}; add them, as WORKSPACE.md has it."
+        )
     if given.frames_per_video and given.encoder != encoding.MONET:
         raise InputError("--frames_per_video: an oracle encodes all frames, which takes no time; leave it out.")
-    if 0 < given.frames_per_video < files.FRAMES and not takes_some_frames(given.task):
+    if given.frames_per_video and not 0 < given.frames_per_video <= files.FRAMES:
+        raise InputError(f"--frames_per_video={given.frames_per_video}: a video has {files.FRAMES}; take 1 or more.")
+    if given.frames_per_video and given.frames_per_video < files.FRAMES and not takes_some_frames(given.task):
         raise InputError(
             f"--frames_per_video={given.frames_per_video}: a model of --task={given.task} takes latents of all "
             f"{files.FRAMES} frames of a video, and could not train on fewer; leave it out."

@@ -1,9 +1,9 @@
 """The latents store: the object latents of every frame of a split, one video a read.
 
 A zarr3 array `latents_VxFxNxD` (V videos), float32, through tensorstore. With the sharding codec a video is one inner
-chunk, so one read, and a file holds many videos. A video that is not there yet reads as NaN and takes no room. The
-store describes itself: which videos (scene indices) its rows are, which frames of them are there and what encoded them
-stand in its attributes.
+chunk, so one read, and a file holds many videos, of a small store fewer. A video that is not there yet reads as NaN and
+takes no room. The store describes itself: which videos (scene indices) its rows are, which frames of them are there and
+what encoded them stand in its attributes.
 
     <path>/zarr.json          shape, codecs; attributes "scene_indices", "frame_numbers" and "encoder"
     <path>/c/0/0/0/0, …       the shards, each with a checksum per video; written whole or not at all
@@ -21,7 +21,8 @@ from etils import epath
 from aloe.errors import InputError
 from aloe.paths import kvstore
 
-SHARD_BYTES = 8 << 20
+SHARD_BYTES = 8 << 20  # of a file, at most
+SHARES = 64  # files of a store, at least, or one a video: a kill loses one, and hosts share them
 CACHE_BYTES = 1 << 30  # more than 10,000 videos of 128 frames and 8 × 16 numbers, 0.66 GB
 INDEX_BYTES = 16 << 20  # of tensorstore's own cache, for the indices of the files
 
@@ -221,7 +222,7 @@ def create(
     if (path / "zarr.json").exists():
         raise InputError(f"{path}: there is a latents store already; give another folder, or delete this one")
     video_shape = [len(frame_numbers), slots, size]
-    per_shard = min(len(rows), max(1, SHARD_BYTES // (4 * math.prod(video_shape))))
+    per_shard = min(max(1, len(rows) // SHARES), max(1, SHARD_BYTES // (4 * math.prod(video_shape))))
     inner_codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
     sharding = {"chunk_shape": [1, *video_shape], "codecs": inner_codecs}
     metadata = {

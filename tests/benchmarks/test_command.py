@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from aloe.perception.monet.encoder import VIDEOS_AT_ONCE
+from aloe.perception.monet.encoder import CPU_FRAMES_AT_ONCE
 from benchmarks import attention, checkpoint, peer, scaling, step
 from benchmarks.command import PARTS, main
 from benchmarks.input import STEP_SECONDS
@@ -97,7 +97,7 @@ def test_perception(run):
     resident, in_memory = results["tables"]["encoding"]
     assert (resident["case"]["lie"], in_memory["case"]["lie"]) == ("resident", "in memory")
     for row in (resident, in_memory):
-        assert (row["case"]["frames"], row["case"]["devices"]) == (VIDEOS_AT_ONCE * 2, 8)  # as many as encode.py has
+        assert (row["case"]["frames"], row["case"]["devices"]) == (8 * CPU_FRAMES_AT_ONCE, 8)  # as encode.py
         rate = row["case"]["frames"] / row["figures"]["frames_per_second"]
         assert row["seconds"]["min"] <= rate <= row["seconds"]["max"]
         assert row["useful_flops"] > 1e6

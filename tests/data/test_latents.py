@@ -28,7 +28,13 @@ def make(path, scene_indices, shape=(6, 4, 5)):
 
 
 @pytest.fixture
-def small_shards(monkeypatch):
+def one_file(monkeypatch):
+    """As many videos a file as its size allows."""
+    monkeypatch.setattr(latents, "SHARES", 1)
+
+
+@pytest.fixture
+def small_shards(monkeypatch, one_file):
     """Four videos a file."""
     monkeypatch.setattr(latents, "SHARD_BYTES", 4 * 4 * 6 * 4 * 5)
 
@@ -48,6 +54,32 @@ def test_what_is_written_is_read_by_scene_index(tmp_path, small_shards):
             assert read.dtype == np.float32
             np.testing.assert_array_equal(read, expected)
     assert len(shards(tmp_path / "store")) == 3
+
+
+@pytest.mark.parametrize(
+    ("videos", "shape", "of_a_file"),
+    [
+        (9, (1, 8, 16), 1),
+        (127, (10, 8, 16), 1),
+        (420, (10, 8, 16), 6),
+        (70_000, (1, 8, 16), 1_093),
+        (10_000, (128, 8, 16), 128),
+    ],
+)
+def test_a_small_store_too_has_several_files_and_a_large_one_files_of_a_size(tmp_path, videos, shape, of_a_file):
+    assert make(tmp_path / "store", range(videos), shape).videos_per_shard == of_a_file
+
+
+def test_a_store_of_one_file_is_read_and_filled_on(tmp_path, monkeypatch):
+    latents_VxFxNxD = draw(5)
+    with monkeypatch.context() as before:
+        before.setattr(latents, "SHARES", 1)
+        make(tmp_path / "store", range(5)).write([0, 3], latents_VxFxNxD[[0, 3]])
+    store = latents.open(tmp_path / "store", ENCODER)
+    assert store.missing().tolist() == [1, 2, 4]
+    store.write([1, 2, 4], latents_VxFxNxD[[1, 2, 4]])
+    np.testing.assert_array_equal([store.read(index) for index in range(5)], latents_VxFxNxD)
+    assert len(shards(tmp_path / "store")) == 1
 
 
 def test_a_store_says_which_frames_it_has(tmp_path):
@@ -100,7 +132,7 @@ def file_traffic():
     return value["bytes_read"]["value"], value["batch_read"]["value"]
 
 
-def test_a_video_is_one_read(tmp_path):
+def test_a_video_is_one_read(tmp_path, one_file):
     store = make(tmp_path / "store", range(32), shape=(128, 8, 16))
     store.write(range(32), draw(32, shape=(128, 8, 16)))
     store = latents.open(tmp_path / "store")
@@ -185,7 +217,7 @@ def test_another_zarr_array(tmp_path):
         latents.open(tmp_path / "other")
 
 
-def test_damaged_latents_are_noticed(tmp_path):
+def test_damaged_latents_are_noticed(tmp_path, one_file):
     store = make(tmp_path / "store", range(3), shape=(128, 8, 16))
     store.write(range(3), draw(3, shape=(128, 8, 16)))
     (shard,) = shards(tmp_path / "store")
@@ -234,7 +266,7 @@ def spoil_index(content):
 
 
 @pytest.mark.parametrize("damage", [cut, lambda content: b"", spoil_index], ids=["cut", "empty", "index"])
-def test_a_damaged_file_is_noticed_where_it_is_asked_what_is_missing(tmp_path, damage):
+def test_a_damaged_file_is_noticed_where_it_is_asked_what_is_missing(tmp_path, one_file, damage):
     store = make(tmp_path / "store", [0, 1])
     store.write([0, 1], draw(2))
     (shard,) = [path for path in (tmp_path / "store" / "c").rglob("*") if path.is_file()]

@@ -40,6 +40,7 @@ class Encoder:
 def small_shards(monkeypatch):
     """Four videos a file."""
     monkeypatch.setattr(latents, "SHARD_BYTES", 4 * 4 * 6 * 4 * 5)
+    monkeypatch.setattr(latents, "SHARES", 1)
 
 
 INDICES = [7, 3, *range(100, 110)]

@@ -148,6 +148,7 @@ def encoder(folder, indices=INDICES, name="released"):
 def small_shards(monkeypatch):
     """Four videos a file."""
     monkeypatch.setattr(latents, "SHARD_BYTES", 4 * 4 * 6 * 4 * 5)
+    monkeypatch.setattr(latents, "SHARES", 1)
 
 
 def test_a_store_is_filled_with_them(tmp_path, folder):

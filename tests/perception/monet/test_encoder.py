@@ -151,10 +151,20 @@ def test_a_picture_has_no_row_for_a_video_that_cannot_be_read(squares, run, tmp_
 def test_more_videos_than_go_at_once(squares, run, monkeypatch):
     """In twos, and on eight devices that do not divide what they are given, latents are the same."""
     encoder = monet.Encoder(trained.of_run(run), files.find_videos(squares), range(31))
-    expected = list(encoder.encode([0, 1, 2, 3, 4]))
-    monkeypatch.setattr(monet, "VIDEOS_AT_ONCE", 2)
-    in_twos = list(monet.Encoder(trained.of_run(run), files.find_videos(squares), range(31)).encode([0, 1, 2, 3, 4]))
-    np.testing.assert_allclose(in_twos, expected, rtol=1e-4, atol=1e-5)
+    assert encoder.videos_at_once == 2
+    in_twos = list(encoder.encode([0, 1, 2, 3, 4]))
+    assert encoder.step._cache_size() == 1
+    monkeypatch.setattr(monet, "CPU_FRAMES_AT_ONCE", 20)
+    together = monet.Encoder(trained.of_run(run), files.find_videos(squares), range(31))
+    assert together.videos_at_once == 5
+    np.testing.assert_allclose(in_twos, list(together.encode([0, 1, 2, 3, 4])), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("frames", "on_cpus", "on_others"), [(1, 64, 1024), (10, 6, 102), (128, 1, 8), (300, 1, 3)])
+def test_whole_videos_are_encoded_together_by_their_frames(run, monkeypatch, frames, on_cpus, on_others):
+    assert monet.Encoder(trained.of_run(run), {}, range(frames)).videos_at_once == on_cpus
+    monkeypatch.setattr(monet, "frames_at_once", lambda mesh: monet.FRAMES_AT_ONCE)
+    assert monet.Encoder(trained.of_run(run), {}, range(frames)).videos_at_once == on_others
 
 
 def test_masks_give_each_pixel_to_the_slot_that_has_most_of_it(squares, run):
