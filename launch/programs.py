@@ -57,6 +57,7 @@ def say_choices() -> None:
     if not logger.handlers:
         logger.addHandler(Printing())
         logger.setLevel(logging.INFO)
+        logger.propagate = False  # Ray's workers print what comes to the root, too
 
 
 class Printing(logging.Handler):

@@ -1,5 +1,7 @@
 """What a process trains with, however it was started: its compilation cache, and its workdir to itself."""
 
+import logging
+
 import jax
 import pytest
 
@@ -32,9 +34,12 @@ def test_what_is_compiled_is_kept_in_the_workdir_unless_the_user_has_a_folder_fo
 def test_by_which_path_attention_goes_is_printed_once(asked, tmp_path, capsys):
     config = ModelConfig(layers=1, heads=2, latent=6, slots=2, frames=2, outputs={"answer": 3})
     fused_block._log_once.cache_clear()
+    root = programs.Printing()
+    logging.getLogger().addHandler(root)
     for _ in range(2):
         programs.train({"workdir": str(tmp_path)})
         fused_block.chosen_block(config)
+    logging.getLogger().removeHandler(root)
     assert (
         capsys.readouterr().out
         == f"Block: attention by xla, {config.tokens} tokens, width {config.width}, {config.dtype}\n"
