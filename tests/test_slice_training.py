@@ -24,6 +24,7 @@ from cluster.emulated import EmulatedSlice
 from cluster.slices import slice_for_hosts
 from tests.perception.monet.test_encoder import save_run
 from tests.tasks.clevrer import encoded
+from tests.tasks.monet import squares
 from tests.tasks.monet.squares import write_squares
 from tests.waiting import wait_for
 
@@ -172,3 +173,20 @@ def test_hosts_encode_each_a_share_of_the_videos_and_the_same_latents(slice_of_f
     together = latents.open(tmp_path / "four" / "train", alone.encoder)
     for index in alone.scene_indices:
         np.testing.assert_allclose(together.read(index), alone.read(index), atol=1e-5)
+
+
+def test_monet_trains_on_a_slice_as_in_one_process(slice_of_four, tmp_path):
+    squares_data = write_squares(tmp_path / "squares", train=3, validation=1)
+    steps = {"training.steps": 2, "training.log_every": 1, "training.evaluate_every": 2}
+    of_run = {}
+    for name in ("four", "one"):
+        resolved = squares.settings(squares_data, steps)
+        resolved.workdir = str(tmp_path / name)
+        if name == "four":
+            outcome = gang.run(ENTRY, resolved.to_dict(), slice_of_four)
+            assert outcome.status == "succeeded", outcome
+        else:
+            loop.run(resolved.to_dict())
+        of_run[name] = losses(tmp_path / name)
+    assert list(of_run["four"]) == [1, 2]
+    np.testing.assert_allclose(list(of_run["four"].values()), list(of_run["one"].values()), rtol=1e-4)
