@@ -33,17 +33,16 @@ def _xla(attention_in_xla: Callable[..., Any] = relative.relative_attention) -> 
 
 
 CHOSEN, RANK = "chosen", "rank"
-AGAIN = ", pairs again"
+CANDIDATES = {"shift": candidates.shift, "angle addition": candidates.angle_addition}  # ways to the position logits
 PATHS: Mapping[str, Path] = {
     CHOSEN: contextlib.nullcontext,  # what `aloe.attention.chosen_path` says
     RANK: _xla(),
-    "shift": _xla(candidates.differentiated(candidates.shift)),
-    "angle addition": _xla(candidates.differentiated(candidates.angle_addition)),
+    **{name: _xla(candidates.differentiated(logits)) for name, logits in CANDIDATES.items()},
 }
 # Candidates as rank is: what they have of pairs is computed again for the gradient. For a TPU's compiler alone.
 PAIRS_AGAIN: Mapping[str, Path] = {
-    f"{name}{AGAIN}": _xla(candidates.recomputed(candidates.differentiated(logits)))
-    for name, logits in (("shift", candidates.shift), ("angle addition", candidates.angle_addition))
+    f"{name}, pairs again": _xla(candidates.recomputed(candidates.differentiated(logits)))
+    for name, logits in CANDIDATES.items()
 }
 
 

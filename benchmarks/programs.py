@@ -19,13 +19,11 @@ class Cost:
     Attributes:
       temporary_bytes: for values in between.
       total_bytes: with arguments and results, each counted once where one takes the other's place.
-      accessed_bytes: reads and writes of memory; None where neither the compiler says nor `benchmarks.traffic`.
       flops: operations, elementwise ones too; the body of a loop is counted once.
     """
 
     temporary_bytes: int
     total_bytes: int
-    accessed_bytes: float | None
     flops: float | None
 
 
@@ -33,23 +31,30 @@ def cost(compiled: jax.stages.Compiled) -> Cost:
     memory = compiled.memory_analysis()
     assert memory is not None, "every backend of JAX tells the memory of its programs"
     arguments_and_results = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    analysis, text = compiled.cost_analysis() or {}, compiled.as_text() or ""
+    analysis = compiled.cost_analysis() or {}
     return Cost(
         memory.temp_size_in_bytes,
         memory.temp_size_in_bytes + arguments_and_results,
-        traffic.accessed_bytes(text) if traffic.called(text) else analysis.get("bytes accessed"),
         analysis.get("flops"),
     )
 
 
 def said(compiled: jax.stages.Compiled) -> dict[str, float | int | str | None]:
-    """The same as figures of a row, but for the operations."""
+    """The same as figures of a row, but for the operations, with the bytes that are read and written."""
     found = cost(compiled)
     return {
-        "accessed_bytes": found.accessed_bytes,
+        "accessed_bytes": accessed_bytes(compiled),
         "temporary_bytes": found.temporary_bytes,
         "total_bytes": found.total_bytes,
     }
+
+
+def accessed_bytes(compiled: jax.stages.Compiled) -> float | None:
+    """Reads and writes of memory; None where neither the compiler says nor `benchmarks.traffic`."""
+    text = compiled.as_text() or ""
+    if traffic.called(text):
+        return traffic.accessed_bytes(text)
+    return (compiled.cost_analysis() or {}).get("bytes accessed")
 
 
 def not_fitting(error: MemoryError) -> dict[str, str]:

@@ -5,6 +5,7 @@ import datetime
 import functools
 import importlib.metadata
 import json
+import os
 import platform
 import re
 import subprocess
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import psutil
 from tabulate import tabulate
 
 from aloe.data.whole import write_whole
@@ -80,7 +80,7 @@ def this_device() -> dict[str, Any]:
         "platform": device.platform,
         "kind": device.device_kind,
         "count": jax.device_count(),
-        "host": f"{processor()}, {len(psutil.Process().cpu_affinity())} threads",
+        "host": f"{processor()}, {threads()} threads",
         "peak_flops": best.flops if best else None,
         "peak_source": best.source if best else None,
     }
@@ -93,6 +93,11 @@ def processor() -> str:
     except OSError:
         found = None
     return found[1] if found else platform.processor() or platform.machine()
+
+
+def threads() -> int | None:
+    """Processors that this process may run on, where the system tells; else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def versions() -> dict[str, str]:

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from aloe.data.whole import write_whole
 from benchmarks import entry, hlo, on_slice, results, tpu
 from benchmarks.options import Options
-from benchmarks.paths import AGAIN, PAIRS_AGAIN, PATHS
+from benchmarks.paths import CANDIDATES, PAIRS_AGAIN, PATHS, RANK
 from benchmarks.programs import cost, largest_that_fits
 from benchmarks.results import Row
 from benchmarks.training import make_run, model_config, with_batch, with_data
@@ -30,7 +30,7 @@ from cluster.slices import Slice
 TABLE = "CLEVRER's step by its position logits"
 FRAMES = (3, 25, 76)  # T = 57, 233, 641: as long as sequences of ACRE, CLEVRER and CATER
 # In plain XLA: as anybody would write them, then all as rank is, which keeps no array of pairs for the gradient.
-FORMS = ("shift", "angle addition", f"shift{AGAIN}", f"angle addition{AGAIN}", "rank")
+FORMS = (*CANDIDATES, *PAIRS_AGAIN, RANK)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,6 @@ from cluster.slices import slice_for_hosts
 from tests.perception.monet.test_encoder import save_run
 from tests.tasks.clevrer import encoded
 from tests.tasks.monet import squares
-from tests.tasks.monet.squares import write_squares
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -161,9 +160,9 @@ def test_a_killed_host_fails_the_run_and_a_restart_ends_in_the_same_bits(uninter
 
 
 def test_hosts_encode_each_a_share_of_the_videos_and_the_same_latents(slice_of_four, tmp_path):
-    squares = write_squares(tmp_path / "squares", train=9, validation=1)
+    videos = squares.write_squares(tmp_path / "squares", train=9, validation=1)
     checkpoint = save_run(tmp_path / "run", seed=0)
-    config = {"task": "clevrer", "data": str(squares), "encoder": "monet", "checkpoint": str(checkpoint)}
+    config = {"task": "clevrer", "data": str(videos), "encoder": "monet", "checkpoint": str(checkpoint)}
     config |= {"splits": ["train"], "broken_limit": 0.0, "workers": 1, "frames_per_video": 0}
     assert encoding.run(config | {"latents": str(tmp_path / "one")}) == {"train": 9}
 
@@ -176,17 +175,11 @@ def test_hosts_encode_each_a_share_of_the_videos_and_the_same_latents(slice_of_f
 
 
 def test_monet_trains_on_a_slice_as_in_one_process(slice_of_four, tmp_path):
-    squares_data = write_squares(tmp_path / "squares", train=3, validation=1)
-    steps = {"training.steps": 2, "training.log_every": 1, "training.evaluate_every": 2}
-    of_run = {}
-    for name in ("four", "one"):
-        resolved = squares.settings(squares_data, steps)
-        resolved.workdir = str(tmp_path / name)
-        if name == "four":
-            outcome = gang.run(ENTRY, resolved.to_dict(), slice_of_four)
-            assert outcome.status == "succeeded", outcome
-        else:
-            loop.run(resolved.to_dict())
-        of_run[name] = losses(tmp_path / name)
-    assert list(of_run["four"]) == [1, 2]
-    np.testing.assert_allclose(list(of_run["four"].values()), list(of_run["one"].values()), rtol=1e-4)
+    videos = squares.write_squares(tmp_path / "squares", train=3, validation=1)
+    resolved = squares.settings(videos, {"training.steps": 2, "training.log_every": 1, "training.evaluate_every": 2})
+    outcome = gang.run(ENTRY, {**resolved.to_dict(), "workdir": str(tmp_path / "four")}, slice_of_four)
+    assert outcome.status == "succeeded", outcome
+    loop.run({**resolved.to_dict(), "workdir": str(tmp_path / "one")})
+    together, alone = losses(tmp_path / "four"), losses(tmp_path / "one")
+    assert list(together) == [1, 2]
+    np.testing.assert_allclose(list(together.values()), list(alone.values()), rtol=1e-4)

@@ -3,13 +3,16 @@
 KERNELS is the path by which kernels run here: as they are on a GPU (`make gpu`), else as programs in plain XLA.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AbstractMesh, AxisType
 
-from aloe.attention import relative_attention
+from aloe.attention import definition, relative_attention
+from aloe.attention.dropout import kept_mask
 
 ARGUMENTS = range(6)
 KERNELS = "kernels" if jax.default_backend() == "gpu" else "interpreted"
@@ -23,6 +26,20 @@ def draw(tokens, heads, size, batch=2, seed=0, width=None):
     width = width or heads * size
     relative = rng.standard_normal((width, heads, size)) / np.sqrt(width / 2)
     return (q, k, v, relative, *0.2 * rng.standard_normal((2, heads, size))), cotangent
+
+
+def dropout_for(batch, rate):
+    """The argument `dropout` of attention: of so many examples, or None."""
+    return (rate, jax.random.split(jax.random.key(0), batch)) if rate else None
+
+
+def defined(dropout, tokens, heads, **options):
+    """The definition, by the mask of a dropout."""
+    if dropout is None:
+        return functools.partial(definition.relative_attention, **options)
+    rate, keys_B = dropout
+    kept = np.asarray(kept_mask(keys_B, rate, (heads, tokens, tokens)))
+    return functools.partial(definition.relative_attention, kept_BxHxTxT=kept, kept_share=1 - rate, **options)
 
 
 def value_and_gradients(arguments, cotangent, dtype, *, attention=relative_attention, **options):

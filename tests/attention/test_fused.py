@@ -9,14 +9,15 @@ import pytest
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
-from aloe.attention import definition, fused, relative_attention
+from aloe.attention import fused, relative_attention
 from aloe.attention.attend import LARGEST_TILE, Tiles
-from aloe.attention.dropout import kept_mask
 from aloe.attention.tiles import Tile
 from tests.attention.cases import (
     KERNELS,
+    defined,
     distance,
     draw,
+    dropout_for,
     exact_value_and_gradients,
     gpu_mesh,
     lowered_for_a_gpu,
@@ -32,10 +33,6 @@ TASKS = [(233, 10, 18, RATE, 180), (641, 8, 38, RATE, 304), (1025, 2, 38, 0, 76)
 LONGEST = [(2049, 2, 38, RATE, 304), (4096, 2, 18, RATE, 180), (4096, 1, 38, RATE, 304)]
 
 
-def dropout_for(batch, rate):
-    return (rate, jax.random.split(jax.random.key(0), batch)) if rate else None
-
-
 @pytest.mark.parametrize(
     ("tokens", "heads", "size", "rate"),
     [(57, 2, 18, 0), (65, 2, 7, RATE), (130, 1, 38, RATE), (64, 1, 32, 0), (1, 2, 2, RATE)],
@@ -44,15 +41,14 @@ def test_is_the_definition(tokens, heads, size, rate):
     """Output and gradients in float32; the gradients along a random direction, by central differences."""
     arguments, cotangent = draw(tokens, heads, size)
     dropout = dropout_for(2, rate)
-    kept = np.asarray(kept_mask(dropout[1], rate, (heads, tokens, tokens))) if rate else None
-    defined = functools.partial(definition.relative_attention, kept_BxHxTxT=kept, kept_share=1 - rate)
+    exactly = defined(dropout, tokens, heads)
     out, gradients = value_and_gradients(arguments, cotangent, jnp.float32, path=KERNELS, dropout=dropout)
-    assert worst(out, defined(*arguments)[0]) < 3e-6
+    assert worst(out, exactly(*arguments)[0]) < 3e-6
 
     rng = np.random.default_rng(1)
     directions = [rng.standard_normal(gradient.shape) for gradient in gradients]
     ends = [[x + step * d for x, d in zip(arguments, directions, strict=True)] for step in (1e-5, -1e-5)]
-    slope = np.sum((defined(*ends[0])[0] - defined(*ends[1])[0]) * cotangent) / 2e-5
+    slope = np.sum((exactly(*ends[0])[0] - exactly(*ends[1])[0]) * cotangent) / 2e-5
     found = sum(np.sum(gradient * d) for gradient, d in zip(gradients, directions, strict=True))
     scale = np.sqrt(sum(np.sum(gradient**2) for gradient in gradients))
     assert abs(found - slope) < 1e-5 * scale

@@ -1,16 +1,21 @@
 """Plain XLA attention against the definition: forward and gradient, both forms, lengths that fit no tile."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aloe.attention import definition, relative_attention
+from aloe.attention import relative_attention
 from aloe.attention.definition import FORMS
-from aloe.attention.dropout import kept_mask
-from tests.attention.cases import distance, draw, exact_value_and_gradients, value_and_gradients, worst
+from tests.attention.cases import (
+    defined,
+    distance,
+    draw,
+    dropout_for,
+    exact_value_and_gradients,
+    value_and_gradients,
+    worst,
+)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -19,10 +24,9 @@ from tests.attention.cases import distance, draw, exact_value_and_gradients, val
 )
 def test_is_the_definition_in_float64(form, tokens, heads, size, rate):
     arguments, cotangent = draw(tokens, heads, size)
-    dropout = (rate, jax.random.split(jax.random.key(0), 2)) if rate else None
-    kept = np.asarray(kept_mask(dropout[1], rate, (heads, tokens, tokens))) if dropout else None
-    defined = functools.partial(definition.relative_attention, form=form, kept_BxHxTxT=kept, kept_share=1 - rate)
-    expected, weights = defined(*arguments)
+    dropout = dropout_for(2, rate)
+    exactly = defined(dropout, tokens, heads, form=form)
+    expected, weights = exactly(*arguments)
     with jax.enable_x64(True):
         out, gradients = value_and_gradients(arguments, cotangent, jnp.float64, form=form, dropout=dropout)
         _, actual_weights = relative_attention(*map(jnp.asarray, arguments), form=form, return_weights=True)
@@ -35,7 +39,7 @@ def test_is_the_definition_in_float64(form, tokens, heads, size, rate):
 
         def moved(step, number=number, direction=direction):
             changed = [x + step * direction if n == number else x for n, x in enumerate(arguments)]
-            return np.sum(defined(*changed)[0] * cotangent)
+            return np.sum(exactly(*changed)[0] * cotangent)
 
         slope = (moved(1e-5) - moved(-1e-5)) / 2e-5
         scale = np.linalg.norm(gradient) + np.linalg.norm(cotangent)
@@ -62,13 +66,12 @@ def test_float32_and_bfloat16_round_and_no_more(form, tokens, heads, size):
 @pytest.mark.parametrize("form", FORMS)
 def test_dropout_of_weights_is_that_of_the_definition(form):
     arguments, _ = draw(tokens=11, heads=3, size=4)
-    keys = jax.random.split(jax.random.key(0), 2)
-    kept = np.asarray(kept_mask(keys, 0.3, (3, 11, 11)))
-    expected, weights = definition.relative_attention(*arguments, form=form, kept_BxHxTxT=kept, kept_share=0.7)
+    dropout = dropout_for(2, 0.3)
+    expected, weights = defined(dropout, 11, 3, form=form)(*arguments)
     out, actual_weights = relative_attention(
         *(jnp.asarray(argument, jnp.float32) for argument in arguments),
         form=form,
-        dropout=(0.3, keys),
+        dropout=dropout,
         return_weights=True,
     )
     assert worst(out, expected) < 3e-6

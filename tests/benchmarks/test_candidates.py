@@ -6,31 +6,21 @@ import numpy as np
 import pytest
 
 from aloe import attention
-from aloe.attention import definition, relative_attention
+from aloe.attention import relative_attention
 from aloe.attention.definition import FORMS
-from aloe.attention.dropout import kept_mask
 from aloe.model.block import Block
 from aloe.model.config import ModelConfig
 from aloe.model.fused_block import FusedBlock, chosen_block
 from benchmarks import paths
 from benchmarks.paths import PAIRS_AGAIN, PATHS
-
-SIZES = [(1, 2, 2), (2, 1, 4), (13, 3, 6)]
-RATE = 0.3
+from tests.attention.cases import defined, draw, dropout_for
 
 
-def draw(tokens, heads, size, batch=2):
-    rng = np.random.default_rng(0)
-    q, k, v, cotangent = rng.standard_normal((4, batch, tokens, heads, size))
-    relative = rng.standard_normal((heads * size, heads, size)) / np.sqrt(heads * size / 2)
-    return (q, k, v, relative, *0.2 * rng.standard_normal((2, heads, size))), cotangent
-
-
-def outputs_and_gradients(path, arguments, cotangent, form, keys_B):
+def outputs_and_gradients(path, arguments, cotangent, form, dropout):
     with {**PATHS, **PAIRS_AGAIN}[path](), jax.enable_x64(True):
 
         def product(*arguments):
-            out, _ = relative_attention(*arguments, form=form, dropout=None if keys_B is None else (RATE, keys_B))
+            out, _ = relative_attention(*arguments, form=form, dropout=dropout)
             return jnp.sum(out * cotangent), out
 
         (_, out), gradients = jax.jit(jax.value_and_grad(product, range(6), has_aux=True))(*map(jnp.asarray, arguments))
@@ -39,17 +29,16 @@ def outputs_and_gradients(path, arguments, cotangent, form, keys_B):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
-    ("tokens", "heads", "size", "dropped"), [*((*each, False) for each in SIZES), (13, 3, 6, True)]
+    ("tokens", "heads", "size", "rate"), [(1, 2, 2, 0), (2, 1, 4, 0), (13, 3, 6, 0), (13, 3, 6, 0.3)]
 )
 @pytest.mark.parametrize("path", ["shift", "angle addition", "rank", *PAIRS_AGAIN])
-def test_is_the_definition(path, tokens, heads, size, dropped, form):
+def test_is_the_definition(path, tokens, heads, size, rate, form):
     arguments, cotangent = draw(tokens, heads, size)
-    keys_B = jax.random.split(jax.random.key(0), 2) if dropped else None
-    kept = np.asarray(kept_mask(keys_B, RATE, (heads, tokens, tokens))) if dropped else None
-    expected, _ = definition.relative_attention(*arguments, form=form, kept_BxHxTxT=kept, kept_share=1 - RATE)
-    actual, *gradients = outputs_and_gradients(path, arguments, cotangent, form, keys_B)
+    dropout = dropout_for(2, rate)
+    expected, _ = defined(dropout, tokens, heads, form=form)(*arguments)
+    actual, *gradients = outputs_and_gradients(path, arguments, cotangent, form, dropout)
     np.testing.assert_allclose(actual, expected, atol=1e-8 * np.abs(expected).max())
-    _, *in_use = outputs_and_gradients("chosen", arguments, cotangent, form, keys_B)
+    _, *in_use = outputs_and_gradients("chosen", arguments, cotangent, form, dropout)
     for gradient, other in zip(gradients, in_use, strict=True):
         np.testing.assert_allclose(gradient, other, atol=1e-7 * np.abs(other).max() + 1e-12)
 
