@@ -93,7 +93,7 @@ def test_streams_grow_in_proportion(small, monkeypatch, accumulation, most, larg
         return rows
 
     monkeypatch.setattr(tpu, "compiled", compiled)
-    monkeypatch.setattr(on_slice, "cost", lambda rows: Cost(0, 1000 * rows, None, None))
+    monkeypatch.setattr(on_slice, "cost", lambda rows: Cost(0, 1000 * rows, None))
     run = small(**{"model.layers": "1", "batch.accumulation": str(accumulation)})
     known = Program("train", 2000, 1.0, 1, 1.0) if most > 2 else Refused("train", None)
     told = []
