@@ -71,7 +71,7 @@ def test_sets_are_joined_and_numbers_and_attributes_compared(scenes):
     scene = scenes[0]
 
     def two(function, first, second, *then):
-        program = [Node("scene"), Node(*first[:1], (0,), first[1]), Node(*second[:1], (0,), second[1])]
+        program = [Node("scene"), Node(first[0], (0,), first[1]), Node(second[0], (0,), second[1])]
         program.append(Node(function, (1, 2)))
         return (*program, *then)
 
