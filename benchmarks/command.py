@@ -53,7 +53,8 @@ def run(flags: argparse.Namespace) -> None:
     elif flags.part == SHOW:
         print(results.text(compare.read(flags.files[0]), "github"))
     elif flags.part == README:
-        write_whole(readme.README, readme.filled(readme.README.read_text()))
+        for page in readme.pages():
+            write_whole(page, readme.filled(page.read_text(), name=str(page.relative_to(readme.ROOT))))
     else:
         measure(flags.part, options(flags), getattr(flags, "out", OUT))
 

@@ -1,4 +1,4 @@
-"""The README's tables of figures, made of results files, so that none is copied by hand.
+"""Tables of figures in README files, made of results files, so that none is copied by hand.
 
     <!-- figures of benchmarks/results/tpu_v2.json, CLEVRER's step: T, form, estimated ms -->
     …
@@ -14,7 +14,7 @@ from pathlib import Path
 from aloe.errors import InputError, nearest
 from benchmarks import compare, results
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 _BLOCK = re.compile(
     r"(?P<first><!-- figures of (?P<file>\S+), (?P<table>[^:]+): (?P<columns>[^\n]+) -->\n)"
     r".*?(?P<last><!-- end of figures -->)",
@@ -22,25 +22,30 @@ _BLOCK = re.compile(
 )
 
 
-def filled(text: str, root: Path = README.parent) -> str:
-    """The text with every table of figures made anew.
+def pages() -> list[Path]:
+    """The README files of the project."""
+    folders = ("aloe", "benchmarks", "cluster", "launch", "tests")
+    return [ROOT / "README.md", *sorted(page for folder in folders for page in (ROOT / folder).rglob("README.md"))]
+
+
+def filled(text: str, root: Path = ROOT, name: str = "README.md") -> str:
+    """The text of a page of that name with every table of figures made anew, of files below `root`.
 
     Raises:
       InputError: a file, a table of it or a column is not there.
     """
 
+    def check(what: str, asked: str, known: Collection[str], file: str) -> None:
+        if asked not in known:
+            raise InputError(f"{name}: {file} has no {what} {asked!r}{nearest(asked, known)}")
+
     def made(block: re.Match[str]) -> str:
         tables = compare.read(root / block["file"])["tables"]
-        _check("table", block["table"], tables, block["file"])
+        check("table", block["table"], tables, block["file"])
         columns = block["columns"].split(", ")
         cells = [results.cells(row) for row in tables[block["table"]]]
         for column in columns:
-            _check("column", column, sorted(set().union(*cells)), block["file"])
+            check("column", column, sorted(set().union(*cells)), block["file"])
         return f"{block['first']}\n{results.tabulated(cells, columns, 'github')}\n\n{block['last']}"
 
     return _BLOCK.sub(made, text)
-
-
-def _check(what: str, name: str, known: Collection[str], file: str) -> None:
-    if name not in known:
-        raise InputError(f"{README.name}: {file} has no {what} {name!r}{nearest(name, known)}")

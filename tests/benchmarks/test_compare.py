@@ -6,7 +6,7 @@ import pytest
 
 from aloe.errors import InputError
 from benchmarks import compare, results
-from benchmarks.readme import README
+from benchmarks.readme import ROOT
 from benchmarks.results import Row
 from benchmarks.timing import Timing
 
@@ -100,7 +100,7 @@ def test_a_file_that_is_no_results_file(tmp_path, content, told):
 
 
 def test_every_committed_file_is_one():
-    files = sorted((README.parent / "benchmarks" / "results").glob("*.json"))
+    files = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
     assert files
     assert all(compare.read(file)["tables"] for file in files)
 

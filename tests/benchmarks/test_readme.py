@@ -1,11 +1,12 @@
-"""The README's figures are those of the results files."""
+"""Figures in README files are those of the results files; their links lead somewhere."""
 
 import json
+import re
 
 import pytest
 
 from aloe.errors import InputError
-from benchmarks.readme import README, filled
+from benchmarks.readme import ROOT, filled, pages
 
 ROW = {
     "case": {"path": "chosen"},
@@ -22,10 +23,24 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_the_readme_is_what_its_results_files_make_it():
-    text = README.read_text()
-    assert "<!-- figures of" in text
+def anchors(page):
+    """What its headings can be linked by, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_has_the_figures_of_its_results_files_and_its_links_lead_somewhere(page):
+    text = page.read_text()
     assert filled(text) == text, "run python -m benchmarks readme"
+    for target, _, heading in (link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", text)):
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), target
+        assert not heading or heading in anchors(there), f"{target}#{heading}"
+
+
+def test_there_are_figures_in_the_pages():
+    assert sum("<!-- figures of" in page.read_text() for page in pages()) == 3
 
 
 def test_a_block_is_made_anew_and_the_rest_is_kept(root):
