@@ -1,7 +1,7 @@
-"""CATER's scene files, the ground truth of one video each, as frozen dataclasses, checked field by field.
+"""CATER's scene files, each the ground truth of one video, as frozen dataclasses, validated field by field.
 
-Of what lies in a file `relationships` is malformed and `movements` is not needed: what is hidden under what follows
-from the places of the objects.
+Not read from a file are `relationships`, which is malformed, and `movements`, which is not needed: what is hidden under
+what follows from the positions of the objects.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from aloe.data.fields import field, one_of, read_json, within
 from aloe.errors import InputError
 from aloe.tasks.cater import grid
 
-FRAMES = 300  # that every video has; most have one more
+FRAMES = 300  # every video has at least these; most have one more
 MOST_FRAMES = 301
 SNITCH, CONE = "spl", "cone"
 SHAPES = ("cube", "sphere", "cylinder", CONE, SNITCH)
@@ -23,12 +23,12 @@ SNITCH_SIZE = 0.3
 MATERIALS = ("rubber", "metal")
 COLORS = ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow", "gold")
 
-_SAME_PLACE = 0.25  # apart along the ground; objects beside each other are farther apart
+_SAME_PLACE = 0.25  # distance along the ground; objects side by side are farther apart
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ObjectProperty:
-    """What does not change: one of SHAPES, SIZES, COLORS and MATERIALS each, and the radius in world units."""
+    """What does not change about an object: one each of SHAPES, SIZES, COLORS and MATERIALS; radius in world units."""
 
     shape: str
     size: str
@@ -46,8 +46,8 @@ class Annotation:
 
     Attributes:
       objects: in the order of the file.
-      snitch: which of them it is.
-      location_FxOx3: in world units, of 300 or 301 frames, of objects under others too.
+      snitch: its index in `objects`.
+      location_FxOx3: in world units, for 300 or 301 frames; includes objects under others.
     """
 
     objects: tuple[ObjectProperty, ...]
@@ -61,42 +61,45 @@ class Annotation:
 
 
 def covered(annotation: Annotation) -> np.ndarray:
-    """Which objects are under a cone, hidden_FxO: in its place, smaller, and reached by its rim up to their middle."""
+    """Which objects are under a cone, hidden_FxO: smaller, in the same place, and with their middle inside it."""
     location_FxOx3 = annotation.location_FxOx3
     radius_O = np.array([each.radius for each in annotation.objects])
-    hidden_FxO = np.zeros(location_FxOx3.shape[:2], bool)
+    raised_FxO = location_FxOx3[..., 2] - location_FxOx3[..., 2].min(axis=0)
+    middle_FxO = raised_FxO + radius_O
+    hidden_FxO = np.zeros(middle_FxO.shape, bool)
     for number, each in enumerate(annotation.objects):
         if each.shape != CONE:
             continue
         away_FxOx3 = location_FxOx3 - location_FxOx3[:, [number]]
-        raised_F = location_FxOx3[:, number, 2] - location_FxOx3[:, number, 2].min()
+        rim_Fx1 = raised_FxO[:, [number]]
         hidden_FxO |= (
             (np.hypot(away_FxOx3[..., 0], away_FxOx3[..., 1]) < _SAME_PLACE)
             & (radius_O < each.radius)
-            & (raised_F[:, None] < radius_O)
+            & (rim_Fx1 < middle_FxO)
+            & (middle_FxO < rim_Fx1 + 2 * each.radius)  # not lifted over it
         )
     return hidden_FxO
 
 
 def last_seen(annotation: Annotation) -> int:
-    """The last frame in which the snitch is not under a cone; 0 where it always is."""
+    """The last frame in which the snitch is not under a cone; 0 if it always is."""
     seen_F = ~covered(annotation)[:, annotation.snitch]
     return int(np.flatnonzero(seen_F)[-1]) if seen_F.any() else 0
 
 
 def read_annotation(path: Path) -> Annotation:
-    """Reads the scene file of one video. Errors as `parse_annotation`, with the file."""
+    """Reads the scene file of one video. Raises the errors of `parse_annotation`, naming the file."""
     record = read_json(path)
     with within(path):
         return parse_annotation(record)
 
 
 def parse_annotation(record: Any) -> Annotation:
-    """The content of one scene file.
+    """Parses the content of one scene file.
 
     Raises:
-      InputError: a field is missing or wrong, there is no snitch or more than one, or an object is not in every frame.
-        The message names the object and the field.
+      InputError: a field is missing or wrong, there is not exactly one snitch, or an object lacks some frames. The
+        message names the object and the field.
     """
     objects, locations = [], []
     for number, entry in enumerate(field(record, "objects", list)):
@@ -114,7 +117,7 @@ def parse_annotation(record: Any) -> Annotation:
 
 def _parse_object(record: Any) -> ObjectProperty:
     shape = one_of(record, "shape", SHAPES)
-    if shape == SNITCH:  # there is but one kind
+    if shape == SNITCH:  # there is only one kind
         return ObjectProperty(SNITCH, "small", "gold", "metal")
     return ObjectProperty(
         shape,
@@ -125,7 +128,7 @@ def _parse_object(record: Any) -> ObjectProperty:
 
 
 def _locations(record: Any) -> np.ndarray:
-    """location_Fx3, from an object of places by frame number."""
+    """location_Fx3, from a JSON object that maps frame numbers to positions."""
     told = field(record, "locations", dict)
     if len(told) not in (FRAMES, MOST_FRAMES):
         raise InputError(f"field 'locations' has {len(told)} frames; it must have {FRAMES} or {MOST_FRAMES}")

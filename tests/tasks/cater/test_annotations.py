@@ -100,7 +100,7 @@ def test_a_broken_file_is_named(tmp_path, record):
 
 
 def test_covered_by_hand():
-    """A snitch, a small sphere and two cones, of which the first comes down on the snitch and slides off with it."""
+    """The first of two cones comes down on the snitch and slides off with it; a sphere is lifted over that cone."""
     look = ("small", "gold", "metal")
     objects = tuple(
         annotations.ObjectProperty(shape, size, *look[1:])
@@ -114,6 +114,7 @@ def test_covered_by_hand():
     location_FxOx3[200:, :2, 0] = 1.5  # both have slid
     location_FxOx3[250:, 2, 0] = 1.5  # the large cone covers both
     location_FxOx3[280:, 2, 2] += 2.0  # and lifts off
+    location_FxOx3[160:170, 3] = (0.0, 0.0, 2.25)  # over the first cone, so in sight
     annotation = annotations.Annotation(objects, 0, location_FxOx3)
     wanted_FxO = np.zeros((301, 4), bool)
     wanted_FxO[150:, 0] = True
