@@ -1,12 +1,12 @@
-"""One attempt at a run: a process of its own, whose end and output stay in a folder whoever else dies.
+"""One attempt at a run: a process of its own, whose end and output stay in a folder even if other processes die.
 
     specification.json    what it runs, and where
     log.txt               what it prints
-    lock                  held by the process as long as it lives; holds its id
-    end.json              how it ended, written whole; missing where the process was killed
+    lock                  held by the process as long as it lives; contains its process id
+    end.json              how it ended, written atomically; missing if the process was killed
 
 The process ends with the driver that started it: on the driver's death it gets SIGTERM, on which the run saves and
-leaves. A later driver finds by the lock whether it is gone.
+exits. A later driver tells from the lock whether the process is gone.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ DEVICE = "device"  # the kind of a place that is a device of this machine; all o
 LOG = "log.txt"
 _SPECIFICATION, _LOCK, _END = "specification.json", "lock", "end.json"
 _ROOT = Path(__file__).resolve().parents[1]
-_BUSY_S = 60.0  # a slice that another job has taken meanwhile is waited for so long
+_BUSY_S = 60.0  # how long to wait for a slice that another job has taken in the meantime
 
 
 class Attempt:
@@ -46,7 +46,7 @@ class Attempt:
         self._process = process
 
     def poll(self) -> Ended | None:
-        """How it ended; None while any process of it lives."""
+        """How it ended; None while any of its processes is alive."""
         status = self._process.poll() if self._process else None
         if (self._process and status is None) or is_held(self.folder / _LOCK):
             return None
@@ -58,7 +58,7 @@ class Attempt:
         return Ended(**end | {"ending": Ending(end["ending"])})
 
     def stop(self) -> None:
-        """Asks it to save and leave."""
+        """Asks it to save and exit."""
         self._send(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -69,17 +69,17 @@ class Attempt:
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):
             process_id = self._process.pid if self._process else int((self.folder / _LOCK).read_text())
             if self._process is None and not is_held(self.folder / _LOCK):
-                return  # it is gone, and its number may be another's
+                return  # it is gone, and its id may now be another process's
             if number == signal.SIGKILL:
-                os.killpg(process_id, number)  # it leads a group of its own
+                os.killpg(process_id, number)  # it leads its own process group
             elif self._process is None or self._process.poll() is None:
                 os.kill(process_id, number)
 
 
 def start(folder: Path, entry: str, config: Mapping[str, Any], place: Place) -> Attempt:
-    """Starts a process that runs `module:function` with `config` at a place; `folder` is to be a new one.
+    """Starts a process that runs `module:function` with `config` at a place; `folder` must not exist yet.
 
-    Call it in a thread that lives as long as the driver: the process ends with it.
+    Call it in a thread that lives as long as the driver: the process ends with that thread.
 
     Raises:
       OSError: the folder cannot be written, or this machine has no room for another process.
@@ -88,7 +88,7 @@ def start(folder: Path, entry: str, config: Mapping[str, Any], place: Place) -> 
     specification = {"entry": entry, "config": config, "kind": place.kind, "place": place.name}
     (folder / _SPECIFICATION).write_text(json.dumps(specification))
     with (folder / _LOCK).open("w") as lock, (folder / LOG).open("wb") as log:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the child has the same open file, and so the lock, also when this one closes
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the child shares the open file, and so keeps the lock when it is closed here
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         process = subprocess.Popen(
             [sys.executable, "-m", "cluster.attempt", str(folder), str(os.getpid()), str(lock.fileno())],
@@ -97,18 +97,18 @@ def start(folder: Path, entry: str, config: Mapping[str, Any], place: Place) -> 
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=[lock.fileno()],
-            start_new_session=True,  # Ctrl-C in the terminal is for the driver alone
+            start_new_session=True,  # Ctrl-C in the terminal is for the driver only
         )
     return Attempt(folder, process)
 
 
 def adopt(folder: Path) -> Attempt:
-    """The attempt that an earlier driver has started in a folder; it may have ended, or never have begun."""
+    """The attempt that an earlier driver started in a folder; it may have ended, or never have begun."""
     return Attempt(folder)
 
 
 def last_line(folder: Path) -> str:
-    """The last line that an attempt has printed, without colours, or ""."""
+    """The last line that an attempt has printed, without colour codes, or ""."""
     try:
         with (folder / LOG).open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
@@ -121,7 +121,7 @@ def last_line(folder: Path) -> str:
 def main(folder: Path, parent: int, lock: int) -> None:
     """The process of the attempt."""
     end_with(parent)
-    os.set_inheritable(lock, False)  # or what this starts would hold it longer
+    os.set_inheritable(lock, False)  # otherwise processes started here could hold it longer
     os.write(lock, str(os.getpid()).encode())
     specification = json.loads((folder / _SPECIFICATION).read_text())
     run = _on_this_machine if specification["kind"] == DEVICE else _on_slice
@@ -129,7 +129,7 @@ def main(folder: Path, parent: int, lock: int) -> None:
 
 
 def _leave(folder: Path, ended: Ended) -> None:
-    """Leaves the end where the driver looks for it."""
+    """Writes the end to where the driver looks for it."""
     partial = folder / f".{_END}"
     partial.write_text(json.dumps(dataclasses.asdict(ended)))
     os.replace(partial, folder / _END)
@@ -145,12 +145,12 @@ def _on_this_machine(folder: Path, entry: str, config: Mapping[str, Any], kind: 
 
 
 def _on_slice(folder: Path, entry: str, config: Mapping[str, Any], kind: str, place: str) -> Ended:
-    from cluster import gang  # it imports Ray, which a device of this machine does without
+    from cluster import gang  # imports Ray, which is not needed for a device of this machine
 
     try:
         if not gang.connect():
             return Ended(Ending.FAILED, "no Ray cluster was found")
-    except ClusterError as error:  # its head has gone since the driver looked
+    except ClusterError as error:  # the head has gone since the driver looked
         return Ended(Ending.PREEMPTED, str(error))
     try:
         return ended_by(gang.run(entry, config, slice_named(kind), name=place, wait_s=_BUSY_S))
@@ -161,7 +161,7 @@ def _on_slice(folder: Path, entry: str, config: Mapping[str, Any], kind: str, pl
 
 
 def ended_by(outcome: Outcome) -> Ended:
-    """What an outcome means for the queue, to which an attempt that was told to stop is a preempted one."""
+    """What an outcome means for the queue, which counts an attempt that was told to stop as preempted."""
     if outcome.status == Ending.CANCELLED:
         return Ended(Ending.PREEMPTED, outcome.message or "it was told to leave, and did")
     value = outcome.value if outcome.status == Ending.SUCCEEDED else None

@@ -1,4 +1,4 @@
-"""Of all that is seen of a run that has failed: what came first, and what only followed from it."""
+"""Finds the root cause of a failed run among all observed failures, and which of them only followed from it."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -9,18 +9,18 @@ from cluster.outcomes import Ending, Outcome
 def first_cause(ended: Collection[Outcome], silent: Mapping[int, float], stands: Mapping[int, int]) -> Outcome:
     """The outcome that explains the others, which become its `collateral`.
 
-    From the surest sign to the least:
+    In order, from the surest sign to the least certain:
 
-    * a host that does not answer at all: its neighbours are aborted for it, or wait,
-    * a process that died: elsewhere connections break. Of several rank 0, for it coordinates and takes all along,
-    * an exception of the program, the one that was seen first,
-    * of processes that live and stand still the one that has come least far: the others wait for it,
-    * an error of XLA, which may tell of a connection.
+    * a host that does not answer at all: other hosts are aborted because of it, or wait for it,
+    * a process that died: connections to it break elsewhere. Of several, rank 0: it coordinates and takes all down,
+    * an exception of the program, the first one seen,
+    * of the processes that are alive but hang, the one that has made least progress: the others wait for it,
+    * an XLA error, which may only report a broken connection.
 
     Args:
-      ended: the failures seen, in their order.
-      silent: by rank, for how many seconds a host has not answered.
-      stands: by rank, how far the program has come on those hosts that live, as the number of its marks.
+      ended: the failures, in the order in which they were seen.
+      silent: by rank, the seconds for which a host has not answered.
+      stands: by rank, how far the program has got on the hosts that are alive, as its number of marks.
     """
     failures = [outcome for outcome in ended if outcome.status in (Ending.FAILED, Ending.HUNG)]
     for rank, seconds in silent.items():
@@ -47,7 +47,7 @@ def _place_in_line(outcome: Outcome, stands: Mapping[int, int]) -> tuple[int, in
 
 
 def _least_far(hung: Collection[Outcome], stands: Mapping[int, int]) -> list[Outcome]:
-    """The host that all wait for, where it has not noticed yet itself that it stands still."""
+    """The hosts that all others wait for, if they have not yet noticed themselves that they hang."""
     reported = {outcome.rank for outcome in hung if outcome.rank is not None}
     least = min(stands.values(), default=0)
     farther = min((stands[rank] for rank in reported & stands.keys()), default=least)

@@ -1,4 +1,4 @@
-"""Drives a run queue: starts what the policy says, sees how it ends, and writes it down. One driver a queue."""
+"""Drives a run queue: starts what the policy decides, and records how it ends. One driver per queue."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ _SAY_EVERY_S = 30.0
 
 
 class Process(Protocol):
-    """What the driver asks of an attempt; attempt.Attempt is the real one."""
+    """What the driver requires of an attempt; attempt.Attempt is the real implementation."""
 
     def poll(self) -> Ended | None: ...
     def stop(self) -> None: ...
@@ -30,7 +30,7 @@ class Process(Protocol):
 
 @dataclasses.dataclass
 class _Running:
-    """An attempt under way; `stop_by` is when it is killed, infinite until it is asked to stop."""
+    """A running attempt; `stop_by` is the time at which it is killed, infinite until it is asked to stop."""
 
     process: Process
     number: int
@@ -53,21 +53,21 @@ def drive(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Runs all that is queued; returns when nothing runs, and nothing waits but for kinds of places that are not there.
+    """Runs everything queued; returns when nothing runs, and what waits needs kinds of places that do not exist.
 
-    Call it as the `sole_driver` of the queue's folder.
+    Call it while holding `sole_driver` of the queue's folder.
 
-    Whatever an earlier driver left running is waited for, and goes on afterwards. The first SIGINT or SIGTERM stops the
-    runs, which save and go back in line, uncharged; a second one kills them.
+    Attempts that an earlier driver left running are waited for; their runs resume afterwards. The first SIGINT or
+    SIGTERM stops the runs, which save and go back in line, uncharged; a second one kills them.
 
     Args:
       ledger: the queue.
-      places: asked again and again for those there are, free or taken.
-      asked: names of runs that are waited for even while there is no place of their kinds; all, where it is None.
-      budgets: of every run.
+      places: polled for the existing places, free or taken.
+      asked: names of runs to wait for even while there is no place of their kinds; None means all.
+      budgets: per run.
       grace_s: how long a stopped run may take to save before it is killed; more than gang.run gives the hosts.
-      poll_s: seconds between two looks.
-      say: told what happens, a line at a time.
+      poll_s: seconds between polls.
+      say: called with each progress message, one line each.
       start: `attempt.start`.
       adopt: `attempt.adopt`.
       clock: seconds since 1970.
@@ -95,10 +95,10 @@ def drive(
 
 
 def sole_driver(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """Context manager: this process drives the queue of a folder, and no other one.
+    """Context manager: makes this process the only driver of a folder's queue.
 
     Raises:
-      ClusterError: another one does; the message has its whereabouts.
+      ClusterError: another process drives it; the message says which one and where.
     """
 
     def refusal(holder: str) -> ClusterError:
@@ -111,12 +111,12 @@ def sole_driver(folder: Path) -> contextlib.AbstractContextManager[None]:
 
 
 def is_driven(folder: Path) -> bool:
-    """Whether a driver has the queue of a folder."""
+    """Whether a driver holds the queue of a folder."""
     return is_held(folder / LOCK)
 
 
 class _Driver:
-    """What a driver knows beside the ledger: the processes under way, and which places have let runs down."""
+    """A driver's state besides the ledger: the running processes, and the places where attempts ended badly."""
 
     def __init__(
         self,
@@ -140,11 +140,11 @@ class _Driver:
         self._clock = clock
         self._faults: dict[Place, int] = {}  # in a row
         self._rests_until: dict[Place, float] = {}
-        self._shunned: dict[str, tuple[Place, float]] = {}  # by run, where it has failed last, and until when
+        self._shunned: dict[str, tuple[Place, float]] = {}  # by run, where it last failed, and until when
         self._told = clock()
 
     def take_over(self) -> None:
-        """Takes what an earlier driver left running as attempts that were asked to stop, as its death has done."""
+        """Adopts attempts that an earlier driver left running; its death has already asked them to stop."""
         for run in self._ledger.runs(RUNNING):
             last = self._ledger.attempts(run.name)[-1]
             process = self._adopt(self._ledger.attempt_folder(run.name, last.number))
@@ -170,9 +170,9 @@ class _Driver:
             self._tell_end(run, ended)
 
     def _judge(self, name: str, place: Place, began: float, ended: Ended) -> None:
-        """Lets a place rest that has let a run down, the longer the more often in a row, each soon after the start.
+        """Rests a place where an attempt ended badly, longer for each such end in a row that came soon after the start.
 
-        A broken one is free most of the time, and would otherwise take all runs and spend their budgets.
+        A broken place is free most of the time, so it would otherwise attract all runs and use up their budgets.
         """
         good = ended.final or ended.ending in (Ending.SUCCEEDED, Ending.CANCELLED)
         if good or self._clock() - began > self._budgets.longest_pause:
@@ -204,7 +204,7 @@ class _Driver:
             running.process.stop()
 
     def start_planned(self, places: Sequence[Place]) -> bool:
-        """Starts what the policy says; returns whether a run waits that may still start, or has just been started."""
+        """Starts what the policy decides; returns whether a waiting run may still start, or has just been started."""
         waiting = self._ledger.runs(WAITING)
         now = self._clock()
         resting = frozenset(place for place, until in self._rests_until.items() if until > now)
@@ -216,7 +216,7 @@ class _Driver:
         ]
         for name, place in plan(Snapshot(now, places, held, line, resting)).items():
             number = self._ledger.begin(name, place.name, place.kind, now)
-            if number is None:  # cancelled this moment
+            if number is None:  # cancelled in the meantime
                 continue
             entry, config = self._ledger.request(name)
             folder = self._ledger.attempt_folder(name, number)
@@ -247,7 +247,7 @@ class _Driver:
         self._say(f"{run.name}: {ended.ending}{why}; goes on {when} ({spent})")
 
     def tell(self, places: Sequence[Place]) -> None:
-        """Now and then, how far all is, with what each run has last printed."""
+        """Reports overall progress from time to time, with the last line printed by each running run."""
         if self._clock() - self._told < _SAY_EVERY_S:
             return
         self._told = self._clock()

@@ -1,8 +1,8 @@
-"""A slice emulated on this machine: a Ray head, and for every host a Ray node that takes itself for such a host.
+"""A slice emulated on this machine: a Ray head, and for every host a Ray node that presents itself as such a host.
 
-Scheduling, job submission, logs and faults are the real ones; JAX computes on the CPU. Everything listens on 127.0.0.1
-alone, asks for no token, and ends with the process that started it. On two idle cores a slice of four hosts takes about
-eleven seconds and 2 GB.
+Scheduling, job submission, logs and faults are real; JAX computes on the CPU. Everything listens on 127.0.0.1 only,
+requires no token, and ends with the process that started it. On two idle cores a slice of four hosts takes about eleven
+seconds and 2 GB.
 """
 
 import argparse
@@ -30,42 +30,42 @@ from cluster.placement import labels
 from cluster.slices import SLICES, Slice, slice_for_hosts, slice_named
 
 ROOT = Path(__file__).resolve().parents[1]
-ADDRESS_FILE = "ray_current_cluster"  # Ray's name for it; a node that has started has it in its folder
-DASHBOARD_PORT = 8265  # where `ray job submit` looks when it is given no address
+ADDRESS_FILE = "ray_current_cluster"  # Ray's name for it; a node that has started has this file in its folder
+DASHBOARD_PORT = 8265  # where `ray job submit` looks if it is given no address
 
-_OBJECT_STORE_BYTES = 80 * 10**6  # Ray's least is 75 MB
-_STARTED_WITHIN_S = 600  # all nodes of a slice, on a machine that has other work as well
+_OBJECT_STORE_BYTES = 80 * 10**6  # Ray's minimum is 75 MB
+_STARTED_WITHIN_S = 600  # for all nodes of a slice, on a machine that is busy with other work as well
 _NODE_ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_DEDUP_LOGS": "0",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # or Ray replaces 127.0.0.1 by the machine's outer address
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray replaces 127.0.0.1 with the machine's external address
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
-    "RAY_JOB_STOP_WAIT_TIME_S": "600",  # a stopped job has this long to save before SIGKILL; Ray's default is 3
+    "RAY_JOB_STOP_WAIT_TIME_S": "600",  # how long a stopped job may take to save before SIGKILL; Ray's default is 3
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "5",
-    "RAY_memory_monitor_refresh_ms": "0",  # each node would take the whole machine's memory for what its workers use
-    # Ray gives these 30 to 60 seconds, but not five nodes at once on two cores.
+    "RAY_memory_monitor_refresh_ms": "0",  # each node would mistake the whole machine's memory use for its workers'
+    # Ray's defaults, 30 to 60 seconds, are too short for five nodes starting at once on two cores.
     "RAY_agent_register_timeout_ms": "300000",
     "RAY_worker_register_timeout_seconds": "300",
     "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",
-    "DASHBOARD_METRIC_PORT": "-1",  # a fixed port, over which two clusters on a machine would fight
+    "DASHBOARD_METRIC_PORT": "-1",  # else a fixed port, for which two clusters on one machine would compete
     "JAX_PLATFORMS": "cpu",
 }
 
 
 class EmulatedSlice:
-    """Context manager: the slice is up inside the block, and no process of it is left after.
+    """Context manager: the slice is up inside the block, and none of its processes is left afterwards.
 
-    Enter it in a thread that outlives the block, for the slice ends with the thread that started it.
+    Enter it in a thread that outlives the block, because the slice ends with the thread that started it.
 
     Args:
-      slice: which slice to emulate; `add` emulates more of them beside it.
+      slice: which slice to emulate; `add` emulates further ones in the same cluster.
       devices_per_host: CPU devices that JAX sees on each host.
-      port: the dashboard's; None takes a free one.
-      environment: more variables for the head and the hosts, and so for jobs and the processes of runs.
+      port: the dashboard's port; None picks a free one.
+      environment: additional variables for the head and the hosts, and so for jobs and the processes of runs.
 
     Attributes:
       address: what `gang.connect` and RAY_ADDRESS take.
@@ -74,7 +74,7 @@ class EmulatedSlice:
 
     Raises:
       ClusterError: the port is taken.
-      RuntimeError: a node did not start; the message has the end of its log.
+      RuntimeError: a node did not start; the message contains the end of its log.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class EmulatedSlice:
         self._environment = _inherited_environment() | _NODE_ENVIRONMENT | dict(environment or {})
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
         self._slices: dict[str, Slice] = {}
-        self._hosts: dict[tuple[str, int], str] = {}  # by name of the slice and worker id, the name of the node
+        self._hosts: dict[tuple[str, int], str] = {}  # by slice name and worker id, the name of the node
         self._started = 0
         self.address = f"127.0.0.1:{self._gcs_port}"
         self.dashboard = f"http://127.0.0.1:{self._port}"
@@ -100,7 +100,7 @@ class EmulatedSlice:
 
     def __enter__(self) -> "EmulatedSlice":
         _refuse_taken_port(self._port)
-        # Ray's sockets lie some 65 characters deeper, and a socket's path may have 107.
+        # The paths of Ray's sockets are some 65 characters longer, and a socket's path may have at most 107.
         parent = tempfile.gettempdir() if len(tempfile.gettempdir()) <= 20 else "/tmp"
         self.folder = Path(tempfile.mkdtemp(prefix="slice-", dir=parent))
         try:
@@ -119,7 +119,7 @@ class EmulatedSlice:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def add(self, slice: Slice) -> str:
-        """One more slice of the cluster; returns its name when all hosts have joined."""
+        """Adds a slice to the cluster; returns its name once all its hosts have joined."""
         same = sum(each == slice for each in self._slices.values())
         name = f"emulated-{slice.name}" + (f"-{same}" if same else "")
         self._slices[name] = slice
@@ -140,7 +140,7 @@ class EmulatedSlice:
             node.wait()
 
     def replace(self, name: str, worker_id: int) -> None:
-        """A new host for one that was lost; returns when it has joined."""
+        """Starts a new host in place of a lost one; returns once it has joined."""
         self._start_host(name, worker_id)
         self._await_nodes()
 
@@ -153,7 +153,7 @@ class EmulatedSlice:
                 raise RuntimeError(f"node {name} of the emulated slice ended; the end of {self._log(name)}:\n  {text}")
 
     def _start_head(self) -> None:
-        # `ray job submit -- python …` finds its python by the PATH of the head, and its script in the head's folder.
+        # `ray job submit -- python …` finds python on the PATH of the head, and its script in the head's folder.
         path = f"{Path(sys.executable).parent}{os.pathsep}{self._environment.get('PATH', os.defpath)}"
         dashboard = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": self._port}
         self._start("head", {"PATH": path}, num_cpus=0, gcs_server_port=self._gcs_port, **dashboard)
@@ -163,7 +163,7 @@ class EmulatedSlice:
         environment = {"JAX_NUM_CPU_DEVICES": str(self.devices_per_host)}
         params: dict[str, object] = {"num_cpus": 1}
         if slice.generation.resource == "TPU":
-            environment |= {  # of which Ray makes the labels of a TPU host
+            environment |= {  # from which Ray derives the labels of a TPU host
                 "TPU_NAME": name,
                 "TPU_WORKER_ID": str(worker_id),
                 "TPU_ACCELERATOR_TYPE": slice.name,
@@ -176,7 +176,7 @@ class EmulatedSlice:
                 params["num_gpus"] = slice.generation.chips_per_host
             else:
                 params["num_cpus"] = self.devices_per_host
-        # Short, for it is part of the paths of sockets; and never used twice, for Ray forgets a lost node late.
+        # Short, as it is part of the paths of sockets; and never reused, as Ray is slow to forget a lost node.
         node = self._hosts[name, worker_id] = f"host{worker_id}.{self._started}"
         self._started += 1
         self._start(node, environment, gcs_address=self.address, **params)
@@ -197,14 +197,14 @@ class EmulatedSlice:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the terminal is for the driver alone
+                start_new_session=True,  # Ctrl-C in the terminal is for the driver only
             )
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
     def _await_nodes(self) -> None:
-        """Waits until all nodes have started and the head knows them; then jobs can be submitted too."""
+        """Waits until all nodes have started and the head knows them; after that, jobs can be submitted too."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + _STARTED_WITHIN_S
         started = 0
@@ -225,10 +225,10 @@ class EmulatedSlice:
             started = sum(name in alive and (self.folder / name / ADDRESS_FILE).exists() for name in self._nodes)
 
     def _stop(self) -> None:
-        # A process that is connected to a head that is gone is ended by Ray after a minute.
+        # Ray ends a process a minute after the head that it is connected to is gone.
         if ray.is_initialized() and ray.get_runtime_context().gcs_address == self.address:
             ray.shutdown()
-        # The hosts first: one that is still starting does not hear a signal while it looks for a head that is gone.
+        # The hosts first: one that is still starting does not react to signals while it looks for a head that is gone.
         head = [self._nodes.pop("head")] if "head" in self._nodes else []
         for group in (list(self._nodes.values()), head):
             _end(group)
@@ -236,7 +236,7 @@ class EmulatedSlice:
 
 
 def _end(processes: Iterable[subprocess.Popen[bytes]]) -> None:
-    """Ends them together: SIGTERM, on which a node ends whatever runs on it, and after twenty seconds SIGKILL."""
+    """Ends them together: SIGTERM, on which a node ends whatever runs on it, then SIGKILL after twenty seconds."""
     for process in processes:
         process.terminate()
     deadline = time.monotonic() + 20
@@ -272,11 +272,11 @@ def _refuse_taken_port(port: int) -> None:
 
 def _inherited_environment() -> dict[str, str]:
     """This process's environment, without what would point the nodes at another cluster or other devices."""
-    # A proxy would stand between the nodes, and Ray refuses more GPUs than are visible.
+    # A proxy would come between the nodes, and Ray refuses more GPUs than are visible.
     foreign = re.compile(r"(RAY|TPU|MEGASCALE)_.*|CUDA_VISIBLE_DEVICES|.*_proxy", re.IGNORECASE)
     environment = {key: value for key, value in os.environ.items() if not foreign.fullmatch(key)}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
-    if "XLA_FLAGS" in environment:  # JAX_NUM_CPU_DEVICES says it, and JAX takes only one of the two
+    if "XLA_FLAGS" in environment:  # JAX_NUM_CPU_DEVICES sets the count, and JAX accepts only one of the two
         flags = re.sub(r"--xla_force_host_platform_device_count=\S+", "", environment["XLA_FLAGS"])
         environment["XLA_FLAGS"] = flags
     return environment
@@ -286,10 +286,10 @@ def main() -> None:
     """Runs an emulated slice until Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--hosts", type=int, default=4, help="picks the smallest slice of so many hosts")
-    which.add_argument("--slice", help=f"its name: {', '.join(each.name for each in SLICES)}")
+    which.add_argument("--hosts", type=int, default=4, help="use the smallest slice with this many hosts")
+    which.add_argument("--slice", help=f"slice by name: {', '.join(each.name for each in SLICES)}")
     parser.add_argument("--devices_per_host", type=int, default=2, help="CPU devices that JAX sees on each host")
-    parser.add_argument("--port", type=int, default=DASHBOARD_PORT, help="of the dashboard; 0 takes a free one")
+    parser.add_argument("--port", type=int, default=DASHBOARD_PORT, help="dashboard port; 0 picks a free one")
     flags = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -1,4 +1,4 @@
-"""One run on one slice: find the cluster, start a JAX process on every host, and see how it ends."""
+"""One run on one slice: finds the cluster, starts a JAX process on every host, and determines how it ends."""
 
 import dataclasses
 import json
@@ -30,18 +30,18 @@ from cluster.slices import Slice
 from cluster.watch import Stopped, Watch, named
 
 _POLL_S = 0.5
-_MACHINE_LOST_S = 3.0  # the machine of a process that died with it is known to be gone within this
+_MACHINE_LOST_S = 3.0  # if a process died with its machine, the machine is known to be gone within this time
 
 
 def connect(address: str | None = None, root: Path = ROOT) -> bool:
-    """Connects this process to a Ray cluster; False if none is named and none is found.
+    """Connects this process to a Ray cluster; returns False if none is named and none is found.
 
-    In this order: `address`; RAY_ADDRESS, which a submitted job has; the cluster whose dashboard answers on this
-    machine at Ray's default port, which is the one that `ray job submit` finds.
+    Tried in this order: `address`; RAY_ADDRESS, which is set for a submitted job; the cluster whose dashboard answers
+    on this machine at Ray's default port, which is the one that `ray job submit` finds.
 
     Args:
       address: host:port of the cluster's head.
-      root: the folder whose copy is the working directory of the hosts. What its .gitignore names is left out.
+      root: the folder that is copied to be the hosts' working directory, without what its .gitignore names.
 
     Raises:
       ClusterError: there is no cluster at the address.
@@ -51,14 +51,14 @@ def connect(address: str | None = None, root: Path = ROOT) -> bool:
     address = address or os.environ.get("RAY_ADDRESS") or _address_on_this_machine()
     if not address:
         return False
-    # A job that was submitted with a --working-dir has one already, and Ray wants to be told which one holds. And Ray
-    # leaves .git out by itself, but with a warning that a user can do nothing about.
+    # A job submitted with a --working-dir already has one, and Ray must be told which one takes precedence. Also, Ray
+    # excludes .git by default, but with a warning that a user can do nothing about.
     os.environ |= {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1", "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": ""}
     files = {"working_dir": str(root), "excludes": [".git", ".venv", "__pycache__"]}
-    # Ray on Linux replaces 127.0.0.1 by the machine's outer address, where an emulated slice does not listen.
+    # Ray on Linux replaces 127.0.0.1 with the machine's external address, on which an emulated slice does not listen.
     ray_constants.ENABLE_RAY_CLUSTER = False
     try:
-        _knock(address)  # Ray itself would try for ten minutes
+        _knock(address)  # Ray itself would keep trying for ten minutes
         ray.init(address=address, runtime_env=files, logging_level=logging.WARNING)
     except OSError as error:
         raise ClusterError(f"no Ray cluster answers at {address}: start one there, or unset RAY_ADDRESS.") from error
@@ -66,14 +66,14 @@ def connect(address: str | None = None, root: Path = ROOT) -> bool:
 
 
 def _knock(address: str) -> None:
-    """Raises OSError if host:port does not answer; other forms of an address are Ray's to judge."""
+    """Raises OSError if host:port does not answer; other forms of an address are left to Ray."""
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "/" not in host:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _address_on_this_machine() -> str | None:
-    """The dashboard knows the head's folder, and there Ray has written the address."""
+    """Asks the dashboard for the head's folder, into which Ray has written the address."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://127.0.0.1:{DASHBOARD_PORT}/nodes?view=summary", timeout=10) as reply:
@@ -99,28 +99,29 @@ def run(
 
     Rank i is the host whose worker id is i: a TPU host's TPU_WORKER_ID, another host's label. The first SIGINT or
     SIGTERM to this process stops the run: `jax.experimental.multihost_utils.reached_preemption_sync_point` becomes true
-    on all hosts at the same step, and the function is to save and return. A second one, or the end of the grace, kills.
-    Before this returns, all processes of the run have ended, but for those of lost machines, and the slice is given
-    back.
+    on all hosts at the same step, and the function should save and return. A second one, or the end of the grace, kills
+    it. When this returns, all processes of the run have ended, except those on lost machines, and the slice has been
+    released.
 
     Args:
       entry: importable on the hosts, so below the root that `connect` was given.
-      config: JSON-serialisable; the function gets it as JSON gives it back. Paths in it must be absolute.
-      slice: which slice; one that is busy is waited for.
-      name: of the slice, where it must be that one of its kind.
-      env: more environment variables for the processes.
-      timeouts: when it is given up.
+      config: JSON-serialisable; the function gets it after a round trip through JSON. Paths in it must be absolute.
+      slice: which kind of slice; waits if it is busy.
+      name: the name of the slice, if it must be a particular one of its kind.
+      env: additional environment variables for the processes.
+      timeouts: when to give up.
       wait_s: how long to wait for a busy slice.
       grace_s: how long a stopped run may take to save.
 
     Returns:
-      The first failure, with those that followed in `collateral`; it has been printed. If machines went away with it it
-      is a preemption, and so is a run that left because a host was told to. Without a failure, rank 0's outcome. After
-      a signal it is cancelled, however it ended, but for an error of the program.
+      The first failure, which has been printed, with those that followed in `collateral`. Unless it is a program error,
+      it counts as a preemption if machines went away with it; so does a run that left because a host was told to.
+      Without a failure, rank 0's outcome. After a signal the run counts as cancelled, however it ended, except for a
+      program error.
 
     Raises:
-      ClusterError: `connect` found no cluster, the entry or the config is malformed, the cluster has not got the slice,
-        or it stayed busy.
+      ClusterError: `connect` found no cluster, the entry or the config is malformed, the cluster does not have the
+        slice, or the slice stayed busy.
     """
     if not ray.is_initialized():  # Ray would start a cluster of its own
         raise ClusterError(f"{entry} has no cluster to run on: connect to one first, or start an emulated slice.")
@@ -149,7 +150,7 @@ def run(
         except Stopped as stopped:
             outcome = Outcome(Ending.CANCELLED, message=str(stopped))
     if signals.received and not outcome.program_error:
-        if outcome.status != Ending.PREEMPTED:  # which it is by being told to leave
+        if outcome.status != Ending.PREEMPTED:  # the status of a run that was told to leave, as here
             _report(outcome)
         return dataclasses.replace(outcome, status=Ending.CANCELLED, exit_status=128 + signals.received[0])
     _report(outcome)
@@ -157,7 +158,7 @@ def run(
 
 
 def _start(group: PlacementGroup, slice: Slice, env: Mapping[str, str]) -> list[Any]:
-    """An actor on every host, which takes what is reserved there; by what it takes Ray sets CUDA_VISIBLE_DEVICES."""
+    """Starts an actor on every host that takes what is reserved there; Ray sets CUDA_VISIBLE_DEVICES from that."""
     options: dict[str, Any] = {"concurrency_groups": {CONTROL: 1}, "runtime_env": {"env_vars": dict(env)}}
     actor = ray.remote(**options)(Host)
     return [
@@ -172,7 +173,7 @@ def _start(group: PlacementGroup, slice: Slice, env: Mapping[str, str]) -> list[
 
 
 def _charged_to_machines(outcome: Outcome, nodes: Sequence[str]) -> Outcome:
-    """A failure as a preemption, if a machine of the run has gone with it; `nodes` are theirs, by rank."""
+    """Turns a failure into a preemption if a machine of the run has gone with it; `nodes` are the node ids, by rank."""
     known_by = time.monotonic() + _MACHINE_LOST_S
     while not (gone := without_host(nodes)) and time.monotonic() < known_by:
         time.sleep(_POLL_S)
@@ -183,7 +184,7 @@ def _charged_to_machines(outcome: Outcome, nodes: Sequence[str]) -> Outcome:
 
 
 def _report(outcome: Outcome) -> None:
-    """Prints a failure; with its traceback, unless the exception has an exit status and thereby speaks to the user."""
+    """Prints a failure, with its traceback unless the exception has an exit status and so is meant for the user."""
     if outcome.status == Ending.PREEMPTED:
         print(f"preempted: {outcome.message}", file=sys.stderr, flush=True)
     if outcome.status not in (Ending.FAILED, Ending.HUNG):

@@ -16,12 +16,12 @@ from cluster.process import Timeouts, run_process
 from cluster.watchdog import Mark
 
 CONTROL = "control"
-_LAST_WORDS_S = 20.0  # how long a process that stands still can be asked about it before it ends
+_LAST_WORDS_S = 20.0  # how long a hung process can still be asked for its report before it ends
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a host says when it is asked: where its program stands, and the outcome if its watchdog has had enough."""
+    """A host's answer when polled: where its program is, and the outcome if its watchdog has found it hung."""
 
     mark: Mark | None
     hung: Outcome | None
@@ -30,8 +30,8 @@ class Report:
 class Host:
     """The actor.
 
-    `run` has the main thread, so that the program may handle signals. The others are for callers beside it, in the
-    concurrency group CONTROL.
+    `run` occupies the main thread, so that the program may handle signals. The other methods are called concurrently,
+    in the concurrency group CONTROL.
     """
 
     def __init__(self, rank: int, hosts: int) -> None:
@@ -39,19 +39,19 @@ class Host:
         self._hosts = hosts
         self._lock = threading.Lock()
         self._coordinator = ""
-        self._listens = False  # whether JAX catches SIGTERM; until then it would end the process
+        self._listens = False  # whether JAX catches SIGTERM; before that, the signal would end the process
         self._stop_asked = False
         self._hung: Outcome | None = None
         for name in [name for name in os.environ if name.startswith("MEGASCALE_")]:
-            del os.environ[name]  # of an earlier start; they would make libtpu wait for hosts that are gone
-        if os.environ.get("CUDA_VISIBLE_DEVICES"):  # by Ray; without its plugin JAX would take the CPU, and say nothing
+            del os.environ[name]  # left by an earlier start; they would make libtpu wait for hosts that are gone
+        if os.environ.get("CUDA_VISIBLE_DEVICES"):  # by Ray; without its CUDA plugin JAX would silently use the CPU
             os.environ.setdefault("JAX_PLATFORMS", "cuda,cpu")
 
     def __repr__(self) -> str:
-        return f"host {self._rank}"  # Ray puts it before every line that the process prints
+        return f"host {self._rank}"  # Ray prefixes every line that the process prints with it
 
     def coordinator_address(self) -> str:
-        """Where rank 0 coordinates JAX's processes: a port of this host that is free now."""
+        """The address for JAX's coordinator, which is on rank 0: a port of this host that is free now."""
         with self._lock:
             if not self._coordinator:
                 address = ray.util.get_node_ip_address()
@@ -74,7 +74,7 @@ class Host:
         )
 
     def report(self) -> Report:
-        """How the program is; the answer alone says that this process lives."""
+        """Where the program is; that there is an answer at all shows that this process is alive."""
         return Report(watchdog.where(), self._hung)
 
     def stacks(self) -> str:
@@ -82,7 +82,7 @@ class Host:
         return watchdog.stacks()
 
     def stop(self) -> None:
-        """Makes `jax.experimental.multihost_utils.reached_preemption_sync_point` true, on all hosts at one step."""
+        """Makes `jax.experimental.multihost_utils.reached_preemption_sync_point` true at the same step on all hosts."""
         with self._lock:
             self._stop_asked = True
             if self._listens:
@@ -95,6 +95,6 @@ class Host:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def _hold_report(self, outcome: Outcome) -> None:
-        """Lets it be asked for; whoever asks kills this process, and else it ends when this returns."""
+        """Keeps the outcome for `report`, whose caller kills this process; otherwise it ends when this returns."""
         self._hung = outcome
         time.sleep(_LAST_WORDS_S)

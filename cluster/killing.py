@@ -1,4 +1,4 @@
-"""The end of a run's processes: they are killed, and waited for until they are gone."""
+"""Kills a run's processes, and waits until they are gone."""
 
 import sys
 import time
@@ -14,19 +14,19 @@ from cluster.placement import without_host
 
 _GONE_S = 30.0
 _POLL_S = 0.05
-_SLOW_S = 1.0  # mostly it takes a tenth of this
+_SLOW_S = 1.0  # usually it takes a tenth of this
 
 
 def kill(hosts: Sequence[Any], nodes: Sequence[str], group: PlacementGroup) -> None:
-    """Kills the actors of a run, and returns when no process of theirs can write any more.
+    """Kills the actors of a run, and returns when none of their processes can write any more.
 
-    A process whose machine is lost is not waited for, and none for longer than half a minute, which is said then.
+    Does not wait for a process whose machine is lost, nor for any longer than half a minute; then it prints a warning.
 
     Args:
       hosts: the actors, by rank.
       nodes: the ids of the Ray nodes that they are on.
-      group: their placement group, which is removed where a process does not end soon: then it gets SIGKILL at once,
-        and else, as when it has been stopped (SIGSTOP), after five seconds.
+      group: their placement group, which is removed if a process does not end soon: then it gets SIGKILL at once;
+        otherwise, for example if it is stopped (SIGSTOP), only after five seconds.
     """
     for host in hosts:
         ray.kill(host)
@@ -47,8 +47,8 @@ def kill(hosts: Sequence[Any], nodes: Sequence[str], group: PlacementGroup) -> N
 def _living(hosts: Mapping[int, Any]) -> dict[int, Any]:
     """Those of the actors that have a process, or may still get one.
 
-    By its own state an actor is dead as soon as it is killed, and calls of it fail, while its process goes on for a
-    while. A worker is dead once its node has seen it leave.
+    An actor's own state is dead as soon as it is killed, and calls to it fail, while its process continues for a while.
+    A worker's state is dead once its node has seen it exit.
     """
     rows = map(WorkerTableData.FromString, state._connect_and_get_accessor().get_worker_table())
     workers = {(row.worker_address.node_id.hex(), row.pid) for row in rows if row.is_alive}

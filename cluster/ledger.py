@@ -1,13 +1,14 @@
-"""The run queue's state: one SQLite file that is right after every crash.
+"""The run queue's state: one SQLite file that is consistent after any crash.
 
     <folder>/queue.sqlite                    the runs, and every attempt at one
     <folder>/attempts/<run>/<number>/        what an attempt left: log.txt, specification, end (attempt.py)
     <folder>/driver.lock                     who drives the queue (driver.py)
 
-Every change is one transaction, on the disk before it counts. A run is "running" from before its process is started
-until its end is recorded, so whoever finds it so after a crash must ask what became of that attempt.
+Every change is one transaction, which is on disk before it takes effect. A run is "running" from before its process is
+started until its end is recorded, so whoever finds it in that state after a crash must find out what became of that
+attempt.
 
-The folder must be on a disk of the machine that drives the queue, for SQLite's journal does not work over a network.
+The folder must be on a disk of the machine that drives the queue, as SQLite's journal does not work over a network.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ from cluster.errors import ClusterError
 from cluster.outcomes import Budgets, Ended, Ending, Spent, pause_before_retry
 
 WAITING, RUNNING = "waiting", "running"  # states of a run; the others are the Endings
-RELEASED = "released"  # the end of an attempt that is charged to nobody
+RELEASED = "released"  # the ending of an attempt for which nothing is charged
 FILE = "queue.sqlite"
 _VERSION = 1
 _LOCK_TIMEOUT_S = 60.0
@@ -61,7 +62,7 @@ CREATE TABLE attempts (
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A run to be queued: `entry`, a module:function, with a JSON config, on one of these kinds of places."""
+    """A run to be queued: `entry`, a module:function, with a JSON config, on a place of one of `kinds`."""
 
     name: str
     entry: str
@@ -72,7 +73,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run as the queue knows it; `state` is "waiting", "running", or the Ending that ended it for good."""
+    """A run as recorded in the queue; `state` is "waiting", "running", or the Ending that ended it for good."""
 
     name: str
     position: int
@@ -87,7 +88,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
-    """One start of a run; while it runs, `ended` and `ending` are None. `ending` is an Ending or "released"."""
+    """One attempt at a run; while it runs, `ended` and `ending` are None. `ending` is an Ending or "released"."""
 
     run: str
     number: int
@@ -100,10 +101,10 @@ class Attempt:
 
 
 class Ledger:
-    """The queue of a folder; to be closed. Several processes may have it open at once.
+    """The queue of a folder; must be closed. Several processes may have it open at once.
 
     Raises:
-      ClusterError: there is no queue and `create` is False, or the file is none, or not of this version.
+      ClusterError: there is no queue and `create` is False, or the file is not a queue, or not of this version.
     """
 
     def __init__(self, folder: Path, *, create: bool = True) -> None:
@@ -162,13 +163,13 @@ class Ledger:
         return self.folder / "attempts" / name / str(number)
 
     def add(self, requests: Sequence[Request]) -> list[str]:
-        """Queues those runs that are not there yet, all or none; of those that are, takes over kinds and priority.
+        """Queues the runs that are not queued yet, all or none; updates kinds and priority of those that are.
 
         Returns:
-          Names of the new ones.
+          Names of the newly queued runs.
 
         Raises:
-          ClusterError: a name that is no name of a folder, or is there twice; or a run that is queued with another
+          ClusterError: a name is not a valid folder name or occurs twice; or a run is already queued with another
             entry or configuration.
         """
         names = [request.name for request in requests]
@@ -206,7 +207,7 @@ class Ledger:
             )
 
     def runs(self, *states: str) -> list[Run]:
-        """The runs in these states, or all, in the order of their positions."""
+        """The runs in these states, or all if none are given, ordered by position."""
         return self._runs(f"WHERE state IN ({', '.join('?' * len(states))})" if states else "", states)
 
     def run(self, name: str) -> Run:
@@ -239,7 +240,7 @@ class Ledger:
         return entry, json.loads(config)
 
     def value(self, name: str) -> Any:
-        """What the program of a run that succeeded returned, else None."""
+        """What the run's program returned, if the run succeeded, else None."""
         (value,) = self._database.execute("SELECT value FROM runs WHERE name = ?", (name,)).fetchone()
         return None if value is None else json.loads(value)
 
@@ -253,7 +254,7 @@ class Ledger:
         return [Attempt(*row) for row in rows]
 
     def begin(self, name: str, place: str, kind: str, now: float) -> int | None:
-        """Marks a waiting run as running; returns the attempt's number, None if it does not wait any more."""
+        """Marks a waiting run as running; returns the attempt's number, or None if the run is no longer waiting."""
         with self._transaction():
             changed = self._database.execute(
                 "UPDATE runs SET state = ?, message = '' WHERE name = ? AND state = ?", (RUNNING, name, WAITING)
@@ -272,7 +273,7 @@ class Ledger:
     def end(self, name: str, number: int, ended: Ended, budgets: Budgets, now: float) -> Run:
         """Records how an attempt ended, charges for it, and puts the run back in line or ends it; returns the run.
 
-        A run that was to be cancelled is so, however its attempt ended, unless that was its end for good anyway.
+        A run being cancelled ends as cancelled, however its attempt ended, unless that ended the run for good anyway.
         """
         with self._transaction():
             run = self.run(name)
@@ -291,7 +292,7 @@ class Ledger:
             return self.run(name)
 
     def release(self, name: str, number: int, message: str, now: float) -> Run:
-        """Puts a running run back in line and charges nothing: it was the driver that left. Returns the run."""
+        """Puts a running run back in line (or cancels it) uncharged: it was the driver that left. Returns the run."""
         with self._transaction():
             cancelling = self.run(name).cancelling
             state, how = (Ending.CANCELLED, Ending.CANCELLED) if cancelling else (WAITING, RELEASED)
@@ -300,7 +301,7 @@ class Ledger:
             return self.run(name)
 
     def cancel(self, name: str) -> str:
-        """Takes a run back: one that waits at once; one that runs is stopped by the driver. Returns its state then.
+        """Cancels a run: a waiting one at once; a running one is stopped by the driver. Returns its state afterwards.
 
         Raises:
           ClusterError: there is no such run, or it has ended.

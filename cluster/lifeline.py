@@ -1,4 +1,4 @@
-"""Ties a process to the one that started it, so that nothing goes on after a driver that was killed."""
+"""Ties a process to the one that started it, so that nothing outlives a driver that was killed."""
 
 import ctypes
 import os
@@ -9,9 +9,9 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def end_with(parent: int) -> None:
-    """Asks the kernel for SIGTERM to this process when the parent dies; exits if it is dead already.
+    """Asks the kernel to send SIGTERM to this process when the parent dies; exits if it is already dead.
 
-    The parent is the thread that started this process, so that should be one that lives as long.
+    To the kernel, the parent is the thread that started this process; that thread should live as long as its process.
     """
     _control(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the kernel was asked
@@ -19,7 +19,7 @@ def end_with(parent: int) -> None:
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of those that its children leave behind."""
+    """Makes this process the parent of those that its children leave behind (a subreaper)."""
     _control(_PR_SET_CHILD_SUBREAPER, 1)
 
 

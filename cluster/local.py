@@ -11,23 +11,23 @@ from cluster.errors import ClusterError
 from cluster.policy import Place
 
 _COUNT = "import jax, json; print(json.dumps([jax.default_backend(), jax.local_device_count()]))"
-OF_JAX = 0.75  # of a GPU's memory; what JAX takes where it is not told
+OF_JAX = 0.75  # fraction of a GPU's memory that JAX takes by default
 MEMORY_FRACTION = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")  # the latter is the former's old name
 
 
 def visible_devices(runs_each: int = 1) -> tuple[Place, ...]:
-    """Places for every device that JAX sees from here, with the variables that leave a process just that one.
+    """Places for every device that JAX sees from here, with the variables that restrict a process to that device.
 
-    On a GPU machine CUDA_VISIBLE_DEVICES chooses among the devices, on a CPU JAX_NUM_CPU_DEVICES says how many there
-    are. A TPU host is one place with all its devices: its chips know of each other.
+    On a GPU machine CUDA_VISIBLE_DEVICES selects among the devices; on a CPU JAX_NUM_CPU_DEVICES sets how many there
+    are. A TPU host is one place with all its devices, because its chips know of each other.
 
     Args:
-      runs_each: places a device. Runs that share a GPU have an equal part of the memory that JAX would take.
+      runs_each: places per device. Runs that share a GPU get equal parts of the memory that JAX would take.
 
     Raises:
-      ClusterError: JAX does not start here; or more runs than one are to share a TPU, whose chips are one process's.
+      ClusterError: JAX does not start here; or several runs were to share a TPU, whose chips belong to one process.
     """
-    # In a process of its own: one that has looked at a GPU holds some of its memory.
+    # In a separate process, because one that has looked at a GPU holds some of its memory.
     looked = subprocess.run([sys.executable, "-c", _COUNT], capture_output=True, text=True)
     if looked.returncode:
         reason = (looked.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -56,4 +56,4 @@ def visible_devices(runs_each: int = 1) -> tuple[Place, ...]:
 
 def _one_cpu_device() -> dict[str, str]:
     flags = re.sub(r"--xla_force_host_platform_device_count=\S+", "", os.environ.get("XLA_FLAGS", ""))
-    return {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": flags}  # JAX takes the count from only one of the two
+    return {"JAX_NUM_CPU_DEVICES": "1", "XLA_FLAGS": flags}  # JAX accepts the count from only one of the two

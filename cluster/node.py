@@ -1,8 +1,8 @@
 """One Ray node of an emulated slice: the process that EmulatedSlice starts for the head and for every host.
 
-It does what `ray start --block` does, but for the address: that command replaces 127.0.0.1 by the machine's outer
-address, and Ray then listens on every interface. A cluster that asks for no token must be reachable from this machine
-alone.
+It does what `ray start --block` does, except for the address: that command replaces 127.0.0.1 with the machine's
+external address, and Ray then listens on every interface. A cluster that requires no token must be reachable only from
+this machine.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ def main(specification: str) -> None:
         while not (dead := node.dead_processes()):
             time.sleep(0.5)
             with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG) != (0, 0):  # an adopted driver, on which its supervisor waits
+                while os.waitpid(-1, os.WNOHANG) != (0, 0):  # an adopted driver, whose supervisor waits for its end
                     pass
         sys.exit(f"{params.node_name}: {', '.join(kind for kind, _ in dead)} died")
     finally:
@@ -56,7 +56,7 @@ def main(specification: str) -> None:
 
 
 def _kill_children() -> None:
-    """Ends what Ray leaves behind: workers that save on SIGTERM, the drivers of jobs and their watchers."""
+    """Kills what Ray leaves behind: workers that save on SIGTERM, the drivers of jobs and their watchers."""
     while children := psutil.Process().children(recursive=True):
         for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):

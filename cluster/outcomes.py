@@ -1,4 +1,4 @@
-"""How a run ends, and whether it starts again: typed endings, and separate budgets for preemptions and failures."""
+"""How a run ends, and whether it is restarted: typed endings, and separate budgets for preemptions and failures."""
 
 import dataclasses
 import enum
@@ -6,13 +6,13 @@ from typing import Any
 
 
 class Ending(enum.StrEnum):
-    """How an attempt at a run ended, and so what is charged for it.
+    """How an attempt at a run ended, which determines what is charged for it.
 
     SUCCEEDED  the program returned, and had not been told to leave early
-    FAILED     it raised an exception, or a process of it died while its machines lived
+    FAILED     it raised an exception, or one of its processes died while its machines stayed up
     PREEMPTED  its machines were taken away, or told it to leave
-    CANCELLED  the user took it back
-    HUNG       a host of it stood still, or did not answer any more, and it was ended for that
+    CANCELLED  the user cancelled it
+    HUNG       one of its hosts hung or no longer answered, and the attempt was ended for that
     """
 
     SUCCEEDED = "succeeded"
@@ -24,19 +24,19 @@ class Ending(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a run ended, on one host or as a whole, as its machines saw it.
+    """How a run ended, on one host or as a whole, as seen by its machines.
 
     Attributes:
-      status: see Ending; it was "cancelled" if whoever started it told it to stop.
-      rank: the host that this is about; of a whole run, the host that failed first, or None.
+      status: see Ending; "cancelled" if whoever started the run told it to stop.
+      rank: the host concerned; for a whole run, the host that failed first, or None.
       message: one line for the user.
-      traceback: where it failed, or where it stands; or "".
-      exit_status: for the process that asked for the run: 0; 128 + the signal that stopped it; or of a failure the
+      traceback: where it failed or hangs; or "".
+      exit_status: for the process that requested the run: 0; 128 + the signal that stopped it; or, for a failure, the
         `exit_status` that the exception carries, else 1.
       value: what the function returned on rank 0.
-      lost: whether the process died under the program, rather than the program raising an exception.
-      program_error: whether the program raised an exception that it would raise again.
-      collateral: failures of other hosts that came with this one.
+      lost: whether the process itself died, rather than the program raising an exception.
+      program_error: whether the program raised an exception that it would raise again on a retry.
+      collateral: failures of other hosts that accompanied this one.
     """
 
     status: Ending
@@ -52,7 +52,7 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """The end of one attempt; `final` says that another one would end alike, as after a program error or bad input."""
+    """The end of one attempt; `final` means that another would end alike, as after a program error or bad input."""
 
     ending: Ending
     message: str = ""
@@ -62,10 +62,10 @@ class Ended:
 
 @dataclasses.dataclass(frozen=True)
 class Budgets:
-    """What a run may suffer before it is given up: so many preemptions and so many failures are made good.
+    """How many preemptions and how many failures of a run are retried before it is given up.
 
-    Pauses in seconds: `first_pause` before the retry after the first failure, twice that after the second, and so on up
-    to `longest_pause`. After a preemption there is none.
+    Pauses are in seconds: `first_pause` before the retry after the first failure, twice that after the second, and so
+    on up to `longest_pause`. After a preemption there is no pause.
     """
 
     preemptions: int = 100
@@ -76,7 +76,7 @@ class Budgets:
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """How many preemptions and failures a run has suffered; a hang counts as a failure."""
+    """How many preemptions and failures a run has had; a hang counts as a failure."""
 
     preemptions: int = 0
     failures: int = 0
@@ -89,12 +89,12 @@ class Spent:
 
 
 def pause_before_retry(ended: Ended, spent: Spent, budgets: Budgets) -> float | None:
-    """Seconds after which the run may start again; None if it has ended for good.
+    """Seconds after which the run may be restarted; None if it has ended for good.
 
     Args:
       ended: the attempt's end.
-      spent: what the run has suffered, this end included.
-      budgets: what it may suffer.
+      spent: the preemptions and failures so far, including this end.
+      budgets: how many of them are allowed.
     """
     if ended.final or ended.ending in (Ending.SUCCEEDED, Ending.CANCELLED):
         return None
@@ -104,6 +104,6 @@ def pause_before_retry(ended: Ended, spent: Spent, budgets: Budgets) -> float | 
 
 
 def growing_pause(failures: int, budgets: Budgets) -> float:
-    """Seconds to pause after so many failures, at least one: doubling, up to the longest."""
-    doublings = min(failures - 1, 60)  # beyond, a float would overflow
+    """Seconds to pause after `failures` failures, at least one: doubling each time, up to `longest_pause`."""
+    doublings = min(failures - 1, 60)  # beyond that, a float would overflow
     return min(budgets.first_pause * 2.0**doublings, budgets.longest_pause)

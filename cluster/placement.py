@@ -1,4 +1,4 @@
-"""Taking a whole slice of the cluster for a run, and saying what there is when there is none."""
+"""Reserves a whole slice of the cluster for a run, or reports what the cluster has instead."""
 
 import contextlib
 import socket
@@ -16,19 +16,19 @@ from cluster.slices import SLICES, Slice
 
 
 class _Labels(NamedTuple):
-    """The labels of a node that make it a host: of a kind of slice, of the one of this name, and by its worker id."""
+    """Keys of the labels that make a node a host: the kind of its slice, the slice's name, and its worker id there."""
 
     kind: str
     name: str
     worker: str
 
 
-# Ray gives the first to every node that is a TPU host. To other hosts whoever lets them join gives the second.
+# Ray sets the first on every node that is a TPU host. On other hosts, whoever adds them to the cluster sets the second.
 _RAYS = _Labels("ray.io/tpu-pod-type", "ray.io/tpu-slice-name", "ray.io/tpu-worker-id")
 _GIVEN = _Labels("slice-type", "slice-name", "worker-id")
-_NODE = "ray.io/node-id"  # Ray's label of every node
+_NODE = "ray.io/node-id"  # Ray's label on every node
 
-_Node = dict[str, Any]  # as ray.nodes() has it
+_Node = dict[str, Any]  # as returned by ray.nodes()
 _UNITS = {"CPU": "CPUs", "GPU": "GPUs", "TPU": "TPU chips"}
 _TRY_S = 2.0  # a free slice is placed in a tenth of this
 _SAY_EVERY_S = 5.0
@@ -38,21 +38,21 @@ _SAY_EVERY_S = 5.0
 def reserved(
     slice: Slice, wait_s: float, pause: Callable[[], None], name: str | None = None
 ) -> Iterator[tuple[PlacementGroup, list[str]]]:
-    """Context manager: a placement group whose bundle i is the host with worker id i, and by rank the ids of its nodes.
+    """Context manager: a placement group whose bundle i is the host with worker id i, and the ids of its nodes by rank.
 
-    The group is given back at the end.
+    The group is released at the end.
 
-    Ray places all of a group or nothing, so that two runs cannot each get a part of a slice. (Its
-    `slice_placement_group` does the same, but starts a process to learn the slice's name, and refuses single hosts.)
+    Ray places all of a group or nothing, so two runs cannot each get a part of a slice. (Its `slice_placement_group`
+    does the same, but starts a process to learn the slice's name, and refuses single hosts.)
 
     Args:
-      slice: which slice.
-      wait_s: how long to wait for one that is busy.
-      pause: called between looks; what it raises ends the waiting.
-      name: of the slice, where it must be that one of its kind.
+      slice: which kind of slice.
+      wait_s: how long to wait for a busy one.
+      pause: called between attempts; an exception from it ends the wait.
+      name: the name of the slice, if it must be a particular one of its kind.
 
     Raises:
-      UnavailableError: the cluster has no such slice, at once; or all of them stayed busy.
+      UnavailableError: the cluster has no such slice (raised at once), or all of them stayed busy.
     """
     began = time.monotonic()
     said = -_SAY_EVERY_S
@@ -78,7 +78,7 @@ def reserved(
 
 
 def bundle(slice: Slice, cpus: float = 1) -> dict[str, float]:
-    """What a run takes of a host of a slice: its chips; where it has none all its CPUs, so that the host is taken."""
+    """What a run takes of a host of a slice: its chips, or if it has none all its CPUs, so that the host is taken."""
     generation = slice.generation
     if generation.resource == "CPU":
         return {"CPU": max(1.0, cpus)}
@@ -86,7 +86,7 @@ def bundle(slice: Slice, cpus: float = 1) -> dict[str, float]:
 
 
 def labels(slice: Slice, name: str, worker_id: int) -> dict[str, str]:
-    """What a host of a slice that is no TPU host joins the cluster with: `ray start --labels=…`."""
+    """The labels with which a host other than a TPU host joins the cluster: `ray start --labels=…`."""
     return dict(zip(_GIVEN, (slice.name, name, str(worker_id)), strict=True))
 
 
@@ -98,7 +98,7 @@ def whole_slices() -> list[tuple[Slice, str]]:
 def without_host(nodes: Sequence[str]) -> set[int]:
     """Which ranks have lost their node: it is not alive, or does not answer although Ray has not noticed yet.
 
-    Another node with the same labels does not count, as it has come since.
+    A different node with the same labels does not count, as it has joined since.
 
     Args:
       nodes: by rank, the id of the node that it was on.
@@ -129,7 +129,7 @@ def inventory() -> str:
 
 
 def _candidates(slice: Slice, name: str | None) -> list[list[_Node]]:
-    """The hosts, by rank, of whole slices of the kind, or of the one that is asked for; there is at least one."""
+    """The hosts, by rank, of each whole slice of the kind, or of the named one only; there is at least one slice."""
     whole = [hosts for (kind, found), hosts in _whole().items() if kind == slice and name in (None, found)]
     if not whole:
         joining = "" if slice.generation.resource == "TPU" else f", each with {_joining(slice, name)}"
@@ -155,7 +155,7 @@ def _try(slice: Slice, hosts: list[_Node]) -> PlacementGroup | None:
 
 
 def _whole() -> dict[tuple[Slice, str], list[_Node]]:
-    """The hosts, by rank, of every slice that has all of them and whose hosts have what they should."""
+    """The hosts, by rank, of every slice whose hosts are all there and have the resources that they should."""
     there = _hosts_by_slice()
     return {
         (kind, name): [hosts[rank] for rank in range(kind.hosts)]
@@ -168,7 +168,7 @@ def _whole() -> dict[tuple[Slice, str], list[_Node]]:
 
 
 def _hosts_by_slice() -> Mapping[tuple[str, str], dict[int, _Node]]:
-    """For every slice, by kind and name, the hosts that are there, by worker id."""
+    """For every slice, by kind and name, its hosts that are there, by worker id."""
     hosts: dict[tuple[str, str], dict[int, _Node]] = defaultdict(dict)
     for node in ray.nodes():
         for keys in (_RAYS, _GIVEN):
@@ -179,7 +179,7 @@ def _hosts_by_slice() -> Mapping[tuple[str, str], dict[int, _Node]]:
 
 
 def _lacking(slice: Slice, host: _Node) -> list[str]:
-    """What a host has not got that it is to have."""
+    """The resources that a host should have but lacks."""
     there = defaultdict(float, host["Resources"])
     wanted = bundle(slice, there["CPU"])
     return [
@@ -198,6 +198,6 @@ def _described(kind: str, name: str, hosts: Mapping[int, _Node]) -> str:
 
 
 def _joining(slice: Slice, name: str | None) -> str:
-    """The flag with which hosts join that form the slice."""
+    """The flag with which the hosts that form the slice join."""
     flag = f"--labels={_GIVEN.kind}={slice.name},{_GIVEN.name}={name or 'NAME'},{_GIVEN.worker}="
     return f"{flag}0" if slice.hosts == 1 else f"{flag}N, where N is 0 to {slice.hosts - 1}"

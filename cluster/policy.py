@@ -1,4 +1,4 @@
-"""Which run starts where: a pure function of a snapshot."""
+"""Decides which run starts where: a pure function of a snapshot."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,12 @@ from collections.abc import Set as AbstractSet
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """What one run at a time can have: a slice of a cluster, or a device of this machine.
+    """What one run at a time can occupy: a slice of a cluster, or a device of this machine.
 
     Attributes:
       name: unique among the places of its kind.
       kind: the slice's official name, such as "v2-32"; or "device".
-      environment: variables for the process of a run that is started there.
+      environment: environment variables for the process of a run started there.
     """
 
     name: str
@@ -25,15 +25,15 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Waiting:
-    """A run that waits.
+    """A waiting run.
 
     Attributes:
       name: unique.
-      kinds: of places that it may have, the most fitting first.
-      position: its place in the order, unique.
+      kinds: kinds of places that it may use, best fit first.
+      position: its position in the queue, unique.
       priority: larger goes first.
       not_before: when its pause is over, in the snapshot's time.
-      shuns: the place where it has just failed; it may not have that while the cluster has another of its kinds.
+      shuns: the place where it has just failed, which it may not use while the cluster has another one of its kinds.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Waiting:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """All that the policy looks at.
+    """Everything that the policy looks at.
 
     Attributes:
       now: seconds.
-      places: those there are, taken or free.
-      running: the place of each run that runs; it may have gone from `places` already.
+      places: all existing places, taken or free.
+      running: by name of each running run, its place, which may already be gone from `places`.
       waiting: in any order.
-      resting: places to leave alone for now.
+      resting: places not to be used for now.
     """
 
     now: float
@@ -64,18 +64,18 @@ class Snapshot:
 
 
 def plan(snapshot: Snapshot) -> dict[str, Place]:
-    """Which waiting runs start now, and where.
+    """Decides which waiting runs start now, and where.
 
-    Runs are served by priority, then in their order, each with the most fitting kind of place that is free. So
+    Runs are served by priority, then by position, each with the best-fitting kind of place that is free. So
 
-    * no place is given twice,
-    * a run is passed over only while no place is free that it may have, and no longer than that: what frees up goes to
-      the first run that may have it. So a run can be overtaken only by runs that take what it cannot use, and nobody
-      starves but for those of higher priority,
-    * a run that could do with a small place leaves a larger one free as long as a small one is,
-    * no free place is left to itself while a run waits that may have it, and has not just failed there.
+    * no place is assigned twice,
+    * a run is passed over only while no place that it may use is free, and no longer than that: a place that becomes
+      free goes to the first run that may use it. So a run can be overtaken only by runs that take what it cannot use,
+      and can be starved only by runs of higher priority,
+    * a run for which a small place is enough leaves a larger one free as long as a small one is free,
+    * no place stays free while a run is waiting that may use it and has not just failed there.
 
-    Running ones are left alone, whatever waits. A run that was preempted keeps its position, so it is first in line.
+    Running runs are left alone, whatever is waiting. A preempted run keeps its position, so it is first in line.
     """
     taken = {*snapshot.running.values(), *snapshot.resting}
     free: dict[str, list[Place]] = {}
@@ -101,7 +101,7 @@ def plan(snapshot: Snapshot) -> dict[str, Place]:
 
 
 def _choose(run: Waiting, free: Mapping[str, Sequence[Place]], places: Sequence[Place]) -> Place | None:
-    """A free place of the most fitting kind, but for the one that the run shuns where there is another."""
+    """A free place of the best-fitting kind, except the one that the run shuns, provided that there is another."""
     shuns = run.shuns
     if shuns and not any(place.kind in run.kinds and place != shuns for place in places):
         shuns = None

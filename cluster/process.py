@@ -1,4 +1,4 @@
-"""One JAX process: it joins the others of its run, calls the program, and says how that ended."""
+"""One JAX process: joins the others of its run, calls the program, and reports how that ended."""
 
 import dataclasses
 import importlib
@@ -13,16 +13,16 @@ from cluster.errors import UnavailableError
 from cluster.outcomes import Ending, Outcome
 from cluster.watchdog import Mark, Patience
 
-STOPPED = "stopped"  # true in what a program returns says that it left early, as its machines told it to
+STOPPED = "stopped"  # if true in what a program returns, it left early because its machines told it to
 
 
 @dataclasses.dataclass(frozen=True)
 class Timeouts:
     """Seconds after which a run is given up.
 
-    A host whose process dies is noticed by Ray at once. `silence` is for a process that does not answer at all, and
-    where nobody asks JAX's own `heartbeat` aborts the others. `shutdown` is how much longer one host may run than they
-    do. `patience` is for a process that lives and stands still.
+    Ray notices at once when a host's process dies. `silence` is for a process that does not answer at all; where nobody
+    polls it, JAX's own `heartbeat` aborts the others. `shutdown` is how much longer one host may run than the others
+    do. `patience` is for a process that is alive but hangs.
     """
 
     initialization: int = 300
@@ -43,21 +43,22 @@ def run_process(
     listens: Callable[[bool], None] = lambda _: None,
     hung: Callable[[Outcome], None] = lambda _: None,
 ) -> Outcome:
-    """Joins the other processes and calls `module:function` with the config, watched over by a watchdog.
+    """Joins the other processes and calls `module:function` with the config, monitored by a watchdog.
 
     Args:
       entry: the program; importable here.
       config: its argument, as JSON.
-      coordinator: asked for host:port, where rank 0 coordinates.
+      coordinator: returns the host:port of the coordinator, which is on rank 0.
       processes: how many there are.
-      rank: of this one.
+      rank: rank of this one.
       timeouts: when to give up.
-      listens: told True once JAX catches SIGTERM, on which
-        `jax.experimental.multihost_utils.reached_preemption_sync_point` becomes true, and False when it does no more.
-      hung: told the outcome of a process that stands still; when it returns the process ends.
+      listens: called with True once JAX catches SIGTERM, on which
+        `jax.experimental.multihost_utils.reached_preemption_sync_point` becomes true, and with False before it
+        stops doing so.
+      hung: called with the outcome if the process hangs; when it returns, the process ends.
 
     Returns:
-      The outcome; rank 0's has the value that the function returned, as JSON gives it back.
+      The outcome; rank 0's has the value that the function returned, after a round trip through JSON.
     """
 
     def tell_hung(mark: Mark, stacks: str) -> None:
@@ -66,7 +67,7 @@ def run_process(
     in_program = False
     others_may_be_to_blame: tuple[type[Exception], ...] = (BarrierError, UnavailableError)
     try:
-        import jax  # only now: it reads the environment of this process
+        import jax  # only now, as it reads the environment of this process
 
         address = coordinator()
         jax.distributed.initialize(
@@ -79,7 +80,7 @@ def run_process(
             shutdown_timeout_seconds=timeouts.shutdown,
             coordinator_bind_address=address,
         )
-        if processes > 1:  # what XLA raises may then tell of a neighbour that has gone
+        if processes > 1:  # an XLA error may then be due to another host that has gone
             others_may_be_to_blame += (jax.errors.JaxRuntimeError,)
         listens(True)
         watchdog.begin(timeouts.patience, tell_hung)
@@ -94,7 +95,7 @@ def run_process(
         barrier("leave", timeouts.shutdown)
         jax.distributed.shutdown()  # rank 0 coordinates, and must leave last
     except (Exception, SystemExit) as error:
-        # JAX stays up: a shutdown would wait for processes that hang in a collective with this one.
+        # JAX is not shut down: that would wait for processes that hang in a collective with this one.
         return Outcome(
             status=Ending.FAILED,
             rank=rank,
@@ -111,7 +112,7 @@ def run_process(
 
 
 def message_of(error: BaseException) -> str:
-    """The error as a line; one that carries its own exit status is meant for the user, and speaks for itself."""
+    """The error as one line; if it carries its own exit status, its message is meant for the user and used as it is."""
     if hasattr(error, "exit_status"):
         return str(error)
     return "".join(traceback.format_exception_only(error)).strip()

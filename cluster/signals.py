@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as something to look at, in place of an end in the middle."""
+"""Collects Ctrl-C and SIGTERM so that they can be polled, instead of interrupting the program midway."""
 
 import signal
 import threading
@@ -7,9 +7,9 @@ from typing import Any
 
 
 class Signals:
-    """Context manager that collects SIGINT and SIGTERM; to be entered after ray.init, which sets its own handlers.
+    """Context manager that collects SIGINT and SIGTERM; enter it after ray.init, which sets its own handlers.
 
-    In another thread than the main one it collects nothing, for Python's signals are the main thread's.
+    Outside the main thread it collects nothing, because Python handles signals in the main thread only.
     """
 
     def __init__(self) -> None:

@@ -1,10 +1,10 @@
-"""Slices: groups of like hosts that a run takes whole, with their chips, hosts and devices.
+"""Slices: groups of identical hosts that a run takes whole, with their chips, hosts and devices.
 
 Sources: Google Cloud's pages "TPU v2" and "TPU v3" (system architecture, configurations) for chips, memory and peak
-rates; Ray's table of valid topologies agrees. On both generations a chip has two cores, a host four chips, and JAX
-takes each core as a device with half of the chip's memory. NVIDIA's datasheets of the H100 and the H200 (SXM) for
-memory and peak rates, half of what they give with sparsity, and of the HGX boards for eight GPUs a host; JAX takes a
-GPU as a device. A host without either is a single device to JAX, and what that can do is another thing on each machine.
+rates; Ray's table of valid topologies agrees. On both generations a chip has two cores, a host has four chips, and JAX
+treats each core as a device with half of the chip's memory. NVIDIA's datasheets of the H100 and the H200 (SXM) for
+memory and peak rates (half of the rates given with sparsity), and of the HGX boards for eight GPUs per host; JAX treats
+a GPU as a device. A host without either is a single device to JAX; its memory and speed depend on the machine.
 """
 
 import dataclasses
@@ -16,13 +16,13 @@ from cluster.errors import ClusterError
 
 @dataclasses.dataclass(frozen=True)
 class Generation:
-    """What the slices of a generation share.
+    """Properties shared by the slices of a generation.
 
     Attributes:
       name: the first part of its slices' names.
-      resource: what Ray calls its chips, "TPU" or "GPU"; "CPU" where hosts have none, and each counts as one.
-      chips_per_host: how many.
-      cores_per_chip: devices that JAX makes of a chip.
+      resource: Ray's name for its chips, "TPU" or "GPU"; "CPU" if hosts have none, and each host counts as one chip.
+      chips_per_host: number of chips per host.
+      cores_per_chip: number of JAX devices per chip.
       memory_per_chip: in bytes; None where machines differ.
       peak_flops_per_chip: dense bfloat16 operations per second; None where machines differ.
     """
@@ -49,9 +49,9 @@ class Generation:
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """A slice by its name, which counts devices, as Google's do.
+    """A slice, identified by its name, which counts devices, as Google's names do.
 
-    `topology` is the grid of its chips, such as "4x4"; "16" are sixteen that lie in none.
+    `topology` is the grid of its chips, such as "4x4"; "16" means sixteen chips that form no grid.
     """
 
     name: str
@@ -130,7 +130,7 @@ def slice_named(name: str) -> Slice:
 
 
 def slice_for_hosts(hosts: int) -> Slice:
-    """Finds the slice of so many TPU hosts, of the first generation in the table that has one.
+    """Finds the slice with this number of TPU hosts, of the first generation in the table that has one.
 
     Raises:
       ClusterError: no slice has that number of hosts.

@@ -1,4 +1,4 @@
-"""A file that one process at a time holds, and that says which one does."""
+"""A file that one process at a time holds, and that records which one does."""
 
 import contextlib
 import datetime
@@ -13,8 +13,8 @@ from pathlib import Path
 from cluster.errors import ClusterError
 
 _POLL_S = 0.5
-_LOOK_S = 0.3  # who only looks whether it is held has it for a moment, and a new holder takes one to write its name
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of a file system
+_LOOK_S = 0.3  # a mere check holds the lock for a moment, and a new holder needs a moment to write its name
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # from a file system without locks
 
 
 @contextlib.contextmanager
@@ -26,19 +26,19 @@ def sole_holder(
     wait_s: float = 0.0,
     say: Callable[[str], None] = lambda text: print(text, flush=True),
 ) -> Iterator[None]:
-    """Context manager: this process holds the file, and no other one does. It is freed however the process ends.
+    """Context manager: makes this process the file's only holder. The file is released however the process ends.
 
-    On a file system without locks nobody is kept out, which is said.
+    On a file system without locks nobody is kept out, which is reported.
 
     Args:
-      path: of the file; it is made, and stays.
-      who: what others are told that this process is.
-      refusal: given the holder's whereabouts, the error that names what is taken, and the mend.
+      path: path of the file, which is created, and not removed.
+      who: how this process is described to others.
+      refusal: makes the error, given a description of the holder; it names what is taken, and the remedy.
       wait_s: how long to wait for a holder to end.
-      say: told for whom, once, where there is one to wait for.
+      say: called with a message, once, that names the holder if there is one to wait for.
 
     Raises:
-      ClusterError: of `refusal`; another process holds it still.
+      ClusterError: from `refusal`; another process still holds the file.
     """
     with path.open("a+") as file:
         deadline = time.monotonic() + wait_s
@@ -68,11 +68,14 @@ def is_held(path: Path) -> bool:
         return False
     except BlockingIOError:
         return True
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     return False
 
 
 def _locked_soon(descriptor: int, path: Path, say: Callable[[str], None]) -> bool:
-    """`_locked`, tried for a moment."""
+    """`_locked`, retried for a moment."""
     until = time.monotonic() + _LOOK_S
     while not (locked := _locked(descriptor, path, say)) and time.monotonic() < until:
         time.sleep(_LOOK_S / 10)
@@ -80,7 +83,7 @@ def _locked_soon(descriptor: int, path: Path, say: Callable[[str], None]) -> boo
 
 
 def _locked(descriptor: int, path: Path, say: Callable[[str], None]) -> bool:
-    """Whether the lock of an open file could be had, or there are none to be had."""
+    """Whether an open file could be locked, or its file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

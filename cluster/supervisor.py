@@ -1,4 +1,4 @@
-"""One run until it has ended for good: started again after preemptions and failures, on whatever slice it may have."""
+"""Runs one job to its final outcome, restarting it after preemptions and failures, on any slice that it may use."""
 
 import dataclasses
 import time
@@ -25,23 +25,23 @@ def keep_running(
     timeouts: Timeouts = Timeouts(),  # noqa: B008 (frozen)
     env: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """`gang.run` again and again, until it succeeds, is cancelled, has an error of the program, or a budget is spent.
+    """Repeats `gang.run` until it succeeds, is cancelled, hits a program error, or a budget is spent.
 
-    The first SIGINT or SIGTERM stops the run for good: it saves and leaves.
+    The first SIGINT or SIGTERM stops the run for good: it saves and exits.
 
     Args:
-      entry: module:function; it is to go on from where it was, and to return {"stopped": true, …} if it left early.
+      entry: module:function; it must resume from where it was, and return {"stopped": true, …} if it left early.
       config: its argument.
-      kinds: of slices that it may have, the most fitting first; each attempt takes the first one that the cluster has.
-      budgets: how many preemptions and failures are made good.
+      kinds: slice kinds it may use, best fit first; each attempt takes the first one that the cluster has.
+      budgets: how many preemptions and failures are retried.
       timeouts: when an attempt is given up.
-      env: more environment variables for the processes.
+      env: additional environment variables for the processes.
 
     Returns:
       The outcome of the last attempt.
 
     Raises:
-      ClusterError: as gang.run; but once the cluster has had such a slice, one is waited for.
+      ClusterError: as for gang.run, except that once the cluster has had such a slice, this waits for one.
     """
     spent = Spent()
     seen = False
@@ -58,7 +58,7 @@ def keep_running(
             except UnavailableError:
                 if not seen:
                     raise
-                time.sleep(_POLL_S)  # it has left while it was waited for
+                time.sleep(_POLL_S)  # the slice left while the attempt waited for it
                 continue
             spent = spent.charged(outcome.status)
             ended = Ended(outcome.status, outcome.message, final=outcome.program_error)
@@ -80,13 +80,13 @@ def _is_bad(outcome: Outcome) -> bool:
 
 
 def _there(kinds: Sequence[Slice]) -> Slice | None:
-    """The most fitting kind of which the cluster has a whole slice."""
+    """The best-fitting kind of which the cluster has a whole slice."""
     there = {slice for slice, _ in placement.whole_slices()}
     return next((kind for kind in kinds if kind in there), None)
 
 
 def _wait_for(kinds: Sequence[Slice], signals: Signals) -> Slice | None:
-    """Waits until one is there; None if a signal came first."""
+    """Waits until there is a slice of one of these kinds; returns None if a signal came first."""
     said = -_SAY_EVERY_S
     began = time.monotonic()
     while not signals.received:

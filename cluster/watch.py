@@ -1,4 +1,4 @@
-"""Watches over the hosts of a run until it ends, and finds out what ended it."""
+"""Watches the hosts of a run until it ends, and determines what ended it."""
 
 import dataclasses
 import time
@@ -21,9 +21,9 @@ _STACKS_S = 5.0
 
 @dataclasses.dataclass
 class _Watched:
-    """A host whose program has not ended: the pending call of it, the pending question, and the last answer.
+    """A host whose program has not ended: the program's pending call, the pending question, and the last answer.
 
-    Times are monotonic; `answered` and `asked` are of the last answer and of the pending question.
+    Times are monotonic; `answered` is that of the last answer, `asked` that of the pending question.
     """
 
     actor: Any
@@ -61,13 +61,13 @@ class Watch:
         self._ended: list[Outcome] = []
 
     def until_ended(self, signals: Signals, grace_s: float) -> Outcome:
-        """Waits for all hosts to end, or for the first sign of trouble; passes the first signal on as a stop.
+        """Waits for all hosts to end, or for the first sign of trouble; forwards the first signal as a stop.
 
         Returns:
-          The first cause of the trouble, or rank 0's outcome.
+          The first cause of the trouble, or else rank 0's outcome.
 
         Raises:
-          Stopped: the hosts did not stop within the grace, or there was a second signal.
+          Stopped: the hosts did not stop within `grace_s`, or there was a second signal.
         """
         stop_by = float("inf")
         while self._watched and not self._in_trouble():
@@ -85,9 +85,9 @@ class Watch:
         return self._cause()
 
     def _look(self) -> None:
-        """Takes what has ended and what was answered, waiting a little for it, and asks again."""
+        """Collects endings and answers, waiting briefly for them, and asks again."""
         now = time.monotonic()
-        if now - self._looked > self._timeouts.silence / 2:  # it was this process that stood still
+        if now - self._looked > self._timeouts.silence / 2:  # it was this process that stalled
             for watched in self._watched.values():
                 watched.asked = now
         self._looked = now
@@ -97,7 +97,7 @@ class Watch:
         more, _ = ray.wait(list(of), num_returns=len(of), timeout=0)
         for reference in {*done, *more}:
             rank = of[reference]
-            if rank not in self._watched:  # its end came with an answer
+            if rank not in self._watched:  # its end came together with an answer
                 continue
             watched = self._watched[rank]
             if reference is watched.running:
@@ -107,14 +107,14 @@ class Watch:
                 watched.question = None
                 try:
                     watched.report, watched.answered = ray.get(reference), time.monotonic()
-                except RayError:  # then its end comes too
+                except RayError:  # its end will follow
                     continue
         for watched in self._watched.values():
             if watched.question is None and time.monotonic() - watched.asked > 2 * _POLL_S:
                 watched.ask(time.monotonic())
 
     def _silent(self) -> dict[int, float]:
-        """By rank, for how long a host has not answered that should have; before its first answer it is starting."""
+        """By rank, for how many seconds an overdue host has not answered; before its first answer it is starting."""
         now = time.monotonic()
         return {
             rank: watched.silent_for(now)
@@ -127,10 +127,10 @@ class Watch:
         return failed or bool(self._silent()) or any(watched.report.hung for watched in self._watched.values())
 
     def _settle(self) -> None:
-        """Waits until every host that is left has either answered once more, or ended, or been silent too long.
+        """Waits until every remaining host has answered once more, ended, or been silent too long.
 
-        Where the only failure is one that may tell of a neighbour, it takes the full time, as Ray needs some seconds to
-        find that a machine has gone.
+        If the only failure may be the consequence of another host's, it waits the full time, as Ray needs some seconds
+        to notice that a machine has gone.
         """
         began = time.monotonic()
         while self._watched and time.monotonic() - began < self._timeouts.silence + _SETTLE_S:
@@ -158,7 +158,7 @@ class Watch:
         reference = self._hosts[rank].stacks.options(concurrency_group=CONTROL).remote()
         try:
             return str(ray.get(reference, timeout=_STACKS_S))
-        except RayError:  # its process has gone meanwhile
+        except RayError:  # its process has gone in the meantime
             return ""
 
 
@@ -171,10 +171,10 @@ def _outcome_of(reference: ray.ObjectRef, rank: int) -> Outcome:
 
 
 def named(ranks: Iterable[int | None]) -> str:
-    """Hosts for a message."""
+    """Names hosts for a message."""
     numbers = sorted(rank for rank in ranks if rank is not None)
     return f"host{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 class Stopped(Exception):
-    """The run was stopped before it had begun, or was killed because it did not stop."""
+    """The run was stopped before it began, or was killed because it did not stop."""

@@ -1,10 +1,10 @@
-"""A process that stands still says where it stands, and ends.
+"""Makes a process that hangs report where it hangs, and exit.
 
-The program marks what it is at, `mark("step", 7)`, and the watchdog learns how long each kind of thing takes. Once one
-takes far longer than it ever has, every thread's stack is printed, whoever watches over the run is told, and the
-process ends, so that the run can start anew. Before its first mark, and without any, a program may take for ever.
+The program marks its current activity, `mark("step", 7)`, and the watchdog learns how long each activity takes. Once
+one takes far longer than ever before, every thread's stack is printed, whoever watches the run is notified, and the
+process exits, so that the run can be restarted. Before its first mark, or without any, a program has no time limit.
 
-There is one watchdog a process, as it is the process that it ends.
+There is one watchdog per process, because it is the process that it ends.
 """
 
 import collections
@@ -17,24 +17,24 @@ import threading
 import time
 from collections.abc import Callable
 
-EXIT_STATUS = 70  # of a process that its watchdog has ended
-COMMIT = "commit"  # what a program marks while it waits for storage
+EXIT_STATUS = 70  # of a process ended by its watchdog
+COMMIT = "commit"  # the activity that a program marks while it waits for storage
 _POLL_S = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Patience:
-    """Seconds that something may take.
+    """How long an activity may take; limits are in seconds.
 
     Attributes:
-      unknown: what has not been seen often enough yet, such as the first compilation.
-      least: what is known to be fast.
-      storage: what waits for storage, by the name "commit": a slow disk or bucket is not a program that stands still,
-        and those who wait for it, such as Orbax after 600 s, know better what is wrong.
-      times: so many times the longest that has been seen, where that is more than `least`.
-      seen: how often a thing has to be seen to be known.
-      recent: how many of the latest are remembered.
-      frozen: the whole process, as when native code keeps Python from running.
+      unknown: limit for activities that have not been seen often enough yet, such as the first compilation.
+      least: lowest limit for known activities.
+      storage: the same for those that wait for storage, named "commit": a slow disk or bucket is not a hung program,
+        and the code that waits for it, such as Orbax after 600 s, knows better what is wrong.
+      times: limit as a multiple of the longest duration seen, where that is more than `least`.
+      seen: how often an activity must have been seen to be known.
+      recent: how many of the latest durations are remembered.
+      frozen: limit for a freeze of the whole process, as when native code keeps Python from running.
     """
 
     unknown: float = 3600.0
@@ -48,7 +48,7 @@ class Patience:
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """Where a process stands: the `number`-th mark that it has set, which grows alike on all hosts of a run."""
+    """Where a process is: its latest mark, the `number`-th one; numbers grow alike on all hosts of a run."""
 
     number: int = 0
     activity: str = "start"
@@ -60,13 +60,13 @@ class Mark:
 
 
 class Watchdog:
-    """Watches one process from a thread of it.
+    """Watches a process from one of its threads.
 
     Args:
-      patience: how long things may take.
-      hung: told, once, where the process stands and its stacks; the process ends when it returns.
+      patience: how long activities may take.
+      hung: called once with where the process hangs and its stacks; the process ends when it returns.
       end: ends the process.
-      clock: seconds, growing.
+      clock: monotonic, in seconds.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Watchdog:
         self._hung = hung
         self._end = end
         self._clock = clock
-        self._at = (Mark(), clock(), float("inf"))  # since when, and how long it may take
+        self._at = (Mark(), clock(), float("inf"))  # the mark, since when, and how long it may take
         self._durations: dict[str, collections.deque[float]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")
@@ -94,7 +94,7 @@ class Watchdog:
         faulthandler.cancel_dump_traceback_later()
 
     def mark(self, activity: str, step: int) -> None:
-        """Says what the program is at from now on; to be called alike on all hosts."""
+        """Sets what the program is doing from now on; must be called alike on all hosts."""
         now = self._clock()
         last, since, _ = self._at
         recent = collections.deque[float](maxlen=self._patience.recent)
@@ -106,7 +106,7 @@ class Watchdog:
         return dataclasses.replace(mark, seconds=self._clock() - since)
 
     def bound(self, activity: str) -> float:
-        """Seconds that this may take, as far as is known by now."""
+        """Seconds that an activity may take, judging by what has been seen so far."""
         seen = self._durations.get(activity, ())
         if len(seen) < self._patience.seen:
             return self._patience.unknown
@@ -114,7 +114,7 @@ class Watchdog:
         return max(least, self._patience.times * max(seen))
 
     def look(self) -> bool:
-        """Whether the process stands still; then it has been told, and the process ended."""
+        """Returns whether the process hangs; if so, reports it and ends the process."""
         mark, since, bound = self._at
         seconds = self._clock() - since
         if seconds <= bound:
@@ -129,7 +129,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._ended.wait(_POLL_S):
-            # Should native code keep this thread from running, one that needs no Python prints the stacks and exits.
+            # If native code keeps this thread from running, one that needs no Python prints the stacks and exits.
             faulthandler.dump_traceback_later(self._patience.frozen, exit=True, file=2)
             if self.look():
                 return
@@ -154,7 +154,7 @@ def begin(patience: Patience, hung: Callable[[Mark, str], None]) -> None:
 
 
 def finish() -> None:
-    """Ends it."""
+    """Stops this process's watchdog."""
     global _current
     if _current is not None:
         _current.stop()
@@ -162,11 +162,11 @@ def finish() -> None:
 
 
 def mark(activity: str, step: int) -> None:
-    """`Watchdog.mark` of this process; nothing happens where it has none."""
+    """`Watchdog.mark` for this process; does nothing if it has no watchdog."""
     if _current is not None:
         _current.mark(activity, step)
 
 
 def where() -> Mark | None:
-    """Where this process stands; None where it has no watchdog."""
+    """Where this process is; None if it has no watchdog."""
     return _current.where() if _current is not None else None

@@ -1,4 +1,4 @@
-"""The training loop. `run` is what every host of a slice runs, and what one process runs by itself."""
+"""The training loop. Every host of a slice executes `run`, as does a single process on its own."""
 
 import contextlib
 import dataclasses
@@ -44,21 +44,21 @@ def run(
     mark: Callable[[str, int], None] = lambda activity, step: None,
     alone: Callable[[epath.Path], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> dict[str, Any]:
-    """Trains from the latest checkpoint of the workdir, or from the start, until the configured number of steps.
+    """Trains from the latest checkpoint in the workdir, or from scratch, up to the configured number of steps.
 
     Args:
       config: a resolved configuration as plain data; the same on every host.
-      stop: asked after every step, with the number of steps taken; true, on all hosts at once, to save and leave.
-      mark: told what this host is at, and at which step; see `clock.py`.
-      alone: given the workdir once that is this run's, keeps other processes out of it on rank 0 meanwhile.
+      stop: called after every step with the steps taken so far; true, on all hosts at once, to save and exit.
+      mark: called with what this host is doing, and at which step; see `clock.py`.
+      alone: called on rank 0 with the claimed workdir; a context manager that keeps other processes out of it.
 
     Returns:
-      `step`, the steps taken in all; `stopped`, whether it left early; `scores` and `diagnosis`, percentages and other
+      `step`, the total steps taken; `stopped`, whether it left early; `scores` and `diagnosis`, percentages and other
       numbers of the validation split at the end.
 
     Raises:
-      InputError: something given is wrong; nothing has been compiled.
-      NonFiniteError: the loss or its gradient is not finite; the last good checkpoint stands.
+      InputError: something in the input is wrong; nothing has been compiled yet.
+      NonFiniteError: the loss or its gradient is not finite; the last good checkpoint is kept.
     """
     clock = Clock(mark)
     resolved = ConfigDict(config)
@@ -66,13 +66,13 @@ def run(
     task: Task = tasks.part(resolved.task, "task").make(resolved)
     check_batches(task.streams(), accumulation_here(task.streams(), resolved, jax.device_count()), jax.device_count())
     if not (epath.Path(resolved.workdir) / workdir.CHECKPOINTS).exists():
-        carried_over(resolved, abstract_state(task, make_optimizer(resolved.optimizer)).params)  # says what is wrong
+        carried_over(resolved, abstract_state(task, make_optimizer(resolved.optimizer)).params)  # raises early
     with alone(workdir.claim(resolved)) if jax.process_index() == 0 else contextlib.nullcontext():
         return train(task, resolved, stop, clock)
 
 
 def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Clock | None = None) -> dict[str, Any]:
-    """`run` for a task that is made already, with settings that are checked, in a workdir that is claimed."""
+    """`run` for a task that is already made, with settings already checked, in a workdir already claimed."""
     clock = clock or Clock(lambda activity, step: None)
     main = jax.process_index() == 0
     folder = epath.Path(config.workdir)
@@ -115,7 +115,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
     unread: list[tuple[int, Parts]] = []
 
     def read() -> None:
-        """Fetches the metrics of the steps dispatched so far, and stops the run where one is not finite."""
+        """Fetches the metrics of the steps dispatched so far; raises if one of them is not finite."""
         for step, parts in unread:
             parts = jax.device_get(parts)
             check_finite(step, parts, checkpoints.latest())
@@ -147,7 +147,7 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
             state, parts = step_fn(state, batch)
             if done == first:
                 progress.show_compiled(time.monotonic() - started)
-            # Step n runs while the metrics of step n − 1 are fetched: the loop never waits for the device it feeds.
+            # Step n runs while the metrics of step n − 1 are fetched, so that fetching them never idles the device.
             read()
             clock.at(HOST, done)
             done += 1
@@ -161,10 +161,10 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
                 log.metrics(done, progress.report(done) | {"learning_rate": float(rates(done))})
                 log.event("times", step=done, hosts=clock.take(done))
             if checkpoints.due(done) or stopped or done == config.training.steps:
-                read()  # what is saved must be known to be finite
+                read()  # whatever is saved must be known to be finite
                 clock.at(COMMIT, done)
                 started = time.monotonic()
-                checkpoints.wait()  # for the one before
+                checkpoints.wait()  # for the previous save
                 clock.at(SAVE, done)
                 checkpoints.save(done, state)
                 log.event("save", step=done, blocked_seconds=time.monotonic() - started)
@@ -179,10 +179,9 @@ def train(task: Task, config: ConfigDict, stop: Callable[[int], bool], clock: Cl
         log.event("error", step=done, error=f"{type(error).__name__}: {error}")
         raise
     finally:
-        trace.stop()
-        batches.close()
-        checkpoints.close()
-        log.close()
+        with contextlib.ExitStack() as ends:  # each is called, whatever another raises; the last one first
+            for end in (log.close, checkpoints.close, batches.close, trace.stop):
+                ends.callback(end)
     return {"step": done, "stopped": stopped, "scores": scores, "diagnosis": numbers}
 
 
@@ -197,7 +196,7 @@ def check_settings(config: ConfigDict) -> None:
 
 
 def check_batches(streams: Mapping[str, Stream], accumulation: int, devices: int) -> None:
-    """Raises InputError unless every stream's batch divides by devices and microbatches."""
+    """Raises InputError unless every stream's batch is divisible by devices times microbatches."""
     for name, stream in streams.items():
         least = devices * accumulation
         below = stream.batch_size // least * least
@@ -209,9 +208,9 @@ def check_batches(streams: Mapping[str, Stream], accumulation: int, devices: int
 
 
 def accumulation_here(streams: Mapping[str, Stream], config: ConfigDict, devices: int) -> int:
-    """Microbatches a step on so many devices: as configured, more if the run was begun on a slice of more devices.
+    """Microbatches per step on this many devices: as configured, or more if the run began on a slice with more devices.
 
-    A device then never holds more examples at once than it did there. The batch stays the same, and so does the step.
+    So a device never holds more examples at once than it did there. The batch stays the same, and so does the step.
     """
     asked: int = config.batch.accumulation
     began_with = next(
@@ -227,7 +226,7 @@ def accumulation_here(streams: Mapping[str, Stream], config: ConfigDict, devices
 def restored_or_initial(
     task: Task, optimizer: Any, checkpoints: Checkpoints, mesh: jax.sharding.Mesh, config: ConfigDict
 ) -> TrainState:
-    """The latest checkpoint's state, or a fresh one; replicated over the mesh."""
+    """The state of the latest checkpoint, or a fresh one, replicated over the mesh."""
     abstract = abstract_state(task, optimizer)
     if checkpoints.latest() is not None:
         return checkpoints.restore_readable(abstract)
@@ -241,7 +240,7 @@ def restored_or_initial(
 
 
 def check_finite(step: int, parts: Parts, last_saved: int | None) -> None:
-    """Raises NonFiniteError that names the step and the parts, unless all are finite."""
+    """Raises NonFiniteError, naming the step and the parts, unless all are finite."""
     broken = [name for name, part in parts.items() if not math.isfinite(part.total)]
     if broken:
         kept = "no checkpoint was saved yet" if last_saved is None else f"the checkpoint of step {last_saved} stands"
@@ -252,7 +251,7 @@ def check_finite(step: int, parts: Parts, last_saved: int | None) -> None:
 
 
 def profile_steps(text: str) -> range:
-    """`100:105` as the steps to trace; nothing for an empty text.
+    """Parses `100:105` as the range of steps to trace; empty for an empty string.
 
     Raises:
       InputError: the text is not two ascending numbers.

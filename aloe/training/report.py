@@ -1,11 +1,12 @@
-"""Pictures of runs, from what their workdirs hold."""
+"""Plots of runs, from the contents of their workdirs."""
 
+import itertools
 import json
 from collections.abc import Sequence
 
 import matplotlib
 
-matplotlib.use("agg")  # no display is needed to write a file
+matplotlib.use("agg")  # writing a file needs no display
 from etils import epath
 from matplotlib import pyplot
 
@@ -14,24 +15,24 @@ from aloe.errors import InputError
 from aloe.training import growing, workdir
 from aloe.training.log import VALIDATION, read_metrics
 
-STYLES = ("--", ":", "-.")
-ACROSS = 6  # panels side by side; what is more comes below them
+STYLES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 4)))
+ACROSS = 6  # panels per row; further ones go below
 
 
 def draw_curves(folders: Sequence[epath.Path], out: epath.Path) -> None:
-    """Draws validation scores over steps, a panel a score and a line a run, and writes the picture.
+    """Plots validation scores over steps, one panel per score and one line per run, and writes the picture.
 
-    Horizontal lines are the controls of the latest table of the first run (launch/evaluate.py), where it has one.
+    Horizontal lines are the controls in the first run's latest table (launch/evaluate.py), if it has one.
 
     Args:
       folders: workdirs of runs.
-      out: the picture; its ending says in which format.
+      out: the picture; its suffix determines the format.
 
     Raises:
       InputError: a folder is not a workdir, or its run has not been evaluated yet.
     """
     curves = {folder: validation_scores(folder) for folder in folders}
-    names = [name for name in next(iter(curves.values())) if not name.endswith("_options")]
+    names = list(dict.fromkeys(name for scores in curves.values() for name in scores if not name.endswith("_options")))
     controls = latest_controls(folders[0])
     across, down = min(len(names), ACROSS), -(-len(names) // ACROSS)
     figure, axes = pyplot.subplots(down, across, figsize=(3.4 * across, 3.2 * down), sharey=True, squeeze=False)
@@ -42,7 +43,7 @@ def draw_curves(folders: Sequence[epath.Path], out: epath.Path) -> None:
         for folder, scores in curves.items():
             steps, percents = zip(*scores.get(name, [(0, float("nan"))]), strict=True)
             axis.plot(steps, percents, label=folder.name, marker="." if len(steps) < 50 else "")
-        for (control, values), style in zip(controls.items(), STYLES, strict=False):
+        for (control, values), style in zip(controls.items(), itertools.cycle(STYLES), strict=False):
             if name in values:
                 axis.axhline(values[name], color="gray", linestyle=style, linewidth=1, label=control)
         axis.set(title=name, xlabel="step", ylim=(0, 100))
@@ -59,7 +60,7 @@ def draw_curves(folders: Sequence[epath.Path], out: epath.Path) -> None:
 
 
 def validation_scores(folder: epath.Path) -> dict[str, list[tuple[int, float]]]:
-    """By score, (step, percent) of every evaluation of a run.
+    """(step, percent) of every evaluation of a run, by score.
 
     Raises:
       InputError: the folder is not a workdir, or its run has not been evaluated yet.
@@ -78,6 +79,6 @@ def validation_scores(folder: epath.Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def latest_controls(folder: epath.Path) -> dict[str, dict[str, float]]:
-    """By control, the percentages by score of the latest validation table; nothing where there is none."""
+    """Percentages in the latest validation table, by control and score; empty if there is none."""
     tables = [json.loads(path.read_text()) for path in folder.glob("validation-*.json")]
     return max(tables, key=lambda table: table["step"])["controls"] if tables else {}

@@ -1,7 +1,7 @@
-"""Cluster files for `ray up` on Google's TPU VMs: filled in, and held to what can be known before anything is rented.
+"""Fills in cluster files for `ray up` on Google's TPU VMs, and checks what can be known before anything is rented.
 
-The files beside this one are for one kind of slice each. Whatever in them is the user's begins with FILL_, and the
-project is missing, without which Ray starts nothing.
+The YAML files next to this one are for one kind of slice each. The user's values in them are placeholders that begin
+with FILL_, and the project id, without which Ray starts nothing, is missing.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from cluster.slices import Slice, slice_named
 
 FOLDER = Path(__file__).parent
 
-# Where there are slices of a size. Source: Google Cloud's page "TPU regions and zones", its versions of 2024 and 2025.
+# Zones that have slices of a size. Source: Google Cloud's page "TPU regions and zones", versions of 2024 and 2025.
 ZONES = {
     "v2-8": ("us-central1-b", "us-central1-c", "europe-west4-a", "asia-east1-c"),
     "v2-32": ("us-central1-a", "europe-west4-a"),
 }
 
-# Fields that Google takes, of those that may be wanted here. Ray passes them on unseen, all but `serviceAccounts`,
-# which it renames for TPUs. Source: the discovery documents of the APIs that Ray calls, tpu v2alpha1 (Node) and
-# compute v1 (Instance).
+# Fields that Google accepts, among those that may be wanted here. Ray passes them on unchecked, except
+# `serviceAccounts`, which it renames for TPUs. Source: the discovery documents of the APIs that Ray calls, tpu v2alpha1
+# (Node) and compute v1 (Instance).
 TPU_FIELDS = {
     "acceleratorType": None,
     "runtimeVersion": None,
@@ -56,17 +56,17 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
 
 def filled(slice: Slice, project: str, bucket: str, zone: str | None = None, slices: int = 1) -> dict[str, Any]:
-    """The cluster file of a kind of slice with the user's values; files that it mounts get their full path.
+    """Returns the cluster file of a kind of slice with the user's values, and full paths for the files it mounts.
 
     Args:
       slice: which kind.
       project: id of a Google Cloud project.
       bucket: name of a bucket, without gs://.
-      zone: where to rent; the file's own if None.
-      slices: how many.
+      zone: where to rent; the zone in the file if None.
+      slices: how many slices.
 
     Raises:
-      ClusterError: there is no file for this slice, or a value cannot be right.
+      ClusterError: there is no file for this slice, or a value is certainly invalid.
     """
     path = FOLDER / f"{slice.name}.yaml"
     if not path.exists():
@@ -93,10 +93,10 @@ def filled(slice: Slice, project: str, bucket: str, zone: str | None = None, sli
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Holds a cluster file to Ray's schema, to what Google takes, and to what a run's placement looks for.
+    """Checks a cluster file against Ray's schema, what Google accepts, and what a run's placement looks for.
 
     Raises:
-      ClusterError: one of them is broken, or something is not filled in.
+      ClusterError: one of these is violated, or something is not filled in.
     """
     for where, text in _texts(config, ""):
         if "FILL_" in text:
@@ -121,12 +121,12 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def _check_by_ray(config: Mapping[str, Any]) -> None:
-    """What `ray up` does to the file before it asks Google for anything."""
+    """Runs what `ray up` does with the file before it asks Google for anything."""
     from jsonschema import ValidationError
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):  # it talks of Docker
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):  # it mentions Docker
             validate_config({"cluster_synced_files": [], **config})
             validate_config(prepare_config(copy.deepcopy(dict(config))))
     except ValidationError as error:
@@ -152,7 +152,8 @@ def _check_slice(where: str, kind: Mapping[str, Any], zone: str) -> None:
     slice = slice_named(kind["node_config"]["acceleratorType"])
     zones = ZONES.get(slice.name, ())
     if zone not in zones:
-        raise ClusterError(f"provider.availability_zone = {zone}: has no {slice.name}; there are {', '.join(zones)}.")
+        known = f"there are {', '.join(zones)}" if zones else "no zone that has it is known here (ZONES)"
+        raise ClusterError(f"provider.availability_zone = {zone}: has no {slice.name}; {known}.")
     wanted, there = bundle(slice), kind["resources"]
     if there.get("TPU") != wanted["TPU"]:
         raise ClusterError(f"{where}.resources.TPU = {there.get('TPU')}: a host of a {slice.name} has {wanted['TPU']}.")
@@ -170,7 +171,7 @@ def _slices_of(config: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
-    """All texts in a configuration, keys too, each with its path."""
+    """All strings in a configuration, each with its path."""
     if isinstance(value, str):
         yield where, value
     elif isinstance(value, Mapping):

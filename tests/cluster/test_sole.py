@@ -136,6 +136,6 @@ def test_where_the_file_system_has_no_locks_it_is_said_and_nobody_kept_out(tmp_p
     monkeypatch.setattr(fcntl, "flock", flock)
     said = []
     with sole_holder(tmp_path / "lock", "me", ClusterError, say=said.append):
-        pass
+        assert not is_held(tmp_path / "lock")
     assert len(said) == 1
     assert f"{tmp_path}/lock: its file system has no locks (No locks available)" in said[0]

@@ -15,6 +15,7 @@ from aloe.errors import InputError
 from aloe.training import workdir
 from aloe.training.checkpoints import BROKEN, Checkpoints
 from aloe.training.clock import Clock
+from aloe.training.log import RunLog
 from aloe.training.loop import (
     NonFiniteError,
     accumulation_here,
@@ -27,6 +28,7 @@ from aloe.training.loop import (
 from aloe.training.optimizer import lamb
 from aloe.training.state import abstract_state
 from aloe.training.step import data_mesh
+from aloe.training.trace import Trace
 from cluster import watchdog
 from tests.training.toy import Toy
 
@@ -149,6 +151,20 @@ def test_steps_are_traced_also_where_the_run_ends_or_goes_on_amid_them(tmp_path,
     if stop_at:
         train(Toy(), resolved, never)
         assert traces(resolved)
+
+
+def test_a_trace_that_cannot_be_written_does_not_keep_a_run_from_closing_what_it_has_open(tmp_path, monkeypatch):
+    def stop(trace):
+        raise OSError("the bucket is gone")
+
+    closed = []
+    monkeypatch.setattr(Trace, "stop", stop)
+    for each in (Checkpoints, RunLog):
+        close = each.close
+        monkeypatch.setattr(each, "close", lambda self, close=close: (close(self), closed.append(type(self))))
+    with pytest.raises(OSError, match="the bucket is gone"):
+        train(Toy(), settings(tmp_path, steps=4), never)
+    assert closed == [Checkpoints, RunLog]
 
 
 @pytest.mark.parametrize("text", ["5", "a:b", "5:2", "5:5", "-3:4", ":", "1:2:3"])

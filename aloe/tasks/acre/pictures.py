@@ -1,4 +1,4 @@
-"""The panels of a problem as official files: a picture and a scene file each."""
+"""Writes the panels of a problem as official files: a picture and a scene file for each."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from aloe.tasks.acre.objects import Attributes
 from aloe.tasks.acre.placing import CAMERA, MACHINE_RGB, Placed, solids, with_machine
 from aloe.tasks.acre.problems import CONTEXT, PANELS, Problem
 
-SMOOTHED = 240  # pictures narrower than this are drawn with four rays a pixel, as if made smaller from larger ones
+SMOOTHED = 240  # narrower pictures are drawn with four rays per pixel, as if downsampled from larger ones
 
 
 def lights(problem: Problem) -> tuple[str, ...]:
@@ -45,11 +45,11 @@ def write(
     """Writes the scene files of a problem, and then its pictures.
 
     Args:
-      root: of the regime.
-      problem: whose panels.
-      placed: its objects.
-      attributes: of every id.
-      size: width and height of the pictures; None writes none, and scenes without masks.
+      root: the regime's folder.
+      problem: the problem.
+      placed: its objects in every panel.
+      attributes: the attributes of every id.
+      size: width and height of the pictures; None writes no pictures, and scene files without masks.
       frames_at_once: see `raycast.render`.
     """
     scene = with_machine(solids(placed, attributes), lights(problem))
@@ -62,7 +62,7 @@ def write(
 
 
 def write_picture(path: Path, image_YxXx3: np.ndarray) -> None:
-    """Writes a picture as RGBA, wholly opaque."""
+    """Writes a picture as fully opaque RGBA."""
     opaque_YxX = np.full(image_YxXx3.shape[:2], 255, np.uint8)
     picture = Image.fromarray(np.dstack([image_YxXx3, opaque_YxX]))
     write_whole(path, lambda unfinished: picture.save(unfinished, "PNG"))
@@ -75,7 +75,7 @@ def describe(
     panel: int,
     index_YxX: np.ndarray | None,
 ) -> dict[str, Any]:
-    """One panel as its scene file tells it; without masks and boxes where no picture was drawn."""
+    """The content of one panel's scene file; without masks and boxes if no picture was drawn."""
     pictured = files.picture_path(Path(), problem.scene_index, panel).name
     light = lights(problem)[panel]
     rows, columns = (CAMERA.height, CAMERA.width) if index_YxX is None else index_YxX.shape
@@ -108,7 +108,7 @@ def describe(
 
 
 def seen(mask_YxX: np.ndarray) -> dict[str, Any]:
-    """The run lengths of a mask along its rows as a text, and the box around it: left, top, width, height."""
+    """A mask's row-wise run lengths as text, and its bounding box: left, top, width, height; zeros if it is empty."""
     (rows,), (columns,) = (np.nonzero(mask_YxX.any(axis)) for axis in (1, 0))
-    box = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
+    box = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1] if len(rows) else [0, 0, 0, 0]
     return {"bbox": [int(each) for each in box], "mask": ",".join(map(str, to_runs(mask_YxX)))}

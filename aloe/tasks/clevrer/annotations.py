@@ -25,7 +25,7 @@ class ObjectProperty:
 
 @dataclass(frozen=True, slots=True)
 class Collision:
-    """Objects number `first` and `second` on the O axis of the annotation collide at `frame`, in [0, F)."""
+    """Objects `first` and `second`, indices on the annotation's O axis, collide at `frame`, in [0, F)."""
 
     first: int
     second: int
@@ -35,10 +35,10 @@ class Collision:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """The ground truth of one video. Locations in world units, velocities in the file's own unit of time.
+    """The ground truth of one video. Locations are in world units, velocities in the file's own time unit.
 
-    `visible_FxO` is the file's `inside_camera_view`; every object has a location in every frame, seen or not. The O
-    axis is in the order of `objects`.
+    `visible_FxO` is the file's `inside_camera_view`; every object has a location in every frame, visible or not. The
+    O axis is in the order of `objects`.
     """
 
     scene_index: int
@@ -50,7 +50,7 @@ class Annotation:
 
 
 def parse_annotation(record: Any, frames: int = FRAMES) -> Annotation:
-    """The content of one annotation file.
+    """Parses the content of one annotation file.
 
     Raises:
       InputError: a field is missing or wrong, the number of frames is not `frames`, an object is not in every frame, or
@@ -114,7 +114,8 @@ def _parse_collision(record: Any, ids: Sequence[int], frames: int) -> Collision:
 
 def _triple(record: Any, name: str) -> list[float]:
     values = field(record, name, list)
-    # Compared with a float's range because Infinity, NaN and 1e999 all parse.
-    if len(values) != 3 or not all(isinstance(v, int | float) and abs(v) <= 1e30 for v in values):
+    # Range-checked because Infinity, NaN and 1e999 all parse.
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= 1e30]
+    if len(values) != 3 or numbers != values:
         raise InputError(f"field {name!r} is {values}; it must be three finite numbers")
     return values

@@ -1,8 +1,9 @@
 """Answers a question by running its program on a description of the video.
 
 Programs are flat lists of tokens in postfix order, run on a stack: an operator pops its arguments, of which the first
-lies deepest, and pushes its value; other tokens push themselves. A choice is judged by its own program followed by the
-question's. Operators and meanings are those of the released questions (arXiv 1910.01442, and its NS-DR executor).
+is deepest, and pushes its value; other tokens push themselves. A choice is judged by running its program followed by
+the question's. Operators and their semantics are those of the released questions (arXiv 1910.01442, and its NS-DR
+executor).
 """
 
 import functools
@@ -15,16 +16,16 @@ import numpy as np
 from aloe.tasks.clevrer.annotations import COLORS, MATERIALS, SHAPES, Annotation
 
 ORDERS = ("first", "second", "last")
-MOVING_SPEED = 0.02  # Moving above it, in annotation units a second (DCL's threshold on the annotations).
+MOVING_SPEED = 0.02  # Objects faster than this move; annotation units per second (DCL's threshold on the annotations).
 
 
 class ExecutionError(Exception):
-    """A program that means nothing on this video: `unique` of two things, an empty stack, a value of the wrong kind."""
+    """A program has no meaning on this video: `unique` of two things, an empty stack, a value of the wrong kind."""
 
 
 @dataclass(frozen=True)
 class Object:
-    """An object and its place in the annotation's list."""
+    """An object and its index in the annotation's list."""
 
     index: int
     color: str
@@ -38,8 +39,8 @@ class Event:
 
     Attributes:
       kind: which of these.
-      objects: indices of those that take part, in rising order.
-      frame: when; None for an event that is only thought of (`all_events`).
+      objects: indices of those that take part, ascending.
+      frame: when it happens; None for a hypothetical event (`all_events`).
     """
 
     kind: str
@@ -53,12 +54,12 @@ class Scene:
 
     Attributes:
       objects: all of them.
-      visible_FxO: in the camera's view at a frame.
-      speed_FxO: planar speed at a frame.
+      visible_FxO: whether in the camera's view, per frame.
+      speed_FxO: planar speed, per frame.
       collisions: in the video, in time order.
-      unseen: events after the video; None if not known, as for the official annotations.
-      counterfactual: for each object the pairs that collide without it; None if not known.
-      moving_speed: an object that is faster is moving.
+      unseen: events after the video; None if unknown, as for the official annotations.
+      counterfactual: for each object, the pairs that collide without it; None if unknown.
+      moving_speed: an object faster than this is moving.
     """
 
     objects: tuple[Object, ...]
@@ -82,7 +83,7 @@ class Scene:
 
 
 def read(annotation: Annotation, truth: Mapping[str, Any] | None = None) -> Scene:
-    """The scene of an annotation, and of what our own worlds know besides (`truth.describe`)."""
+    """Builds the scene of an annotation, with the additional truth of our own worlds (`truth.describe`)."""
     index_of = {entry.object_id: index for index, entry in enumerate(annotation.objects)}
 
     def known(entries: Sequence[Mapping[str, Any]]) -> tuple[Event, ...]:
@@ -115,10 +116,10 @@ def answer(program: Sequence[str], scene: Scene) -> str:
     """The answer as the questions file writes it: "yes", "3", "blue".
 
     Raises:
-      ExecutionError: the program means nothing on this scene, or its value is no answer.
+      ExecutionError: the program has no meaning on this scene, or its value is not an answer.
     """
     value = run(program, scene)
-    if isinstance(value, int | str):
+    if isinstance(value, int | str) and program[-1] not in LITERALS:
         return str(value)
     raise ExecutionError(f"{' '.join(program)}: ends in {value!r}, which is no answer")
 
@@ -127,7 +128,7 @@ def judge(choice: Sequence[str], question: Sequence[str], scene: Scene) -> str:
     """Runs the choice's program followed by the question's: "correct" or "wrong".
 
     Raises:
-      ExecutionError: the programs mean nothing on this scene, or do not end in yes or no.
+      ExecutionError: the programs have no meaning on this scene, or do not end in yes or no.
     """
     try:
         return {"yes": "correct", "no": "wrong"}[answer([*choice, *question], scene)]
@@ -139,7 +140,7 @@ def run(program: Sequence[str], scene: Scene) -> Any:
     """Runs a program and returns the one value that it leaves on the stack.
 
     Raises:
-      ExecutionError: the program means nothing on this scene.
+      ExecutionError: the program has no meaning on this scene.
     """
     stack: list[Any] = []
     try:
@@ -175,7 +176,7 @@ def _all(kind: type, value: Any) -> list[Any]:
 
 
 def _indices(value: Any) -> set[int]:
-    """Of one object or of a list of objects."""
+    """Indices of one object or of a list of objects."""
     return {item.index for item in (_all(Object, value) if isinstance(value, list) else [_the(Object, value)])}
 
 
@@ -204,7 +205,7 @@ def _filter_attribute(attribute: str, values: Sequence[str], _: Scene, objects: 
 
 
 def _filter_motion(moving: bool, scene: Scene, objects: Any, frame: Any) -> list[Object]:
-    """Of the objects in view at the frame (with "null": at some frame) those that move then, or those that do not."""
+    """Of the objects in view at the frame ("null": at any frame), those that move then, or those that do not."""
     if frame == "null":
         when = slice(None)
     elif isinstance(frame, int) and 0 <= frame < len(scene.visible_FxO):
@@ -232,7 +233,7 @@ def _filter_order(_: Scene, events: Any, order: Any) -> Event:
 
 
 def _filter_ancestor(_: Scene, events: Any, event: Any) -> list[Event]:
-    """The causes of an event, their causes, and so on: on each participant's trace, the event just before."""
+    """The causes of an event, their causes, and so on; a cause is the event just before in a participant's history."""
     happened = [other for other in _all(Event, events) if other.objects]
     ancestors: list[Event] = []
     open_events = [_the(Event, event)]
@@ -254,7 +255,7 @@ def _unique(_: Scene, items: Any) -> Any:
 
 
 def _belong_to(_: Scene, item: Any, events: Any) -> str:
-    """Whether such an event (of the same kind and objects) is among them, or the object takes part in one of them."""
+    """Whether an event of the same kind and objects is in `events`, or the object takes part in one of them."""
     happened = [event for event in _all(Event, events) if event.objects]
     if isinstance(item, Object):
         return _yes(any(item.index in event.objects for event in happened))
@@ -295,7 +296,7 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-# token: how many values it takes, and what it makes of the scene and of them.
+# Token → its arity, and its function of the scene and the popped values.
 OPERATORS: dict[str, tuple[int, Callable[..., Any]]] = {
     "objects": (0, lambda scene: list(scene.objects)),
     "events": (0, lambda scene: list(scene.events)),

@@ -2,7 +2,7 @@
 
     <root>/**/proposal_00012.json
 
-Masks that no one here has learned, for Aloe on masked frames (paper, appendix B).
+Masks that are not learned here, for Aloe on masked frames (paper, appendix B).
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ class Proposal:
     run_lengths: Any
 
     def mask(self) -> np.ndarray:
-        """mask_YxX, bool. Errors as `coco_mask`."""
+        """mask_YxX, bool. Same errors as `coco_mask`."""
         return coco_mask(self.run_lengths)
 
 
 def read_proposals(path: Path, frames: int = FRAMES) -> list[tuple[Proposal, ...]]:
-    """What was found in each of a video's frames.
+    """Reads what was found in each of a video's frames.
 
     Raises:
       InputError: the file cannot be read, a field is missing or wrong, or frames are missing, as in a few official
@@ -60,7 +60,7 @@ def slot_masks(proposals: Sequence[Proposal], slots: int, shape: tuple[int, int]
     """Masks of one frame's objects, masks_NxYxX (bool), in the order of the file; a slot without an object is empty.
 
     Args:
-      proposals: of one frame; of more than `slots` those with the highest scores are kept.
+      proposals: those of one frame; if more than `slots`, those with the highest scores are kept.
       slots: N.
       shape: rows and columns of a picture.
 
@@ -86,9 +86,9 @@ def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> 
     """The masks of some frames of a video, masks_FxNxYxX (bool).
 
     Args:
-      path: of the video's file.
+      path: the video's file of proposals.
       frame_numbers: which frames.
-      size: rows, and columns; each of their pixels has what the mask has at its centre, as exact masks do.
+      size: rows and columns; each pixel takes the mask's value at the pixel's centre, as exact masks do.
       slots: N.
 
     Raises:
@@ -108,7 +108,8 @@ def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> 
 
 
 def _parse(record: Any) -> Proposal:
-    score = record.get("score") if isinstance(record, dict) else None
+    mask = field(record, "mask", dict)
+    score = record.get("score")
     if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= 1e30:
         raise InputError(f"field 'score' is {score!r}; it must be a number")
     return Proposal(
@@ -116,5 +117,5 @@ def _parse(record: Any) -> Proposal:
         one_of(record, "material", MATERIALS),
         one_of(record, "shape", SHAPES),
         float(score),
-        field(record, "mask", dict),
+        mask,
     )

@@ -106,6 +106,7 @@ SLICE, HEAD = "available_node_types/slice", "available_node_types/head"
         (f"{SLICE}/resources/TPU-v2-32-head", 1, r"TPU-v2-32-head: no run asks for it"),
         (f"{SLICE}/resources/CPU", 0, r"slice.resources.CPU = 0: a run takes 1 of a host"),
         (f"{SLICE}/node_config/acceleratorType", "v2-31", r"no slice is called 'v2-31'; did you mean v2-32"),
+        (f"{SLICE}/node_config/acceleratorType", "v3-8", r"has no v3-8; no zone that has it is known"),
         (f"{SLICE}/node_config/acceleratorType", "v4-8", r"no slice is called 'v4-8'"),
         (f"{SLICE}/node_config/acceleratortype", "v2-32", r"acceleratortype: no such field; there are acceleratorType"),
         (f"{SLICE}/node_config/runtimeVersion", None, r"runtimeVersion: missing; tpu-ubuntu2204-base"),

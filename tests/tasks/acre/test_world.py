@@ -11,7 +11,7 @@ from PIL import Image
 from aloe.data.video import read_frames
 from aloe.errors import InputError
 from aloe.perception.run_lengths import from_runs
-from aloe.tasks.acre import files, generator, placing, world
+from aloe.tasks.acre import files, generator, pictures, placing, world
 from aloe.tasks.acre.objects import REGIMES, attributes
 from aloe.tasks.acre.pictures import lights
 from aloe.tasks.acre.problems import PANELS, to_json
@@ -245,3 +245,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path, drawn):
     (tmp_path / "ACRE_IID" / "mine").touch()
     with pytest.raises(InputError, match="holds something that is no world"):
         world.write(tmp_path, 5, regimes="IID")
+
+
+def test_an_object_that_shows_no_pixel_has_an_empty_box():
+    found = pictures.seen(np.zeros((4, 6), bool))
+    assert found["bbox"] == [0, 0, 0, 0]
+    assert not from_runs(list(map(int, found["mask"].split(","))), (4, 6), by_columns=False).any()

@@ -71,6 +71,7 @@ FIRST = ("motion_trajectory", 5, "objects", 0)
         (change(["motion_trajectory", 5, "objects"], []), r"frame 5: field 'objects' has object_ids \[\]"),
         (change([*FIRST, "object_id"], 1), r"frame 5: field 'objects' has object_ids \[1, 1\]"),
         (change([*FIRST, "location"], [1.0, 2.0]), r"frame 5: field 'location' is \[1.0, 2.0\]"),
+        (change([*FIRST, "velocity"], [0, 0, True]), r"frame 5: field 'velocity'.*three finite numbers"),
         (change([*FIRST, "velocity"], [0, 0, float("nan")]), r"frame 5: field 'velocity'.*finite"),
         (change([*FIRST, "location"], [0, 0, "1"]), r"frame 5: field 'location'"),
         (change([*FIRST, "inside_camera_view"], 1), r"frame 5: field 'inside_camera_view' is 1"),

@@ -252,6 +252,8 @@ def test_ancestors_are_the_closure_of_the_events_just_before(seed):
 def test_a_list_is_no_answer(scene):
     with pytest.raises(ExecutionError, match="no answer"):
         executor.answer(["objects"], scene)
+    with pytest.raises(ExecutionError, match="no answer"):
+        executor.answer(["red"], scene)
     with pytest.raises(ExecutionError, match="not in yes or no"):
         executor.judge([], ["objects", "count"], scene)
 

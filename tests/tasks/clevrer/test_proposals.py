@@ -96,7 +96,7 @@ def test_masks_of_other_shapes_are_told_by_file_and_frame(tmp_path):
         (record(1, lambda _: [found(0, score="high")]), "field 'score' is 'high'; it must be a number"),
         (record(1, lambda _: [found(0, score=float("nan"))]), "field 'score' is nan"),
         (record(1, lambda _: [found(0, mask=None)]), "field 'mask' is missing"),
-        (record(1, lambda _: [7]), "field 'score' is None"),
+        (record(1, lambda _: [7]), "7 stands where an object {…} with a field 'mask' must"),
     ],
 )
 def test_broken_files_are_told_by_place_and_field(tmp_path, content, message):
