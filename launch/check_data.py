@@ -1,9 +1,10 @@
-"""Says, before any training, what a data folder holds and what is wrong with it.
+"""Reports, before any training, what a data folder holds and what is wrong with it.
 
     python launch/check_data.py DIR --task=clevrer
 
-Leaves with status 0 if a training can use it, else with status 2 and the list of problems, each with file, field and
-mend. `--decode` decodes every video instead of reading its header; that takes about 0.05 s a video and core.
+Exits with status 0 if the folder can be used for training, else with status 2 and a list of problems, each with file,
+field and fix. `--decode` decodes every video instead of reading its header, which takes about 0.05 s per video on one
+core.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def table(findings: Findings) -> str:
-    """The counts, a row for each, a column for each split."""
+    """The counts as a table, with one row per count and one column per split."""
     rows = list(dict.fromkeys(row for counts in findings.counts.values() for row in counts))
     body = [[row, *(counts.get(row, "") for counts in findings.counts.values())] for row in rows]
     return tabulate(body, headers=["", *findings.counts])

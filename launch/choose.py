@@ -1,9 +1,9 @@
-"""Chooses among MONet runs of several seeds by a score that needs no label: the loss of held-out frames.
+"""Chooses among MONet runs of several seeds by a score that needs no labels: the loss on held-out frames.
 
     python launch/choose.py --workdir=runs/monet-paper-s0 --workdir=runs/monet-paper-s1 --workdir=runs/monet-paper-s2
 
-The last line is the workdir of the best one, for launch/encode.py --encoder=monet --checkpoint=WORKDIR. That takes the
-latest checkpoint: where another step was evaluated, it is said.
+The last line is the workdir of the best run, for launch/encode.py --encoder=monet --checkpoint=WORKDIR. That uses the
+latest checkpoint; a remark is printed for runs that were evaluated at another step.
 """
 
 from etils import epath

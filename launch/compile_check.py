@@ -1,11 +1,11 @@
-"""Compiles a configuration's train and prediction steps for a slice, with no TPU there: what fits, before renting.
+"""Compiles a configuration's train and prediction steps for a slice, without a TPU: what fits, before renting one.
 
     python launch/compile_check.py --task=clevrer --slice=v2-32
     python launch/compile_check.py --task=cater --slice=v2-32 --config.model.remat=True --largest
 
-Takes libtpu (make tpu-compile) and about a minute a program on two cores. Memory and the refusal of what does not fit
-are the compiler's own; its time estimate is for comparing, not for promising. Without --data the data is made up. The
-exit status is 1 if something does not fit.
+Needs libtpu (make tpu-compile), and about a minute per program on two cores. Memory figures and the refusal of what
+does not fit come from the compiler itself; its time estimate is for comparisons only, not a prediction. Without --data,
+made-up data is used. The exit status is 1 if something does not fit.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_run()
     parser.add_argument("--slice", required=True, help="such as v2-32")
     parser.add_argument("--largest", action="store_true", help="also find the largest batch whose train step fits")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="of what is printed")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format")
     flags = parser.parse()
     place, config = slice_named(flags.slice), resolve_run(flags)
     devices = tpu.compile_only_devices(place)
@@ -57,7 +57,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def data(config: ConfigDict, *, given: bool) -> Iterator[ConfigDict]:
-    """The configuration on its data, if it was given, else on data that is made up and deleted again."""
+    """The configuration with its data if that was given, else with made-up data that is deleted afterwards."""
     if given:
         yield config
         return
@@ -66,7 +66,7 @@ def data(config: ConfigDict, *, given: bool) -> Iterator[ConfigDict]:
 
 
 def largest_batch(run: Run, place: Slice, train: Program | Refused) -> dict[str, int] | None:
-    """As `on_slice.largest_batch`, with a line for each batch that is tried and the time that is left."""
+    """Like `on_slice.largest_batch`, but shows a line for each batch tried and the time left."""
     with progress_bar(desc="largest batch", unit="program") as bar:
 
         def tried(batch: Mapping[str, int], taken: int | None, left: int) -> None:
@@ -103,7 +103,7 @@ def as_text(run: Run, place: Slice, found: list[Program | Refused]) -> str:
 
 
 def refusals(run: Run, place: Slice, found: list[Program | Refused]) -> list[str]:
-    """A line for each program that does not fit, with what would help."""
+    """One line per program that does not fit, with what would help."""
     usable, said = tpu.usable_memory(place.generation), []
     for each in found:
         if isinstance(each, Refused):

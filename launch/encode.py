@@ -6,9 +6,9 @@
     python launch/encode.py --task=clevrer --data=DIR --encoder=monet --checkpoint=small --frames_per_video=10
     python launch/encode.py … --hosts=4                                   on a slice, each host its share
 
-`--encoder=oracle` makes the latents from the annotations, not from pixels; `--encoder=monet` from pixels, by the latest
-checkpoint of a run of `launch/train.py --task=monet` or by weights that come with Aloe, on all devices. Interrupted,
-the same command goes on where it stopped; broken videos are named and left out, up to a limit.
+`--encoder=oracle` makes the latents from the annotations, not from pixels; `--encoder=monet` from pixels, on all
+devices, with the latest checkpoint of a run of `launch/train.py --task=monet` or with weights that ship with Aloe. If
+interrupted, the same command resumes where it stopped; broken videos are named and skipped, up to a limit.
 """
 
 import os
@@ -34,9 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_data()
     parser.add_argument("--encoder", choices=encoding.ENCODERS, default=encoding.ORACLE, help="what makes the latents")
     parser.add_argument("--checkpoint", help="workdir of the run whose MONet encodes, or the name of shipped weights")
-    parser.add_argument("--frames_per_video", type=int, default=0, help="by MONet, evenly spread; 0 for all")
+    parser.add_argument("--frames_per_video", type=int, default=0, help="MONet: how many, evenly spread; 0 for all")
     parser.add_argument("--latents", type=epath.Path, help="folder of the stores; else DATA/latents/ENCODER")
-    parser.add_argument("--splits", default="train,validation", help="which splits, separated by commas")
+    parser.add_argument("--splits", default="train,validation", help="which splits, comma-separated")
     parser.add_argument("--broken_limit", type=float, default=DEFAULT_LIMIT, help="share of videos that may be broken")
     parser.add_argument("--workers", type=int, help="processes of a host; else one a core, for large splits")
     add_machines(parser, optional=True)
@@ -89,8 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
     )
     if wanted:
-        # Whatever is wrong with data, checkpoint or stores is said here, before any host is asked for.
-        jax.config.update("jax_platforms", "cpu")  # the accelerators of this machine are for the hosts
+        # Problems with data, checkpoint or stores are reported here, before any host is requested.
+        jax.config.update("jax_platforms", "cpu")  # leaves this machine's accelerators to the hosts
         encoding.check(config)
         return run_on_slice([wanted], programs.encode, config)
     encoding.run(config)
@@ -98,11 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def takes_some_frames(task: str) -> bool:
-    """Whether a run of the task can say how many frames of a video its examples are made of."""
+    """Whether a run of the task can configure how many frames of a video make up an example."""
     return "frames_per_video" in tasks.part(task, "config").get_config().data
 
 
 if __name__ == "__main__":
-    # Of CPUs every core is a device: it is faster than to share out convolutions of few channels over threads.
+    # On CPUs, make every core a device: this is faster than splitting convolutions with few channels over threads.
     jax.config.update("jax_num_cpu_devices", os.cpu_count())
     flags.run(main)

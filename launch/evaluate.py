@@ -1,9 +1,9 @@
-"""Scores the latest checkpoint of a run on a whole split, beside its controls.
+"""Scores the latest checkpoint of a run on a whole split, next to its controls.
 
     python launch/evaluate.py --task=clevrer --workdir=runs/clevrer-paper-s0 --local
 
-Of a split without answers, such as CLEVRER's `--split=test`, it writes what the model answers into the workdir, in the
-form in which the data set takes submissions; of any other with `--predictions`.
+For a split without answers, such as CLEVRER's `--split=test`, it writes the model's answers to the workdir, in the
+format in which the data set takes submissions; with `--predictions` it also does so for any other split.
 """
 
 from etils import epath
@@ -21,9 +21,9 @@ def main() -> int:
     parser.add_run()
     add_machines(parser)
     parser.add_argument("--split", default="validation", choices=("train", "validation", "test"))
-    parser.add_argument("--hard", action="store_true", help="tell apart the questions that truly need reasoning")
+    parser.add_argument("--hard", action="store_true", help="also report the questions that truly need reasoning")
     parser.add_argument(
-        "--predictions", action="store_true", help="also write the answers, in the form of the data set, to the workdir"
+        "--predictions", action="store_true", help="also write the answers to the workdir, in the dataset's own format"
     )
     flags = parser.parse()
     if flags.hard and flags.split in tasks.part(flags.task, "files").UNLABELLED:

@@ -1,9 +1,10 @@
-"""Takes the parameters of a trained MONet out of its run, with what is known of how they came about.
+"""Exports the parameters of a trained MONet from its run, together with a record of how they were trained.
 
     python launch/export_weights.py --workdir=runs/monet-small-s2 --name=small --command=… --world=… --commit=… …
 
-So are those made that come with Aloe (aloe/perception/monet/shipped). Evaluate the run first, with launch/evaluate.py:
-the scores are those of its latest checkpoint. They encode in float32, for which the CPU needs no more time.
+The weights that ship with Aloe (aloe/perception/monet/shipped) are made this way. Evaluate the run first, with
+launch/evaluate.py: the scores are those of its latest checkpoint. Exported weights encode in float32, which takes no
+longer on a CPU.
 """
 
 import dataclasses
@@ -19,8 +20,8 @@ from launch.flags import Parser, run
 def main() -> int:
     parser = Parser(__doc__)
     parser.add_argument("--workdir", type=epath.Path, required=True, help="folder of the run")
-    parser.add_argument("--name", required=True, help="of the weights")
-    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="folder in which their folder is made")
+    parser.add_argument("--name", required=True, help="name for the weights")
+    parser.add_argument("--out", type=Path, default=weights.FOLDER, help="parent folder of the weights' own folder")
     for name, help_ in weights.TOLD.items():
         parser.add_argument(f"--{name}", required=True, help=help_)
     flags = parser.parse()

@@ -1,4 +1,4 @@
-"""What the entry points share: flags that suggest the nearest name, configurations, a clean exit on bad input."""
+"""Shared by the entry points: flags that suggest the nearest name, configurations, a clean exit on bad input."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from aloe.paths import absolute, on_disk
 from cluster.errors import ClusterError
 
 OVERRIDE = "--config."
-# Fields that a flag sets.
+# Fields that have a flag of their own.
 FLAGS = {
     "task": "--task",
     "variant": "--variant",
@@ -24,7 +24,7 @@ FLAGS = {
     "data.root": "--data",
     "profile": "--profile",
 }
-# In place of a folder in a bucket, where a flag takes none.
+# What to do instead of giving a folder in a bucket, for flags that do not take one.
 _COPY = "copy it to every host first, as with gcloud storage rsync --recursive"
 _INSTEAD = {
     "queue": "SQLite and file locks need a folder on this machine's disk",
@@ -33,7 +33,7 @@ _INSTEAD = {
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that takes no abbreviations and names the nearest flag when one is unknown (exit status 2)."""
+    """An ArgumentParser without abbreviations that suggests the nearest flag for an unknown one (exit status 2)."""
 
     def __init__(self, description: str | None) -> None:
         formatter = argparse.RawDescriptionHelpFormatter
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def add_run(self) -> None:
-        """Flags that name a run: its task, data, variant and workdir, and `--config.path.to.field=value`."""
+        """Adds the flags of a run: its task, data, variant and workdir, and `--config.path.to.field=value`."""
         self.add_task()
         self.add_data()
         self.add_argument(
@@ -64,12 +64,12 @@ class Parser(argparse.ArgumentParser):
         self.add_overrides()
 
     def add_overrides(self) -> None:
-        """Takes `--config.path.to.field=value`."""
+        """Accepts `--config.path.to.field=value`."""
         self.set_defaults(overrides={})
         self.epilog = "--config.path.to.field=value overrides a field of the configuration; --dry_run prints them all."
 
     def parse(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
-        """Parses the command line, and fills in the data folder that depends on the task."""
+        """Parses the command line, and fills in the default data folder, which depends on the task."""
         flags, unknown = self.parse_known_args(argv)
         for text in unknown:
             path, equals, value = text.removeprefix(OVERRIDE).partition("=")
@@ -82,14 +82,14 @@ class Parser(argparse.ArgumentParser):
                 if isinstance(path, Path):
                     on_disk(path, f"--{name}", _INSTEAD.get(name, _COPY))
                 elif isinstance(path, epath.Path):
-                    absolute(path)  # says what is wrong with it
+                    absolute(path)  # raises if it is not usable
         if hasattr(flags, "data"):
             flags.data_given = flags.data is not None
             flags.data = on_disk(flags.data or Path("data") / flags.task, "--data", _COPY)
         return flags
 
     def task_given(self, argv: Sequence[str] | None = None) -> str | None:
-        """The task that the command line names, if it does, for flags that only this task has."""
+        """The task named on the command line, if any, for adding flags that only this task has."""
         early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         early.add_argument("--task")
         return early.parse_known_args(argv)[0].task
@@ -100,10 +100,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def resolve_run(flags: argparse.Namespace) -> ConfigDict:
-    """The configuration of a run, with its folders absolute: hosts work in folders of their own.
+    """The configuration of a run, with absolute folders, as each host runs in a folder of its own.
 
     Raises:
-      InputError: the task, the variant, a field or a value is not known, or a field has a flag of its own.
+      InputError: the task, the variant or a field is unknown, a value is invalid, or a field has a flag of its own.
     """
     for path in flags.overrides.keys() & FLAGS.keys():
         raise InputError(
@@ -113,7 +113,7 @@ def resolve_run(flags: argparse.Namespace) -> ConfigDict:
     config.workdir = str(absolute(flags.workdir or f"runs/{config.task}-{config.variant}-s{config.seed}"))
     config.data.root = str(flags.data.absolute())
     if config.data.get("frames"):
-        on_disk(config.data.frames, "config.data.frames", _COPY)  # it is mapped into memory
+        on_disk(config.data.frames, "config.data.frames", _COPY)  # it is memory-mapped
     for section, name in (("data", "latents"), ("data", "frames"), ("perception", "pretrained")):
         if config.get(section, {}).get(name):
             config[section][name] = str(absolute(config[section][name]))
@@ -121,7 +121,7 @@ def resolve_run(flags: argparse.Namespace) -> ConfigDict:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Runs an entry point and leaves with its exit status; bad input prints its message alone, and leaves with 2."""
+    """Runs an entry point and exits with its status; for bad input, prints only the message and exits with status 2."""
     try:
         sys.exit(main())
     except (InputError, ClusterError) as error:

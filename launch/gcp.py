@@ -2,7 +2,7 @@
 
     python launch/gcp.py --slice=v2-32 --project=my-project --bucket=my-bucket
 
-It rents nothing; it prints the commands that do. What is wrong with the file is said here.
+It rents nothing; it prints the commands that do. Problems with the file are reported here.
 """
 
 from pathlib import Path

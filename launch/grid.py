@@ -1,4 +1,4 @@
-"""The runs of a sweep: every combination of variant, labelled fraction and settings, once a seed."""
+"""The runs of a sweep: every combination of variant, labelled fraction and settings, once per seed."""
 
 import argparse
 import dataclasses
@@ -25,14 +25,14 @@ _OWN_FLAGS = FLAGS | {
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
-    """A field with the texts of its values.
+    """A field with its values as text.
 
     Attributes:
-      path: of the field.
-      label: heads its column of the table.
-      short: stands before a value in the names of runs.
-      texts: as the user gave them.
-      percent: whether they are percentages of what the field takes.
+      path: dotted path of the field.
+      label: heading of its column in the table.
+      short: prefix of its values in run names.
+      texts: the values as the user gave them.
+      percent: whether they are percentages, while the field takes fractions.
     """
 
     path: str
@@ -47,7 +47,7 @@ class _Axis:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One run of a sweep: `labels` are what it shares with other seeds, for people."""
+    """One run of a sweep; `labels` describe, for people, what it shares with other seeds."""
 
     name: str
     labels: Mapping[str, str]
@@ -55,13 +55,13 @@ class Cell:
 
 
 def cells(flags: argparse.Namespace) -> list[Cell]:
-    """The runs that the flags of launch/sweep.py ask for, each with its configuration; all of seed 0 come first.
+    """The runs that the flags of launch/sweep.py request, each with its configuration; all runs of seed 0 come first.
 
-    A run is called <task>-<variant>-s<seed>, then -f<percent> where fractions are swept, and -<field>=<value> for
-    every field of the grid.
+    A run is named <task>-<variant>-s<seed>, then -f<percent> if fractions are swept, and -<field>=<value> for every
+    field of the grid.
 
     Raises:
-      InputError: a list that is empty or names something twice, or a variant, field or value that is not known.
+      InputError: a list is empty or names something twice, or a variant, field or value is not valid.
     """
     variants = _list("--variants", flags.variants)
     if flags.seeds < 1:
@@ -92,7 +92,7 @@ def cells(flags: argparse.Namespace) -> list[Cell]:
 
 
 def _fractions(text: str) -> list[_Axis]:
-    """The axis of --fractions, or none."""
+    """The axis of --fractions, if any."""
     if not text:
         return []
     percents = _list("--fractions", text)
@@ -103,7 +103,7 @@ def _fractions(text: str) -> list[_Axis]:
 
 
 def _grid(texts: Sequence[str]) -> list[_Axis]:
-    """An axis for every field of --grid."""
+    """One axis per field of --grid."""
     fields = []
     for text in texts:
         path, equals, values = text.partition("=")
@@ -121,11 +121,11 @@ def _grid(texts: Sequence[str]) -> list[_Axis]:
 
 
 def _list(flag: str, text: str) -> list[str]:
-    """The values of a list with commas, each once; they become part of a folder's name."""
+    """The distinct values of a comma-separated list; they become part of a folder's name."""
     values = text.split(",")
     for value, count in Counter(values).items():
         if not value:
-            raise InputError(f"{flag}={text}: a value is empty; give at least one, with commas between.")
+            raise InputError(f"{flag}={text}: a value is empty; give at least one, comma-separated.")
         if count > 1:
             raise InputError(f"{flag}={text}: {value} stands there {count} times; leave one of them out.")
         if not re.fullmatch(r"[\w.+-]+", value):

@@ -1,11 +1,11 @@
-"""Brings what the authors released, latents and weights, into a latents store and a workdir.
+"""Imports what the authors released, latents and weights, into a latents store and a workdir.
 
     python launch/import_released.py --task=clevrer --data=DIR --released=clevrer_monet_latents
     python launch/evaluate.py --task=clevrer --data=DIR --variant=released --local
 
-DIR has the official question files. The latents go to DIR/latents/released, for training too
-(`--config.data.encoder=released`); interrupted, the same command goes on where it stopped. The weights go into the
-workdir as a run at step 0; reading them takes TensorFlow (`pip install -e '.[tensorflow]'`), the latents do not.
+DIR holds the official question files. The latents go to DIR/latents/released, and can be used for training too
+(`--config.data.encoder=released`); if interrupted, the same command resumes where it stopped. The weights go to
+the workdir as a run at step 0. Reading them requires TensorFlow (`pip install -e '.[tensorflow]'`); the latents do not.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", choices=(LATENTS, WEIGHTS), help="one of the two; else both")
     parser.add_argument("--checkpoint", type=Path, help="of the weights; else RELEASED/checkpoints")
     parser.add_argument("--pass_over", default="", help="variables that may be left over, as patterns: Adam*,*/LAMB")
-    parser.add_argument("--splits", default="train,validation", help="which splits, separated by commas")
+    parser.add_argument("--splits", default="train,validation", help="which splits, comma-separated")
     parser.add_argument("--broken_limit", type=float, default=DEFAULT_LIMIT, help="share of videos that may be broken")
     parser.add_argument("--workers", type=int, help="processes; else one a core, for large splits")
     given = parser.parse(argv)
@@ -68,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def mapped_params(config: ConfigDict, checkpoint: Path, passed_over: Sequence[str]) -> nnx.State:
-    """The parameters of a checkpoint; prints what became of each of its variables.
+    """The parameters of a checkpoint; prints how each of its variables is mapped.
 
     Raises:
-      InputError: it cannot be read, or is not of the model that the configuration describes.
+      InputError: it cannot be read, or does not match the model that the configuration describes.
     """
     model_config = tasks.part(config.task, "task").model_config(config)
     variables = read_variables(checkpoint)
@@ -84,7 +84,7 @@ def mapped_params(config: ConfigDict, checkpoint: Path, passed_over: Sequence[st
 def latents_of(
     config: ConfigDict, folder: Path, splits: str, workers: int | None
 ) -> dict[str, tuple[list[int], Encoder]]:
-    """The videos of each split and what reads their latents.
+    """The videos of each split and the encoder that reads their latents.
 
     Raises:
       InputError: there is no such split, its questions cannot be read, or none of its latents can.

@@ -1,4 +1,4 @@
-"""Where a program runs: on a slice through Ray, or in this process; the same function and configuration either way."""
+"""Where a program runs: on a slice via Ray, or in this process; same function and configuration either way."""
 
 import argparse
 import signal
@@ -16,11 +16,11 @@ from launch.flags import Parser
 def add_machines(
     parser: Parser, local: str = "run in this process, on its devices, without Ray", *, optional: bool = False
 ) -> None:
-    """Flags that choose the machines; `local` says what --local means, which is so without a flag if `optional`."""
+    """Adds the flags that choose the machines; `local` is the help of --local, which is the default if `optional`."""
     where = parser.add_mutually_exclusive_group()
     default = None if optional else 1
     where.add_argument(
-        "--hosts", type=int, default=default, help="run on the smallest slice with so many TPU hosts (4: v2-32)"
+        "--hosts", type=int, default=default, help="run on the smallest slice with this many TPU hosts (4: v2-32)"
     )
     where.add_argument("--slice", help="run on this slice, such as v2-32, h100-16 or cpu-2")
     if not optional:
@@ -29,18 +29,18 @@ def add_machines(
 
 def add_smaller(parser: Parser) -> None:
     parser.add_argument(
-        "--smaller", action="store_true", help="go on on a smaller slice, with the same batch, where there is no other"
+        "--smaller", action="store_true", help="continue on a smaller slice, with the same batch, if no other is there"
     )
 
 
 def with_smaller(wanted: slices.Slice, smaller: bool) -> list[slices.Slice]:
-    """The slice, and where `smaller` is set those of its generation with fewer chips, the largest first."""
+    """The slice and, if `smaller`, those of its generation with fewer chips, largest first."""
     below = [each for each in slices.SLICES if each.generation == wanted.generation and each.chips < wanted.chips]
     return [wanted, *(reversed(below) if smaller else ())]
 
 
 def slice_of(flags: argparse.Namespace) -> slices.Slice | None:
-    """The slice that the flags name; None for this process, which is --local or no flag at all where they are optional.
+    """The slice that the flags name; None for this process: with --local, or with no flag where they are optional.
 
     Raises:
       InputError: the flags ask for both.
@@ -56,20 +56,20 @@ def slice_of(flags: argparse.Namespace) -> slices.Slice | None:
 
 
 def run_on_slice(kinds: Sequence[slices.Slice], program: Callable[..., Any], config: ConfigDict) -> int:
-    """Runs `program(config)` on every host of a slice, again after preemptions and failures, until it has ended.
+    """Runs `program(config)` on every host of a slice to its final outcome, restarting after preemptions and failures.
 
-    The cluster is the one that a submitted job belongs to, or that runs on this machine; where there is none, a slice
-    is emulated on this machine's CPU for the time of the run.
+    The cluster is the one that a submitted job belongs to, or one that runs on this machine; if there is none, a slice
+    is emulated on this machine's CPU for the duration of the run.
 
     Args:
-      kinds: of slices that it may have, the most fitting first.
-      program: goes on from where it was.
+      kinds: slice kinds it may use, best fit first.
+      program: resumes from where it was.
       config: its argument.
 
     Returns:
       The exit status.
     """
-    from cluster import emulated, gang, supervisor  # they import Ray, which a run in this process does without
+    from cluster import emulated, gang, supervisor  # they import Ray, which a run in this process does not need
 
     entry = f"{program.__module__}:{program.__qualname__}"
     if gang.connect():
@@ -83,7 +83,7 @@ def run_on_slice(kinds: Sequence[slices.Slice], program: Callable[..., Any], con
 class StopOnSignal:
     """Makes the first Ctrl-C or SIGTERM a request to stop after the current step; a second one ends the process.
 
-    The training loop calls it after every step; `exit_status` is that of the process, 0 if no signal came.
+    The training loop calls it after every step; `exit_status` is the one for the process, 0 if no signal came.
     """
 
     def __init__(self) -> None:

@@ -2,9 +2,9 @@
 
     python launch/make_world.py --task=clevrer --videos=600 --size=96x64
 
-Videos that are there already, of the same seed and size, are kept; so it can be stopped and run again.
-With --without_videos it writes all but the videos, which studies on the oracle's latents do not need; run again without
-it, it adds them.
+Existing videos with the same seed and size are kept, so it can be stopped and run again.
+With --without_videos it writes everything but the videos, which studies on the oracle's latents do not need; running it
+again without the flag adds them.
 """
 
 from pathlib import Path
@@ -17,10 +17,10 @@ from launch import flags
 def main() -> None:
     parser = flags.Parser(__doc__)
     parser.add_task()
-    parser.add_argument("--videos", type=int, help="how many in all, over the splits")
+    parser.add_argument("--videos", type=int, help="total number, over all splits")
     parser.add_argument("--out", type=Path, help="folder to write to; else data/TASK")
-    parser.add_argument("--seed", type=int, default=0, help="other seeds make other worlds")
-    parser.add_argument("--size", help="WIDTHxHEIGHT of the pictures, in pixels; else as in the official set")
+    parser.add_argument("--seed", type=int, default=0, help="different seeds give different worlds")
+    parser.add_argument("--size", help="WIDTHxHEIGHT of the pictures, in pixels; default: as in the official dataset")
     parser.add_argument("--workers", type=int, help="processes; else one for each core")
     parser.add_argument("--gpu", action="store_true", help="draw the pictures on this machine's GPU")
     parser.add_argument("--without_videos", action="store_true", help="write annotations and questions, draw nothing")

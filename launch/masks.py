@@ -4,10 +4,10 @@
     python launch/masks.py --task=clevrer --variant=masked_frames --data=DIR --config.data.masks=proposals
     python launch/masks.py --task=clevrer --variant=masked_frames --data=DIR --config.data.masks=monet --checkpoint=RUN
 
-`exact`, the default, are those of a world of our own; `proposals` those that come with the data set; `monet` those of
-the latest checkpoint of a run of `launch/train.py --task=monet`, on all devices of this process, and are called by the
-checksum of its weights, as --config.data.masks=monet-0123456789abcdef; the last line says which. They lie beside the
-decoded frames. Broken files are named and left out, up to a limit.
+`exact`, the default, are those of a world of our own; `proposals` those that come with the data set; `monet` those from
+the latest checkpoint of a run of `launch/train.py --task=monet`, made on all devices of this process and named by the
+checksum of its weights, as in --config.data.masks=monet-0123456789abcdef; the last line gives the name. Masks lie next
+to the decoded frames. Broken files are named and skipped, up to a limit.
 """
 
 import functools
@@ -28,14 +28,14 @@ from aloe.perception.pixels import frame_numbers, frames_folder
 from launch import flags
 
 EXACT, PROPOSALS, MONET = "exact", "proposals", "monet"
-PARTS = {EXACT: "masks", PROPOSALS: "proposals"}  # of a task, that find and read them
+PARTS = {EXACT: "masks", PROPOSALS: "proposals"}  # a task's modules that find and read them
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = flags.Parser(__doc__)
     parser.add_run()
     parser.add_argument("--checkpoint", help="workdir of the run, or name of the weights, whose MONet makes the masks")
-    parser.add_argument("--splits", default="train,validation", help="which splits, separated by commas")
+    parser.add_argument("--splits", default="train,validation", help="which splits, comma-separated")
     parser.add_argument("--broken_limit", type=float, default=DEFAULT_LIMIT, help="share of videos that may be broken")
     parser.add_argument("--workers", type=int, help="processes; else one a core, for large splits")
     given = parser.parse(argv)
@@ -94,7 +94,7 @@ def packed(
     slots: int,
     found: tuple[int, Path | None],
 ) -> np.ndarray | InputError:
-    """The masks of a video given by scene index and file, or what is wrong with it."""
+    """The masks of a video given by scene index and file, or the error that it leads to."""
     index, path = found
     if path is None:
         return InputError(f"no file that tells the masks of video {index} was found in the data folder")

@@ -1,4 +1,4 @@
-"""What could make a program fit that a slice's compiler has refused: flags that apply to the run."""
+"""What could make a program fit that the compiler has refused for a slice: flags that apply to the run."""
 
 import math
 
@@ -14,15 +14,15 @@ from cluster.slices import SLICES, Slice
 
 
 def mends(run: Run, place: Slice, refused: Refused) -> list[str]:
-    """Flags, each of which alone may do.
+    """Flags, each of which may suffice on its own.
 
-    What belongs to the batch is taken to shrink with it, and what belongs to the state to stay; what recomputation
-    saves only the compiler knows. Where the refusal tells no size, all flags that change something are given.
+    Memory of the batch is assumed to shrink with it, and memory of the state to stay; only the compiler knows what
+    rematerialization saves. If the refusal reports no size, all flags that change something are returned.
     """
     config, state = run.config, run.state_shapes()
     stays = byte_count(state.params) + beside(run, refused.name)
     if refused.name == TRAIN:
-        stays += byte_count(state)  # and so the parameters again: the gradient
+        stays += byte_count(state)  # includes the parameters; those above stand for the gradient
     shrinks = max(0, (refused.needed_bytes or 0) - stays)
 
     def enough(share: float) -> bool:
@@ -44,12 +44,12 @@ def mends(run: Run, place: Slice, refused: Refused) -> list[str]:
 
 
 def can_recompute(config: ConfigDict) -> bool:
-    """Whether `model.remat` is there, is not on, and changes something."""
+    """Whether `model.remat` exists, is off, and would make a difference."""
     return not config.model.get("remat", True) and config.model.architecture != "mlp"
 
 
 def larger(run: Run, place: Slice) -> list[Slice]:
-    """Slices of the generation with more devices, by which the batch divides, the smallest first."""
+    """Slices of the same generation with more devices, by which the batch is divisible, smallest first."""
 
     def divides(other: Slice) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What the hosts of a slice run: a program of Aloe, tied to the machinery of the process that it runs in."""
+"""What the hosts of a slice run: Aloe's programs, connected to the machinery of the process they run in."""
 
 import contextlib
 import functools
@@ -22,7 +22,7 @@ from cluster.sole import sole_holder
 
 LOCK = "run.lock"
 BARRIER_S = 600.0
-WAIT_S = 120.0  # longer than a machine that is cut off from its cluster takes to end what runs there
+WAIT_S = 120.0  # longer than a machine that is cut off from its cluster takes to end its processes
 
 
 def train(
@@ -31,12 +31,12 @@ def train(
     stop: Callable[[int], bool] = multihost_utils.reached_preemption_sync_point,
     who: str = "",
 ) -> dict[str, Any]:
-    """`loop.run`, under the eyes of the process's watchdog, and alone in the workdir; what it compiles is kept there.
+    """`loop.run`, monitored by the process's watchdog, alone in the workdir, and with its compilation cache there.
 
     Args:
-      config: as of `loop.run`.
-      stop: likewise.
-      who: what a second process in the workdir is told that this one is, else its rank.
+      config: as for `loop.run`.
+      stop: as for `loop.run`.
+      who: how this process is described to a second one in the workdir; its rank by default.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(epath.Path(config["workdir"]) / "compiled"))
@@ -47,28 +47,28 @@ def train(
 
 
 def encode(config: Mapping[str, Any]) -> dict[str, int]:
-    """`encoding.run`, in which a host that does not come is named."""
+    """`encoding.run` with a barrier that names the hosts that do not arrive."""
     return encoding.run(config, barrier=functools.partial(barrier, timeout_s=BARRIER_S))
 
 
 def say_choices() -> None:
-    """Prints what the model logs of its choices for this machine's devices: by which path attention goes."""
+    """Prints what the model logs about its choices for this machine's devices: which path attention takes."""
     logger = logging.getLogger("aloe.model")
     if not logger.handlers:
         logger.addHandler(Printing())
         logger.setLevel(logging.INFO)
-        logger.propagate = False  # Ray's workers print what comes to the root, too
+        logger.propagate = False  # Ray's workers also print what reaches the root logger
 
 
 class Printing(logging.Handler):
-    """Prints messages among a program's other output, wherever that goes at the time."""
+    """Prints messages along with the program's other output, wherever that goes at the time."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(record.getMessage(), flush=True)
 
 
 def alone(workdir: epath.Path, who: str) -> contextlib.AbstractContextManager[None]:
-    """Context manager: no other process trains in the workdir. One in a bucket, where nothing locks, is not guarded.
+    """Context manager: no other process trains in the workdir. A bucket, which has no locks, is not guarded.
 
     Raises:
       UnavailableError: another process does, and has not ended within WAIT_S.

@@ -1,10 +1,10 @@
-"""From nothing to a validation table on this machine: what `make train` runs.
+"""From scratch to a validation table on this machine: what `make train` runs.
 
-Writes a small CLEVRER world, encodes some frames of its videos with the MONet that comes with Aloe, emulates a v2-32
+Writes a small CLEVRER world, encodes some frames of its videos with the MONet that ships with Aloe, emulates a v2-32
 slice (four Ray nodes, four JAX processes), submits the training job to it as it would be submitted to a real one, and
-scores the result. Every stage goes on where it was left; a finished one is quick.
+scores the result. Every stage resumes where it stopped; a finished one is quick.
 
-With --encoder=oracle the latents are made of the annotations, not of pixels: what is still wrong then is reasoning.
+With --encoder=oracle the latents are made from the annotations, not from pixels: any remaining errors are of reasoning.
 """
 
 import contextlib

@@ -1,11 +1,11 @@
-"""Draws the learning curves of runs: the validation scores of each kind over the steps, beside their controls.
+"""Plots the learning curves of runs: each validation score over the steps, together with its controls.
 
     python launch/report.py --workdir=runs/first --workdir=runs/second --out=curves.png
 
     python launch/report.py --workdir=runs/first --goodput
 
-The controls are those of the latest table that launch/evaluate.py has written into the first workdir. With --goodput it
-prints instead what became of the time of each run, over all its restarts, and which hosts were slow.
+The controls are those of the latest table that launch/evaluate.py has written to the first workdir. With --goodput it
+instead prints how the time of each run was spent, over all its restarts, and which hosts were slow.
 """
 
 from etils import epath
@@ -20,7 +20,7 @@ def main() -> int:
         "--workdir", type=epath.Path, action="append", required=True, help="folder of a run; may be repeated"
     )
     parser.add_argument("--out", type=epath.Path, help="the picture; else curves.png in the first workdir")
-    parser.add_argument("--goodput", action="store_true", help="what became of the time, in place of the picture")
+    parser.add_argument("--goodput", action="store_true", help="print where the time went, instead of drawing")
     flags = parser.parse()
     if flags.goodput:
         print("\n\n".join(goodput.report(workdir) for workdir in flags.workdir))

@@ -1,9 +1,9 @@
-"""Shows and changes the runs of a queue that launch/sweep.py fills; it may be working meanwhile.
+"""Shows and changes the runs of a queue filled by launch/sweep.py, which may be running at the same time.
 
 python launch/runs.py list
-python launch/runs.py show RUN        settings that count for the queue, and every attempt
-python launch/runs.py logs RUN        what its last attempt has printed
-python launch/runs.py cancel RUN …    one that waits at once; one that runs saves and leaves
+python launch/runs.py show RUN        its settings in the queue, and every attempt
+python launch/runs.py logs RUN        the output of its last attempt
+python launch/runs.py cancel RUN …    a waiting one at once; a running one saves and exits
 python launch/runs.py retry RUN …     one that failed or was cancelled, with fresh budgets
 """
 
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def listing(ledger: Ledger) -> str:
-    """A row a run, with the last thing that it has printed or why it ended."""
+    """One row per run, with the last line of its output or why it ended."""
     width = max(20, shutil.get_terminal_size((160, 24)).columns - 90)
     rows = []
     for each in ledger.runs():
@@ -95,7 +95,7 @@ def description(ledger: Ledger, name: str) -> str:
 
 
 def print_log(ledger: Ledger, name: str) -> None:
-    """Raises InputError if the run has not been started yet."""
+    """Prints the log of the last attempt. Raises InputError if the run has not been started yet."""
     number = len(ledger.attempts(ledger.run(name).name))
     path = ledger.attempt_folder(name, number) / LOG
     if not path.exists():

@@ -1,13 +1,14 @@
-"""Trains a task once a seed, variant and setting, on as many slices as there are; then prints mean ± std.
+"""Trains a task once per seed, variant and setting, on as many slices as there are; then prints mean ± std.
 
     python launch/sweep.py --task=clevrer --seeds=5 --hosts=4           on the slices of a Ray cluster
-    python launch/sweep.py --task=clevrer --seeds=5 --local             on this machine, a process a visible device
+    python launch/sweep.py --task=clevrer --seeds=5 --local             on this machine, one process per visible device
     … --local --runs_per_device=3                                       small models share a GPU
-    … --variants=paper,mlp --fractions=10,25,50,100                     of the labelled videos, in percent
+    … --variants=paper,mlp --fractions=10,25,50,100                     labelled share of the videos, in percent
     … --grid config.optimizer.learning_rate=1e-3,2e-3                   more fields, each with its values
 
-Runs have their workdirs in --folder: <task>-<variant>-s<seed>. Kill it at any moment and give the same command again:
-what has finished stays so, what ran goes on from its last checkpoint. launch/runs.py shows, cancels and retries runs.
+Runs have their workdirs in --folder: <task>-<variant>-s<seed>. A sweep can be killed at any time; the same command
+then keeps finished runs, and resumes interrupted ones from their last checkpoint. launch/runs.py shows, cancels and
+retries runs.
 """
 
 import argparse
@@ -50,17 +51,19 @@ def main() -> int:
     parser.add_overrides()
     add_machines(parser, local="run on this machine without Ray, one process a visible device")
     add_smaller(parser)
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many: seeds 0 to N − 1")
-    parser.add_argument("--variants", default=os.environ.get("ALOE_VARIANT", "paper"), help="with commas between")
-    parser.add_argument("--fractions", default="", help="percentages of the videos that are labelled")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="number of seeds: 0 to N − 1")
+    parser.add_argument("--variants", default=os.environ.get("ALOE_VARIANT", "paper"), help="comma-separated")
+    parser.add_argument("--fractions", default="", help="percentages of videos that keep their labels, comma-separated")
     parser.add_argument("--grid", nargs="+", action="extend", default=[], metavar="config.FIELD=VALUE,VALUE")
-    parser.add_argument("--runs_per_device", type=int, default=1, metavar="N", help="with --local: at the same time")
-    parser.add_argument("--priority", type=int, default=0, help="runs of a larger one go first")
-    parser.add_argument("--folder", type=epath.Path, default=epath.Path("runs"), help="where the workdirs are to be")
+    parser.add_argument(
+        "--runs_per_device", type=int, default=1, metavar="N", help="runs sharing a device (--local)"
+    )
+    parser.add_argument("--priority", type=int, default=0, help="higher priorities start first")
+    parser.add_argument("--folder", type=epath.Path, default=epath.Path("runs"), help="parent folder of the workdirs")
     parser.add_argument("--queue", type=Path, help="folder of the queue, on a local disk; else FOLDER/queue")
-    parser.add_argument("--format", choices=FORMATS, default="md", help="of the table")
+    parser.add_argument("--format", choices=FORMATS, default="md", help="format of the table")
     flags = parser.parse()
-    jax.config.update("jax_platforms", "cpu")  # this process only looks at data; the devices are for the runs
+    jax.config.update("jax_platforms", "cpu")  # this process only checks data; the devices are for the runs
     wanted = slice_of(flags)
     if flags.runs_per_device < 1 or (wanted is not None and flags.runs_per_device > 1):
         raise InputError(
@@ -86,10 +89,10 @@ def main() -> int:
 
 
 def queue_folder(flags: argparse.Namespace) -> Path:
-    """Where the queue is to be.
+    """The folder of the queue.
 
     Raises:
-      InputError: it would be in a bucket, where SQLite cannot keep it.
+      InputError: it would be in a bucket, which SQLite cannot use.
     """
     return flags.queue or on_disk(
         flags.folder / "queue", "--queue", "name a folder on this machine's disk, as --queue=DIR"
@@ -97,13 +100,13 @@ def queue_folder(flags: argparse.Namespace) -> Path:
 
 
 def check(asked: Sequence[Cell], wanted: slices.Slice | None, smaller: bool) -> dict[str, tuple[str, ...]]:
-    """Looks at everything that can be wrong before anything is started.
+    """Checks settings, workdirs and data before anything is started.
 
     Returns:
-      By run, the kinds of places that it may have, the most fitting first.
+      By run, the kinds of places it may use, best fit first.
 
     Raises:
-      InputError: a setting, the data, or a workdir that holds another configuration.
+      InputError: a setting or the data is wrong, or a workdir holds another configuration.
     """
     kinds = {}
     seen: dict[str, tuple[str, ...]] = {}
@@ -121,7 +124,7 @@ def check(asked: Sequence[Cell], wanted: slices.Slice | None, smaller: bool) -> 
 
 
 def kinds_for(task: Task, accumulation: int, wanted: slices.Slice | None, smaller: bool) -> tuple[str, ...]:
-    """The slice that was asked for, larger ones over whose devices the batches divide, and if asked smaller ones."""
+    """The requested slice, larger ones whose device count divides the batches, and smaller ones if requested."""
     streams = task.streams()
     if wanted is None:
         loop.check_batches(streams, accumulation, devices=1)
@@ -146,8 +149,8 @@ def drive_on_devices(ledger: Ledger, asked: Collection[str], runs_per_device: in
 
 
 def drive_on_slices(ledger: Ledger, asked: Collection[str], wanted: slices.Slice) -> int:
-    """On the cluster that this job belongs to or that runs here; where there is none, on a slice emulated here."""
-    from cluster import emulated, gang, placement  # they import Ray, which --local does without
+    """Drives on the cluster that this job belongs to or that runs here; if there is none, on a slice emulated here."""
+    from cluster import emulated, gang, placement  # they import Ray, which --local does not need
 
     def drive_on(places: Callable[[], list[Place]]) -> int:
         there = {place.kind for place in places()}
@@ -166,7 +169,7 @@ def drive_on_slices(ledger: Ledger, asked: Collection[str], wanted: slices.Slice
 
 
 def report(ledger: Ledger, asked: Sequence[Cell], format: str) -> int:
-    """Prints the table of what has succeeded; returns 0 if that is all, else 1."""
+    """Prints the table of the runs that succeeded; returns 0 if all did, else 1."""
     states = {run.name: run for run in ledger.runs()}
     done = [cell for cell in asked if states[cell.name].state == Ending.SUCCEEDED]
     results = []
@@ -184,7 +187,7 @@ def report(ledger: Ledger, asked: Sequence[Cell], format: str) -> int:
 
 
 def say(text: str) -> None:
-    """Standard output is for the table."""
+    """Prints to standard error, as standard output is for the table."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -4,7 +4,7 @@
     python launch/train.py --task=clevrer --hosts=4                       finds a cluster, or emulates a slice here
     python launch/train.py --task=clevrer --local                         in this process, without Ray
 
-A run goes on from the last checkpoint of its workdir. Ctrl-C, and `ray job stop`, save a checkpoint first; Ctrl-C on a
+A run resumes from the last checkpoint in its workdir. Ctrl-C and `ray job stop` save a checkpoint first; Ctrl-C on a
 submitted job only detaches from its output.
 """
 
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_run()
     add_machines(parser)
     add_smaller(parser)
-    parser.add_argument("--dry_run", action="store_true", help="print what the run would be, and stop")
+    parser.add_argument("--dry_run", action="store_true", help="print what would be run, and stop")
     parser.add_argument("--profile", default="", metavar="FIRST:LAST", help="steps to trace, such as 100:105")
     flags = parser.parse()
     wanted = slice_of(flags)
@@ -42,7 +42,7 @@ def main() -> int:
         print(described, flush=True)
         return 0
     if wanted:
-        # Whatever is wrong with the data or the workdir is said here, before any host is asked for.
+        # Problems with the data or the workdir are reported here, before any host is requested.
         tasks.part(config.task, "task").make(config).streams()
         workdir.refuse_another(config)
     print(f"Workdir: {config.workdir}", flush=True)

@@ -1,7 +1,7 @@
-"""Attention with relative positions: one function, whatever path computes it.
+"""Attention with relative positions: one function, whichever path computes it.
 
-`definition` says what it is, in brute force. `relative` computes it in plain XLA, `fused` by kernels for NVIDIA GPUs,
-both with the algebra of `positions`.
+`definition` defines it, by brute force. `relative` computes it in plain XLA, `fused` with kernels for NVIDIA GPUs; both
+use the algebra of `positions`.
 """
 
 import functools
@@ -14,7 +14,7 @@ from aloe.attention import fused, relative
 from aloe.attention.definition import FORMS
 
 CAPABILITIES = ("8.0", "9.0", "10.0")  # A100, H100 and H200, B200: the GPUs with 160 KB of shared memory or more
-PATHS = ("xla", "kernels", "interpreted")  # interpreted: the kernels' programs in plain XLA, for tests
+PATHS = ("xla", "kernels", "interpreted")  # interpreted: the kernels' programs run as plain XLA, for tests
 
 
 def relative_attention(
@@ -33,23 +33,23 @@ def relative_attention(
     """Self-attention over T tokens, as `aloe.attention.definition` defines it.
 
     Args:
-      q_BxTxHxK, k_BxTxHxK, v_BxTxHxK: queries (not yet scaled), keys and values; the products are in their type, logits
-        and softmax in float32.
-      relative_ExHxK: the weights that turn a sinusoid encoding of a distance (E wide, E even) into a relative key. The
-        weights and not the keys, because a path need not ever form the keys of all distances.
-      content_bias_HxK, position_bias_HxK: added to the scaled queries before they meet keys and relative keys.
+      q_BxTxHxK, k_BxTxHxK, v_BxTxHxK: queries (not yet scaled), keys and values. Matrix products use their type, logits
+        and softmax float32.
+      relative_ExHxK: weights that turn the sinusoid encoding of a distance (E wide, E even) into a relative key.
+        Weights rather than keys, because a path need not form the keys of all distances.
+      content_bias_HxK, position_bias_HxK: added to the scaled queries before the products with keys and relative keys.
       form: "bidirectional" or "released".
-      dropout: rate, and one typed PRNG key per example, for dropout of the attention weights; None for none. The mask
-        is the same on every path.
-      return_weights: whether to return the attention weights too, for analysis.
-      path: one of PATHS, for tests and benchmarks; by default what `chosen_path` says.
+      dropout: rate, and one typed PRNG key per example, for dropout of the attention weights; None for no dropout.
+        Every path uses the same mask.
+      return_weights: whether to return the attention weights as well, for analysis.
+      path: one of PATHS, for tests and benchmarks; by default the one that `chosen_path` picks.
 
     Returns:
-      Outputs [B, T, H, K], and with return_weights the attention weights [B, H, T, T] (float32, before dropout).
+      Outputs [B, T, H, K]; attention weights [B, H, T, T] (float32, before dropout) if return_weights, else None.
 
     Raises:
-      ValueError: on an unknown form or path, on a path that cannot do what is asked, or on shapes that do not fit
-        together.
+      ValueError: if the form or path is unknown, if the path does not support the arguments, or if shapes do not
+        match.
     """
     if form not in FORMS:
         raise ValueError(f"form is {form!r}; it must be one of {', '.join(FORMS)}")
@@ -79,14 +79,14 @@ def relative_attention(
 
 
 def chosen_path(form: str, size: int, dtype: jnp.dtype, tokens: int, width: int, return_weights: bool = False) -> str:
-    """The path that is taken on this machine's devices, for heads of a size (K), T `tokens` and encodings E `width`."""
+    """The path used on this machine's devices, for heads of K = `size`, T = `tokens` and encodings of E = `width`."""
     return "kernels" if _has_gpu() and not _not_by_kernels(form, size, dtype, tokens, width, return_weights) else "xla"
 
 
 def _not_by_kernels(
     form: str, size: int, dtype: jnp.dtype, tokens: int, width: int, return_weights: bool
 ) -> str | None:
-    """Why the kernels cannot do it, or None if they can."""
+    """Why the kernels cannot compute it, or None if they can."""
     if form != "bidirectional":
         return f"the form {form!r} is not the kernels'"
     if return_weights:
@@ -101,7 +101,7 @@ def _not_by_kernels(
 
 
 def _has_gpu() -> bool:
-    """Whether the devices are GPUs that the tiles of the kernels fit."""
+    """Whether the devices are GPUs on which the kernels' tiles fit."""
     device = jax.devices()[0]
     return device.platform == "gpu" and getattr(device, "compute_capability", None) in CAPABILITIES
 

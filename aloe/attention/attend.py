@@ -1,11 +1,12 @@
-"""Attention with positions as dot products, by Pallas kernels for NVIDIA GPUs, with their gradient.
+"""Attention with positions as dot products, in Pallas kernels for NVIDIA GPUs, with their gradient.
 
-What waits for the gradient is the output and one number a query, beside the arguments and R coefficients a query, so
-memory is linear in T but for the slow growth of R.
+Saved for the backward pass: the output and one number per query, besides the arguments and R coefficients per query, so
+memory is linear in T, except for the slow growth of R.
 
-Arrays are [B, T, H, width], as projections give them, and may be wider than what counts of them. A tile has zeros where
-it leaves an array, and where it ends before an array does, zeros are written. Keys beyond T have no weight because the
-last feature says so: it is 0 for every token and `BEYOND` after them, and the last coefficient of every query is 1.
+Arrays are [B, T, H, width], as projections produce them, and may be wider than the part that is used. Where a tile
+extends past an array, it reads zeros; where it ends before the array does, zeros are written. Keys beyond T get zero
+weight through the last feature: it is 0 for every token and `BEYOND` after them, and the last coefficient of every
+query is 1.
 """
 
 import functools
@@ -21,14 +22,14 @@ from aloe.attention import kernels
 from aloe.attention.precision import precision_of
 from aloe.attention.tiles import Numbers, Rows, Tile, of_program, reach
 
-BEYOND = -3e4  # 2 to this is 0, and bfloat16 and products of it are finite
+BEYOND = -3e4  # 2 to this power is 0, and in bfloat16 it and its products are finite
 LARGEST_TILE = 128  # tokens
 
 
 class Tiles(NamedTuple):
-    """Of the kernels for the forward pass, the gradients of queries, of keys and values, and of the coefficients.
+    """Tiles of the kernels for the forward pass, the gradients of queries, of keys and values, and of coefficients.
 
-    In the last, the rows of a block are those of examples, and `keys` of its tile has no meaning.
+    In the last, the rows of a block are examples, and its tile's `keys` is unused.
     """
 
     forward: Tile
@@ -38,13 +39,13 @@ class Tiles(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What is fixed when a program is traced.
+    """Settings that are static when a program is traced.
 
     Attributes:
-      size: K; of queries, keys and values no more lanes count.
-      rate: of dropout of the attention weights; 0 for none.
+      size: K; products of queries, keys and values use no more lanes.
+      rate: dropout rate of the attention weights; 0 for none.
       tiles: see `default_tiles`.
-      interpret: runs the kernels as plain XLA, on any device, for tests.
+      interpret: whether to run the kernels as plain XLA, on any device, for tests.
     """
 
     size: int
@@ -54,14 +55,14 @@ class Settings(NamedTuple):
 
 
 def default_tiles(size: int, features: int, dtype: jnp.dtype) -> Tiles:
-    """The fastest tiles known for heads of K = `size` and R = `features`; in bfloat16 found on an H200."""
+    """The fastest known tiles for heads of K = `size` and R = `features`; those for bfloat16 were found on an H200."""
     if jnp.dtype(dtype).itemsize > 2:
         return Tiles(*[Tile(32, 32, 4, 2)] * 4)
     if size <= 32 and features <= 64:
         return Tiles(Tile(128, 64, 4, 3), Tile(64, 64, 4, 3), Tile(64, 64, 4, 3))
     if features <= 128:
         return Tiles(Tile(128, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 3))
-    # Sums of 64 rows must fit the registers.
+    # Accumulators of 64 rows must fit in registers.
     return Tiles(Tile(128, 64, 8, 2, split=True), Tile(64, 64, 8, 2), Tile(32, 64, 4, 2), Tile(64, 64, 4, 3))
 
 
@@ -76,16 +77,16 @@ def attend(
 ) -> jax.Array:
     """softmax(ln 2 · (q · k + q · keysᵀ · features)) · v, with dropout: [B, T, H, P] like v.
 
-    The gradients of q and of k and v are parts of one array, so that a product with both may take it as it is.
+    The gradients of q and of k and v are slices of one array, so that a product with both can use it without a copy.
 
     Args:
-      settings: see there.
+      settings: see `Settings`.
       q_BxTxHxP, kv_BxTx2xHxP: queries, keys and values, of one type; P > K. Lanes after K of keys and values are 0.
-      keys_TxRxHxP: position keys of the features, of the same type. They make coefficients [B, T, H, R] with the
-        queries, and the last of R is to be 1.
-      features_SxR: of the same type, S a multiple of LARGEST_TILE that is T or more; the last of R is 0 up to T, and
-        BEYOND from there. No gradient reaches them.
-      words: `dropout.mask_words` of the mask [B, H, T, T]; None where the rate is 0.
+      keys_TxRxHxP: position keys of the features, of the same type. Their products with the queries are the
+        coefficients [B, T, H, R], the last of which must be 1.
+      features_SxR: of the same type, S a multiple of LARGEST_TILE and at least T. The last feature is 0 up to T and
+        BEYOND from there on. Features get no gradient.
+      words: `dropout.mask_words` of the mask [B, H, T, T]; None if the rate is 0.
     """
     return _forward(settings, q_BxTxHxP, kv_BxTx2xHxP, keys_TxRxHxP, features_SxR, words)[0]
 
@@ -143,11 +144,11 @@ def _run(
 
     Args:
       kernel: one of `kernels`.
-      settings, tile: see there.
-      arguments: of `attend`, with coefficients [B, T, H, R] in place of the position keys.
+      settings, tile: see `Settings` and `Tile`.
+      arguments: those of `attend`, with coefficients [B, T, H, R] in place of the position keys.
       others: the kernel's other inputs, by name.
-      outputs: by name, arrays whose shape and type those of the results are. Of "dqkv", [B, T, 3, H, P], the second and
-        third part are written, as the kernel's "dk" and "dv".
+      outputs: by name, arrays with the shapes and types of the results. Of "dqkv", [B, T, 3, H, P], the second and
+        third parts are written, as the kernel's "dk" and "dv".
     """
     q, kv, coefficients, features, words = arguments
     inputs = {"q": q, "k": kv, "v": kv, "a": coefficients, "f": features, **others}
@@ -192,7 +193,7 @@ def _run(
         of_all = kernels.Inputs(**{name: named.pop(name) for name in kernels.Inputs._fields if name in named})
         of_program(tokens, own, lambda block: kernel(settings.rate, tile, block, of_all, **named))
 
-    # The first axis of the grid runs fastest, so that programs that share keys and values follow each other.
+    # The first grid axis varies fastest, so programs that share keys and values run consecutively.
     return pl.pallas_call(
         program,
         grid=(pl.cdiv(tokens, own), heads, batch),
@@ -208,7 +209,7 @@ def _run(
 def _coefficients_gradient(
     settings: Settings, q: jax.Array, dq: jax.Array, da: jax.Array, keys: jax.Array, dqkv: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Runs that kernel for all tokens and heads: `dqkv` with its first part written, and the gradient of the keys."""
+    """Runs the kernel of that name for all tokens and heads; returns `dqkv` with its first part written, and dkeys."""
     batch, tokens, heads, lanes = q.shape
     width, tile = da.shape[-1], settings.tiles.coefficients
     of_q, of_a = tile.pieces(settings.size + 1), tile.pieces(width)
@@ -245,10 +246,10 @@ def _coefficients_gradient(
 
 
 def _index(number: int) -> jax.Array:
-    """As a traced number, which alone may be an index beside a mask."""
+    """`number` as a traced value: only a traced index can be combined with a mask."""
     return pl.program_id(0) * 0 + number
 
 
 def _varying_as(like: jax.Array, array: Any) -> jax.ShapeDtypeStruct:
-    """The array's shape and type, varying over the axes of a mesh that another does, inside shard_map."""
+    """The array's shape and type, varying over the same mesh axes as `like`, for use inside shard_map."""
     return jax.ShapeDtypeStruct(array.shape, array.dtype, manual_axis_type=jax.typeof(like).manual_axis_type)

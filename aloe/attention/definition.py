@@ -28,22 +28,22 @@ def relative_attention(
     kept_BxHxTxT: np.ndarray | None = None,
     kept_share: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Attention whose logits add a product of contents and a product of a query with a relative position.
+    """Attention whose logits are the sum of a content product and a product of a query with a relative position.
 
     With queries divided by sqrt(K), relative keys r(d) = sinusoids(d) · relative, and i the query's token, j the key's:
 
     * content logit: (q_i + content_bias) · k_j;
     * position logit, bidirectional: (q_i + position_bias) · r(i − j), for distances of either sign;
     * position logit, released: the same for j ≤ i, but 0 for j = i + 1, and beyond that
-      (q_{i+1} + position_bias) · r(T + 1 − (j − i)). So wraps the shift of the released code, which was made for causal
-      attention and is used without its mask.
+      (q_{i+1} + position_bias) · r(T + 1 − (j − i)). This is how the shift of the released code wraps around: it was
+      made for causal attention, and is used without the causal mask.
 
-    Source: Dai et al., 2019 (Transformer-XL), section 3.3; the released code for its form.
+    Source: Dai et al., 2019 (Transformer-XL), section 3.3; for the released form, the released code.
 
     Args:
       form: one of FORMS.
-      kept_BxHxTxT: for dropout of attention weights: True where one is kept.
-      kept_share: the share that is kept on average, by which kept weights are divided.
+      kept_BxHxTxT: for dropout of the attention weights: True where a weight is kept.
+      kept_share: the fraction kept on average, by which kept weights are divided.
 
     Returns:
       Outputs [B, T, H, K] and the attention weights [B, H, T, T] before dropout, float64.

@@ -1,4 +1,4 @@
-"""Relative attention by the kernels: what XLA does before and after them."""
+"""Relative attention with the kernels: what XLA computes before and after them."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from aloe.attention.kernels import LN2
 from aloe.attention.positions import features, position_keys
 
 LARGEST_SIZE = 128  # K
-_SMALL, _MOST_OF_SMALL, _MOST = 64, 208, 128  # K; columns of features whose tiles fit an A100's shared memory
+_SMALL, _MOST_OF_SMALL, _MOST = 64, 208, 128  # K; feature columns whose tiles fit in an A100's shared memory
 
 
 def relative_attention(
@@ -25,7 +25,7 @@ def relative_attention(
     interpret: bool = False,
     tiles: Tiles | None = None,
 ) -> jax.Array:
-    """As `aloe.attention.relative_attention`, in the bidirectional form and without the attention weights."""
+    """Same contract as `aloe.attention.relative_attention`, for the bidirectional form, without attention weights."""
     size = q_BxTxHxK.shape[-1]
     content_BxTxHxK = (q_BxTxHxK.astype(jnp.float32) * size**-0.5 + content_bias_HxK) / LN2
     after = _after(3, lanes(size) - size)
@@ -47,13 +47,13 @@ def attention(
     interpret: bool = False,
     tiles: Tiles | None = None,
 ) -> jax.Array:
-    """The same of queries, keys and values as kernels take them, which projections may give them.
+    """The same, with queries, keys and values in the kernels' layout, which projections can produce directly.
 
     Args:
-      q_BxTxHxP: with P = lanes(K), scaled, with the content bias, and in units of ln 2; lane K is 1.
+      q_BxTxHxP: P = lanes(K); scaled, with the content bias added, and in units of ln 2; lane K is 1.
       kv_BxTx2xHxP: keys and values; lanes after K are 0.
       relative_ExHxK: as in `aloe.attention.relative_attention`.
-      bias_HxK: the position bias less the content bias.
+      bias_HxK: the position bias minus the content bias.
       dropout, interpret, tiles: as in `relative_attention`.
 
     Returns:
@@ -71,22 +71,22 @@ def attention(
 
 
 def lanes(size: int) -> int:
-    """P: lanes that kernels take for heads of K = `size`; one of ones takes what positions add to all queries alike."""
+    """P, the kernels' lanes for heads of K = `size`; a lane of ones carries what positions add to all queries alike."""
     return _multiple(size + 1, 8)
 
 
 def most_columns(size: int) -> int:
-    """Of the array of features, the most that kernels take for heads of K = `size`."""
+    """The most columns of the feature array that the kernels support for heads of K = `size`."""
     return _MOST_OF_SMALL if size <= _SMALL else _MOST
 
 
 def columns(tokens: int, width: int) -> int:
-    """Of the array of features: R, one that masks, and what fills it up to a multiple of 8."""
+    """Columns of the feature array: R, one that masks, and padding to a multiple of 8."""
     return _multiple(features(tokens, width)[0].shape[1] + 1, 8)
 
 
 def _features(tokens: int, width: int) -> np.ndarray:
-    """Features of tokens, and the one that masks what lies beyond them, as `kernels.attend` takes them."""
+    """Features of the tokens, and the one that masks what lies beyond them, as `attend` takes them."""
     features_TxR, _ = features(tokens, width)
     slots, rank = _multiple(tokens, LARGEST_TILE), features_TxR.shape[1]
     features_SxR = np.zeros((slots, columns(tokens, width)))
@@ -96,7 +96,7 @@ def _features(tokens: int, width: int) -> np.ndarray:
 
 
 def _keys(relative_ExHxK: jax.Array, bias_HxK: jax.Array, tokens: int) -> jax.Array:
-    """Position keys of all features, [T, R, H, P]; the lane after K has what the bias adds, and the 1 that masks."""
+    """Position keys of all features, [T, R, H, P]; lane K holds what the bias adds, and the 1 that masks."""
     size = relative_ExHxK.shape[-1]
     of_bias_ExHx1 = jnp.sum(relative_ExHxK * bias_HxK, axis=-1, keepdims=True)
     relative_ExHxP = jnp.pad(
@@ -116,5 +116,5 @@ def _multiple(number: int, of: int) -> int:
 
 
 def _after(axes: int, count: int) -> list[tuple[int, int]]:
-    """Padding after the last axis, which `axes` others precede."""
+    """Padding at the end of the last axis, which follows `axes` others."""
     return [(0, 0)] * axes + [(0, count)]

@@ -1,8 +1,8 @@
-"""The programs of attention on NVIDIA GPUs: forward, gradient of queries, gradient of keys and values.
+"""The programs of attention on NVIDIA GPUs: forward, gradients of queries, of keys and values, and of coefficients.
 
-Each runs for a block of tokens of one head of one example, and goes through all blocks of the others. Logits are
-q · k + a · f, with the coefficients a of the positions' features f (`aloe.attention.positions`), in units of ln 2, so
-that weights are 2^logit. They are computed anew, tile by tile, wherever they are needed.
+All but the last run for a block of queries or keys of one head of one example, and loop over all blocks of the other.
+Logits are q · k + a · f, with the coefficients a of the positions' features f (`aloe.attention.positions`), in units of
+ln 2, so that weights are 2^logit. They are recomputed, tile by tile, wherever they are needed.
 """
 
 import functools
@@ -21,7 +21,7 @@ LN2 = math.log(2)
 
 
 class Inputs(NamedTuple):
-    """What all kernels of attention take: queries, keys and values, coefficients and features, words of the dropout."""
+    """Inputs that the attention kernels share: queries, keys and values, coefficients and features, dropout words."""
 
     q: Rows
     k: Rows
@@ -33,7 +33,7 @@ class Inputs(NamedTuple):
 
 
 def forward(rate: float, tile: Tile, own: Block, inputs: Inputs, *, out: Rows, lse: Numbers) -> None:
-    """A block of queries, over all keys, by the running maximum and sum of Milakov and Gimelshein, 2018."""
+    """Output of a block of queries, over all keys, with the running maximum and sum of Milakov and Gimelshein, 2018."""
     q, k, v, a, f, row_words, column_words = inputs
     queries, coefficients = q.load(own), a.load(own)
     rows = None if row_words is None else row_words.load(own)[:, None]
@@ -71,10 +71,11 @@ def queries_gradient(
     da: Rows,
     delta: Numbers,
 ) -> None:
-    """Gradients of a block of queries and their coefficients, and what `keys_gradient` needs of them.
+    """Gradients of a block of queries and their coefficients, and the delta that `keys_gradient` needs.
 
-    With weights w, kept or not (κ is 1 or 0) at a share of σ, the gradient of a logit is w · (κ / σ · do·v − delta),
-    and delta = Σ_j w · κ / σ · do·v = do · out. Tiles hold σ times that, and sums over keys are divided by σ.
+    With weights w, kept (κ = 1) with probability σ or dropped (κ = 0), the gradient of a logit is
+    w · (κ / σ · do·v − delta), where delta = Σ_j w · κ / σ · do·v = do · out. Tiles hold σ times these values, and sums
+    over keys are divided by σ.
     """
     q, k, v, a, f, row_words, column_words = inputs
     queries, coefficients, slopes, outputs = (x.load(own) for x in (q, a, do, out))
@@ -149,7 +150,7 @@ def coefficients_gradient(
 ) -> None:
     """What the coefficients a = q · keysᵀ of one token and head add to the gradient of q, and the gradient of the keys.
 
-    Rows are those of the examples here. Goes through all of them; `total` is the sum of `dq` and what is added to it.
+    Rows are examples here, and the program loops over all of them; `total` is `dq` plus what is added to it.
     """
     pieces = [Block(sum(da.pieces[:number]), piece) for number, piece in enumerate(da.pieces)]
     position_keys = [keys.load(piece) for piece in pieces]
@@ -168,12 +169,12 @@ def coefficients_gradient(
 
 
 def _products(lefts: list[jax.Array], rights: list[jax.Array]) -> jax.Array:
-    """Of every row of the one with every row of the other, over all lanes."""
+    """Dot products of every left row with every right row, over all lanes."""
     return functools.reduce(jnp.add, (_dot(left, right.T) for left, right in zip(lefts, rights, strict=True)))
 
 
 def _added(totals: list[jax.Array], factors: jax.Array, rows: list[jax.Array]) -> list[jax.Array]:
-    """The totals and the rows times factors, piece by piece."""
+    """The totals plus factors · rows, piece by piece."""
     factors = factors.astype(rows[0].dtype)
     return [total + _dot(factors, piece) for total, piece in zip(totals, rows, strict=True)]
 

@@ -1,17 +1,18 @@
-"""Positions as dot products of a small width: the algebra that all paths share.
+"""Position logits as dot products of small width: the algebra that all paths share.
 
-A relative key r(i − j) is a sum of sinusoids in i − j, of E/2 frequencies between 1 and 1/10000, and by the addition
-theorem a form that is linear both in the sinusoids of i and in those of j. Over T tokens these fill far fewer
-dimensions than T or E (R = 56 for T = 233 at E = 180, 31 for T = 57 and 104 for T = 641 at E = 304): with an orthogonal
-basis of them, the *features* [T, R],
+A relative key r(i − j) is a sum of sinusoids of i − j, with E/2 frequencies between 1 and 1/10000, and by the addition
+theorem it is bilinear in the sinusoids of i and those of j. Over T tokens these span far fewer dimensions than T or E
+(R = 56 for T = 233 at E = 180, 31 for T = 57 and 104 for T = 641 at E = 304): with an orthogonal basis of that space,
+the *features* [T, R],
 
     r(i − j) = Σ_m key[i, m] · feature[j, m],     q_i · r(i − j) = Σ_m (q_i · key[i, m]) · feature[j, m]
 
-exactly up to 1e-9, with neither a shift nor a gather of [T, T] logits. The basis is that of the singular vectors. Any
-other (values at R tokens, say, from which those at all others are interpolated) is as exact in float32; but low
-frequencies give logits a part that hardly depends on j, which softmax does not see, and here nearly all of it is one
-coefficient of one nearly constant feature. Rounded to bfloat16 its error then cancels too, where in an interpolation it
-would differ from token to token: measured, errors of the attention weights are half (T = 641) to 0.6 (T = 233).
+exact to 1e-9, without any shift or gather of [T, T] logits. The basis consists of the singular vectors. Any other
+basis (for instance values at R tokens, from which those at all others are interpolated) is as exact in float32; but low
+frequencies give logits a part that hardly depends on j, which softmax ignores, and in this basis nearly all of it is
+one coefficient of one nearly constant feature. Rounded to bfloat16, its error then cancels too, whereas with
+interpolation it would differ from token to token: measured errors of the attention weights are half (T = 641) to 0.6
+(T = 233) as large.
 """
 
 import functools
@@ -24,14 +25,14 @@ import numpy as np
 from aloe.attention.definition import frequencies, sinusoids
 from aloe.attention.precision import precision_of
 
-_TOLERANCE = 1e-9  # of the features, relative: far below the rounding of float32
+_TOLERANCE = 1e-9  # relative, of the features: far below float32 rounding
 
 
 @functools.lru_cache(maxsize=16)
 def features(tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features [T, R], of mean square 1, and coefficients [R, E] of the tokens' sinusoids in them (float64).
+    """Features [T, R], of mean square 1, and coefficients [R, E] that express the tokens' sinusoids in them (float64).
 
-    The tokens' places are counted from their middle: features · coefficients = sinusoids(j − (T − 1) / 2).
+    Token positions are counted from the middle: features · coefficients = sinusoids(j − (T − 1) / 2).
     """
     waves_TxE = sinusoids(np.arange(tokens) - (tokens - 1) / 2, width)
     left_TxS, values_S, right_SxE = np.linalg.svd(waves_TxE, full_matrices=False)
@@ -43,9 +44,9 @@ def features(tokens: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 def position_keys(
     relative_ExHxK: jax.Array, tokens: int, offset: int = 0, *, precision: jax.lax.Precision | None = None
 ) -> jax.Array:
-    """Keys [T, R, H, K] of tokens i whose sums over features of j are r(i − j + offset).
+    """Keys [T, R, H, K] of tokens i, whose sums weighted by the features of j are r(i − j + offset).
 
-    Two matrix products, in the type of the relative weights: from these to the pairs of features of i and of j, and
+    Two matrix products, in the type of the relative weights: from the weights to pairs of features of i and of j, then
     from the features of i to its token.
     """
     dtype = relative_ExHxK.dtype
@@ -64,10 +65,10 @@ def position_keys(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def coefficients(q_BxHxTxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:
-    """[B, H, T, R]: their products with the features of tokens j are q_i · r(i − j + offset).
+    """Coefficients [B, H, T, R], whose products with the features of tokens j are q_i · r(i − j + offset).
 
-    In the way that suits the device that the program is compiled for: on TPUs the many small products with keys of each
-    token by its own, and what has to be moved for them, take longer than to turn all sinusoids.
+    The method depends on the device that the program is compiled for: on TPUs, many small products with each token's
+    own keys, and the data movement they require, take longer than rotating all sinusoids.
     """
     return jax.lax.platform_dependent(
         q_BxHxTxK,
@@ -78,7 +79,7 @@ def coefficients(q_BxHxTxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 
 
 
 def _coefficients_backward(offset: int, saved: tuple[jax.Array, jax.Array], slope_BxHxTxR: jax.Array) -> tuple:
-    # Each way by itself: differentiated together, either would wait for what the other has kept.
+    # Each method by itself: if they were differentiated together, each would carry the other's residuals.
     def pulled(way: Callable[..., jax.Array]) -> Callable[..., tuple]:
         return lambda *arguments: jax.vjp(functools.partial(way, offset=offset), *arguments[:-1])[1](arguments[-1])
 
@@ -93,18 +94,18 @@ coefficients.defvjp(
 
 
 def coefficients_by_keys(q_BxHxTxK: jax.Array, relative_ExHxK: jax.Array, offset: int) -> jax.Array:
-    """As `coefficients`, by the position keys of every token."""
+    """Same as `coefficients`, from the position keys of every token."""
     exact = precision_of(q_BxHxTxK.dtype)
     keys_TxRxHxK = position_keys(relative_ExHxK, q_BxHxTxK.shape[2], offset, precision=exact)
     return jnp.einsum("bhtk,trhk->bhtr", q_BxHxTxK, keys_TxRxHxK.astype(q_BxHxTxK.dtype), precision=exact)
 
 
 def coefficients_by_turning(q_BxHxTxK: jax.Array, relative_ExHxK: jax.Array, offset: int) -> jax.Array:
-    """As `coefficients`, by the addition theorem: with a query's weights s and c for sine and cosine of a frequency w,
+    """Same as `coefficients`, by the addition theorem: with a query's weights s, c of sine and cosine of frequency w,
 
         s·sin w(i − j) + c·cos w(i − j) = (s·sin wi + c·cos wi)·cos wj + (c·sin wi − s·cos wi)·sin wj,
 
-    and sinusoids of j are sums of its features. Places are counted from the middle, as theirs are.
+    and sinusoids of j are linear combinations of its features. Positions are counted from the middle, as theirs are.
     """
     dtype, tokens, width = q_BxHxTxK.dtype, q_BxHxTxK.shape[2], len(relative_ExHxK)
     product = functools.partial(jnp.einsum, precision=precision_of(dtype))

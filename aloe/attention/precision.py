@@ -1,6 +1,6 @@
-"""That float32 means float32 is said at each product of a custom gradient.
+"""Precision, given explicitly to each product of a custom gradient so that float32 means float32.
 
-Its passes may be traced where they do not see `jax.default_matmul_precision`.
+The passes of a custom gradient may be traced outside the scope of `jax.default_matmul_precision`.
 """
 
 import jax
@@ -8,5 +8,5 @@ import jax.numpy as jnp
 
 
 def precision_of(dtype: jnp.dtype) -> jax.lax.Precision | None:
-    """For products of numbers of a type: all of float32, and the device's own choice for others."""
+    """Precision of products of arrays of `dtype`: full float32 for float32, the device's default for others."""
     return jax.lax.Precision.HIGHEST if dtype == jnp.float32 else None

@@ -1,8 +1,8 @@
 """Relative attention in plain XLA: differentiable, on any device, both forms.
 
-A logit is one dot product: queries beside their coefficients meet keys beside the features of their tokens. What waits
-for the gradient is the output and one number a query, beside these; [T, T] arrays are computed again. Kept by every
-layer, as differentiation would, they are most of the memory of a step, and moving them costs more than the product.
+A logit is one dot product, of a query concatenated with its coefficients and a key concatenated with its token's
+features. Saved for the backward pass: these, the output and one number per query; [T, T] arrays are recomputed. Saved
+by every layer, as in plain differentiation, they would dominate a step's memory and cost more to move than the product.
 """
 
 import functools
@@ -18,12 +18,12 @@ from aloe.attention.precision import precision_of
 
 
 class Operands(NamedTuple):
-    """What logits are made of.
+    """Operands of the logits.
 
     Attributes:
-      q_BxHxTxK, k_BxHxTxK: queries, scaled and with the content bias, and keys.
-      near_BxHxTxR: coefficients of the queries, which give the positions with the features.
-      far_BxHxTxR: in the released form those by which it wraps, of the row below and T tokens farther; else None.
+      q_BxHxTxK, k_BxHxTxK: queries, scaled and with the content bias added, and keys.
+      near_BxHxTxR: coefficients of the queries; their products with the features are the position logits.
+      far_BxHxTxR: in the released form, the coefficients where it wraps: of the next row, offset by T; else None.
     """
 
     q_BxHxTxK: jax.Array
@@ -44,9 +44,9 @@ def relative_attention(
     dropout: tuple[float, jax.Array] | None,
     return_weights: bool,
 ) -> tuple[jax.Array, jax.Array | None]:
-    """As `aloe.attention.relative_attention`."""
+    """Same contract as `aloe.attention.relative_attention`."""
     dtype, tokens = q_BxTxHxK.dtype, q_BxTxHxK.shape[1]
-    # Batch axes first: XLA's CPU backend is two to three times slower on products whose batch axes lie apart.
+    # Batch axes first: XLA's CPU backend is two to three times slower on products whose batch axes are not adjacent.
     q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = (jnp.swapaxes(x, 1, 2) for x in (q_BxTxHxK, k_BxTxHxK, v_BxTxHxK))
     q_BxHxTxK = q_BxHxTxK * q_BxHxTxK.shape[-1] ** -0.5
     content_BxHxTxK, position_BxHxTxK = (
@@ -66,11 +66,11 @@ def relative_attention(
 
 
 def logits(operands: Operands, features_TxR: jax.Array) -> jax.Array:
-    """[B, H, T, T] of queries and keys, float32 or, of float64, float64."""
+    """Logits [B, H, T, T] of queries and keys: float32, or float64 for float64 operands."""
     near_BxHxTxT = _products(operands.q_BxHxTxK, operands.k_BxHxTxK, operands.near_BxHxTxR, features_TxR)
     if operands.far_BxHxTxR is None:
         return near_BxHxTxT
-    # The released form: up to the diagonal all is near, then comes a position of 0, then what is far.
+    # The released form: near up to the diagonal, then one position logit of 0, then far.
     far_BxHxTxT = _products(operands.q_BxHxTxK, operands.k_BxHxTxK, operands.far_BxHxTxR, features_TxR)
     content_BxHxTxT = _product("bhik,bhjk->bhij", operands.q_BxHxTxK, operands.k_BxHxTxK)
     beyond = np.arange(len(features_TxR)) - np.arange(len(features_TxR))[:, None]  # j - i
@@ -88,10 +88,10 @@ def attend(
     """dropout(softmax(logits)) · v, [B, H, T, K] like v.
 
     Args:
-      rate: of dropout of the attention weights; 0 for none.
-      operands, features_TxR: of the logits; no gradient reaches the features.
+      rate: dropout rate of the attention weights; 0 for none.
+      operands, features_TxR: operands of the logits; the features get no gradient.
       v_BxHxTxK: values.
-      words: `dropout.mask_words` of the mask [B, H, T, T]; None where the rate is 0.
+      words: `dropout.mask_words` of the mask [B, H, T, T]; None if the rate is 0.
     """
     return _forward(rate, operands, v_BxHxTxK, features_TxR, words)[0]
 
@@ -111,7 +111,7 @@ def _backward(rate: float, saved: tuple, slope: jax.Array) -> tuple:
     logits_BxHxTxT, pull = jax.vjp(lambda operands: logits(operands, features_TxR), operands)
     weights_BxHxTxT = jnp.exp(logits_BxHxTxT - log_sum_BxHxTx1)
     wide = weights_BxHxTxT.dtype
-    # Σ_j weight · slope of it, which is what softmax takes off: the product of the output and its slope.
+    # Σ_j weight · its gradient, which the gradient of softmax subtracts: the product of the output and its gradient.
     common_BxHxTx1 = jnp.sum(slope.astype(wide) * out.astype(wide), axis=-1, keepdims=True)
     slope = (slope / (1 - rate)).astype(v.dtype)
     used = _masked(weights_BxHxTxT, rate, words).astype(v.dtype)
@@ -133,7 +133,7 @@ def _masked(x_BxHxTxT: jax.Array, rate: float, words: tuple[jax.Array, jax.Array
 
 @jax.custom_vjp
 def _products(q: jax.Array, k: jax.Array, coefficients_BxHxTxR: jax.Array, features_TxR: jax.Array) -> jax.Array:
-    """Of contents and of positions, in one: matrix units have rows for both, and one array less is moved."""
+    """Content and position logits in one product: matrix units have rows for both, and one array less is moved."""
     return _product("bhic,bhjc->bhij", jnp.concatenate([q, coefficients_BxHxTxR], axis=-1), _beside(k, features_TxR))
 
 
@@ -142,7 +142,7 @@ def _products_backward(saved: tuple, slope_BxHxTxT: jax.Array) -> tuple:
     slope_BxHxTxT = slope_BxHxTxT.astype(q.dtype)
     of_both = _product("bhij,bhjc->bhic", slope_BxHxTxT, _beside(k, features_TxR)).astype(q.dtype)
     of_q, of_coefficients = jnp.split(of_both, [q.shape[-1]], axis=-1)
-    # By itself, differentiation would make the gradient of the features too.
+    # Plain differentiation would compute the gradient of the features too.
     of_k = _product("bhij,bhik->bhjk", slope_BxHxTxT, q).astype(k.dtype)
     return of_q, of_k, of_coefficients, None
 
@@ -156,6 +156,6 @@ def _beside(k_BxHxTxK: jax.Array, features_TxR: jax.Array) -> jax.Array:
 
 
 def _product(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    """In float32, or float64 for float64."""
+    """An einsum that accumulates in float32, or in float64 for float64."""
     wide = jnp.promote_types(a.dtype, jnp.float32)
     return jnp.einsum(subscripts, a, b, precision=precision_of(a.dtype), preferred_element_type=wide)

@@ -1,7 +1,7 @@
-"""Tiles: how a program of a Pallas kernel has rows of tokens, and what it has where they end.
+"""Tiles: how a program of a Pallas kernel accesses rows of tokens, and what it reads past their end.
 
-Sides of tiles are powers of two. Rows are gone through in whole blocks, which need no mask. What is left (of 641
-tokens, one) is a block of the smallest side that holds it, with zeros where the rows have ended.
+Sides of tiles are powers of two. Rows are processed in whole blocks, which need no mask. The remainder (of 641 tokens,
+one) is a block of the smallest side that holds it, with zeros past the end. If that is a full block, all are masked.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,14 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-NARROWEST = 16  # side of a tile that the matrix units take
+NARROWEST = 16  # tile side that the matrix units accept
 
 
 class Tile(NamedTuple):
-    """How a kernel is cut: tokens of a block of queries and of keys; warps of a program; stages of its pipeline.
+    """How a kernel is tiled: tokens per block of queries and of keys; warps per program; stages of its pipeline.
 
-    The sides of tiles are powers of two. A width is either rounded up to one (38 to 64) or, if `split`, cut into some
-    (32 + 16).
+    The sides of tiles are powers of two. A width is either rounded up to one (38 to 64) or, if `split`, divided into
+    several (32 + 16).
     """
 
     queries: int
@@ -29,7 +29,7 @@ class Tile(NamedTuple):
     split: bool = False
 
     def pieces(self, width: int) -> list[int]:
-        """The widths of the tiles that hold so many lanes."""
+        """Widths of the tiles that hold `width` lanes."""
         if not self.split:
             return [rounded_up(width)]
         lanes = -(-width // NARROWEST) * NARROWEST
@@ -37,14 +37,14 @@ class Tile(NamedTuple):
 
 
 def rounded_up(size: int) -> int:
-    """The side of the smallest tile that holds so much."""
+    """Side of the smallest tile that holds `size`."""
     return max(NARROWEST, 1 << (size - 1).bit_length())
 
 
 class Block(NamedTuple):
-    """Rows that a program has at a time: so many, a power of two, from a multiple of it.
+    """Rows that a program handles at a time: `size` of them, a power of two, starting at a multiple of it.
 
-    If `full`, all of them are known to be there; else it is told by their number, or masked.
+    If `full`, all rows are known to exist; otherwise they are masked unless the number of rows is a multiple of `size`.
     """
 
     start: jax.Array | int
@@ -53,19 +53,19 @@ class Block(NamedTuple):
 
 
 def smaller_last(tokens: int, size: int) -> int:
-    """The side of the last block where a smaller one than the others holds what is left; else 0."""
+    """Side of the last block if a smaller one than the others holds the remainder; else 0."""
     left = tokens % size
     return rounded_up(left) if left and rounded_up(left) < size else 0
 
 
 def covered(tokens: int, size: int) -> int:
-    """Tokens that blocks go through: T, and what of the last block is beyond."""
+    """Tokens that blocks cover: T, and the part of the last block that is beyond."""
     smaller = smaller_last(tokens, size)
     return tokens // size * size + smaller if smaller else pl.cdiv(tokens, size) * size
 
 
 def of_program(tokens: int, size: int, run: Callable[[Block], None], axis: int = 0) -> None:
-    """Runs a program for the block that its place on an axis of the grid gives it."""
+    """Runs a program for the block given by its index along an axis of the grid."""
     number, whole = pl.program_id(axis), tokens // size
     last = Block(whole * size, smaller_last(tokens, size))
     if not last.size:
@@ -77,7 +77,7 @@ def of_program(tokens: int, size: int, run: Callable[[Block], None], axis: int =
 
 
 def over_blocks(tokens: int, size: int, step: Callable[[Block, Any], Any], carry: Any) -> Any:
-    """Folds a step over all blocks: those of one size in a loop, then a smaller one."""
+    """Folds a step over all blocks: those of one size in a loop, then a smaller one, if any."""
     smaller = smaller_last(tokens, size)
     blocks = tokens // size if smaller else pl.cdiv(tokens, size)
     full = bool(smaller)
@@ -87,13 +87,13 @@ def over_blocks(tokens: int, size: int, step: Callable[[Block, Any], Any], carry
 
 
 def reach(pieces: list[int], lanes: int) -> int:
-    """How many lanes `Rows.store` may touch of as many: tiles, and then zeros."""
+    """How many lanes `Rows.store` may touch in an array of `lanes`: those of the tiles, then zeros."""
     covered = sum(pieces)
     return covered + max(0, -(-(lanes - covered) // NARROWEST) * NARROWEST)
 
 
 class Numbers(NamedTuple):
-    """A number a token, [T], of one head of one example."""
+    """One number per token, [T], of one head of one example."""
 
     ref: Any
     tokens: int
@@ -116,7 +116,7 @@ class Numbers(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A row a token, [T, lanes], of one head of one example; in a program, tiles that stand side by side.
+    """One row per token, [T, lanes], of one head of one example; in a program, tiles side by side.
 
     With a slot, the rows of one of several such arrays, [T, slots, lanes].
     """
@@ -128,7 +128,7 @@ class Rows(NamedTuple):
     slot: jax.Array | None = None
 
     def load(self, block: Block) -> list[jax.Array]:
-        """[size, piece] of every piece, with zeros beyond T and beyond the lanes."""
+        """[size, piece] for every piece, with zeros beyond T and beyond the lanes."""
         return [self.load_piece(block, number) for number in range(len(self.pieces))]
 
     def load_piece(self, block: Block, number: int) -> jax.Array:

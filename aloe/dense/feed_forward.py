@@ -1,7 +1,7 @@
-"""A hidden layer with ReLU and dropout: its mask is applied where the products end, and never kept.
+"""A hidden layer with ReLU and dropout: the mask is applied in the epilogue of the product, and never stored.
 
-The hidden layer waits for the gradient as the second product takes it. It is positive just where the gradient goes
-through both ReLU and dropout, so that the backward pass needs neither the mask's words nor what ReLU was given.
+The hidden layer is saved for the backward pass as the second product takes it. It is positive exactly where the
+gradient passes both ReLU and dropout, so the backward pass needs neither the mask's words nor the input of ReLU.
 """
 
 import functools
@@ -17,26 +17,26 @@ from aloe.attention.precision import precision_of
 from aloe.attention.tiles import Block, Numbers, Rows, covered, of_program
 from aloe.dense.projection import LANES, project, weight_gradient
 
-COLUMNS = 128  # the hidden width is a multiple of it
-_WASTE = 1.25  # of products, by blocks that reach beyond the tokens
+COLUMNS = 128  # the hidden width must be a multiple of it
+_WASTE = 1.25  # largest accepted ratio of rows computed, in whole blocks, to tokens
 
 
 class Tile(NamedTuple):
-    """Of the hidden layer that a program computes; warps of a program."""
+    """The part of the hidden layer that a program computes, and the program's warps."""
 
     rows: int
     columns: int
     warps: int
 
 
-TILES = {2: Tile(128, 128, 4), 4: Tile(32, 64, 4)}  # by the bytes of a number; of 2 the fastest found on an H200
+TILES = {2: Tile(128, 128, 4), 4: Tile(32, 64, 4)}  # by bytes per number; for 2, the fastest found on an H200
 
 
 class Settings(NamedTuple):
-    """What is fixed when a program is traced.
+    """Settings that are static when a program is traced.
 
     Attributes:
-      rate: of dropout of the hidden layer; 0 for none.
+      rate: dropout rate of the hidden layer; 0 for none.
       path: one of `aloe.attention.PATHS`.
     """
 
@@ -55,10 +55,10 @@ def feed_forward(
     """dropout(relu(x · expand)) · contract, [B, T, W] in the type of x.
 
     Args:
-      settings: see there.
+      settings: see `Settings`.
       x_BxTxW: W a multiple of LANES.
-      expand_WxM, contract_MxW: M a multiple of COLUMNS; float32, as their gradients are.
-      words: `mask_words` of the mask [B, T, M]; None where the rate is 0.
+      expand_WxM, contract_MxW: M a multiple of COLUMNS; float32, like their gradients.
+      words: `mask_words` of the mask [B, T, M]; None if the rate is 0.
     """
     return _forward(settings, x_BxTxW, expand_WxM, contract_MxW, words)[0]
 
@@ -89,7 +89,7 @@ def _hidden(
     shape = (*x_BxTxW.shape[:2], len(weights_MxW))
     tile = TILES[x_BxTxW.dtype.itemsize]
     inputs = {"x": _joined(x_BxTxW), "weights": weights_MxW}
-    if words is not None:  # blocks are of one example, for the sake of the mask's columns
+    if words is not None:  # blocks stay within an example, whose mask has column words of its own
         inputs = {"x": x_BxTxW, "weights": weights_MxW, "row_words": words[0], "column_words": words[1]}
         if covered(shape[1], tile.rows) > _WASTE * shape[1]:
             settings = settings._replace(path="xla")
@@ -119,7 +119,7 @@ def _product(x_BxTxW: jax.Array, weights_MxW: jax.Array) -> jax.Array:
 
 
 def _joined(x_BxTxN: jax.Array) -> jax.Array:
-    """All rows as one example's, [1, B·T, N]."""
+    """All rows as those of one example, [1, B·T, N]."""
     return x_BxTxN.reshape(1, -1, x_BxTxN.shape[-1])
 
 
@@ -152,8 +152,8 @@ def _run(program: Any, settings: Settings, tile: Tile, inputs: dict[str, jax.Arr
         views = {name: view(name, ref) for name, ref in zip([*inputs, "out"], refs, strict=True)}
         of_program(tokens, tile.rows, lambda own: program(settings, own, **views), axis=1)
 
-    # The first axis of the grid runs fastest, so that programs that share rows of x follow each other.
-    varying = jax.typeof(inputs["x"]).manual_axis_type  # over which axes of a mesh, inside shard_map
+    # The first grid axis varies fastest, so programs that share rows of x run consecutively.
+    varying = jax.typeof(inputs["x"]).manual_axis_type  # the mesh axes it varies over, inside shard_map
     return pl.pallas_call(
         body,
         grid=(columns // tile.columns, blocks, batch),
@@ -191,7 +191,7 @@ def _gradient_program(settings: Settings, own: Block, *, x: Rows, weights: Rows,
 
 
 def _sums(x: Rows, weights: Rows, own: Block) -> jax.Array:
-    """Products of rows with rows of weights, piece by piece: all pieces at once would not fit the registers."""
+    """Products of rows with rows of weights, piece by piece: all pieces at once would not fit in registers."""
     columns = Block(0, weights.tokens)
     sums = jnp.zeros((own.size, columns.size), jnp.float32)
     for piece in range(len(x.pieces)):

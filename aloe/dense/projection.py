@@ -1,4 +1,4 @@
-"""Products of rows with weights, whose gradients XLA's GPU backend computes with all of the GPU."""
+"""Products of rows with weights, with gradients that XLA's GPU backend computes on the whole GPU."""
 
 import math
 
@@ -7,13 +7,13 @@ import jax.numpy as jnp
 
 from aloe.attention.precision import precision_of
 
-LANES = 64  # widths are multiples of it, so that rows begin at 16 bytes and the tiles of kernels fit
-_SMALL = 256 * 256  # gradients of fewer weights are few tiles, and each tile would go through all rows by itself
+LANES = 64  # widths are multiples of it, so that rows are 16-byte aligned and the kernels' tiles fit
+_SMALL = 256 * 256  # gradients of fewer weights have few tiles, each of which would loop over all rows by itself
 _SPLITS = 64
 
 
 def padded(width: int) -> int:
-    """W: lanes of a row of `width` numbers and a 1."""
+    """W, the lanes of a row of `width` numbers and a 1."""
     return -(-(width + 1) // LANES) * LANES
 
 
@@ -40,16 +40,16 @@ project.defvjp(lambda x, weights: (project(x, weights), (x, weights)), _project_
 
 @jax.custom_vjp
 def project_apart(x_BxTxW: jax.Array, weights_WxSxHxP: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """x · weights, the first of S parts in an array of its own: [B, T, H, P] and [B, T, S − 1, H, P].
+    """x · weights, with the first of S parts in an array of its own: [B, T, H, P] and [B, T, S − 1, H, P].
 
-    Their gradients are joined again for one product each with the weights and with x. Where they are slices of one
-    array, as those of `aloe.attention.attend` are, the compiler takes that one, and nothing is copied.
+    Their gradients are concatenated for one product each with the weights and with x. Where they are slices of one
+    array, as those of `aloe.attention.attend` are, the compiler uses that array, and nothing is copied.
     """
 
     def product(x: jax.Array, weights: jax.Array) -> jax.Array:
         return project(x, weights.reshape(len(weights), -1)).reshape(*x.shape[:2], *weights.shape[1:])
 
-    # Of two small products that have a factor in common XLA makes one, and copies both parts out of it.
+    # XLA merges two small products with a common factor into one, and copies both parts out of it.
     other_BxTxW = jax.lax.optimization_barrier(x_BxTxW)
     return product(x_BxTxW, weights_WxSxHxP[:, 0]), product(other_BxTxW, weights_WxSxHxP[:, 1:])
 
@@ -68,7 +68,7 @@ project_apart.defvjp(lambda x, weights: (project_apart(x, weights), (x, weights)
 
 
 def weight_gradient(x_BxTxW: jax.Array, slope_BxTxN: jax.Array) -> jax.Array:
-    """Σ x ⊗ slope over all rows, [W, N] float32; for small ones over groups of examples first, side by side."""
+    """Σ x ⊗ slope over all rows, [W, N] float32; for small ones, over groups of examples in parallel first."""
     batch, _, width = x_BxTxW.shape
     outputs = slope_BxTxN.shape[-1]
     groups = math.gcd(batch, _SPLITS) if width * outputs <= _SMALL else 1

@@ -1,6 +1,6 @@
-"""The residual stream: adding a branch to it, with dropout, and its LayerNorm, in one pass over memory each way.
+"""The residual stream: adding a branch to it, with dropout, and its LayerNorm, in one pass over memory per direction.
 
-LayerNorm here only normalizes: its scale and offset belong to the weights of the products that follow.
+LayerNorm only normalizes here: its scale and offset are part of the weights of the products that follow.
 """
 
 import functools
@@ -14,17 +14,17 @@ from jax.experimental.pallas import triton
 from aloe.attention.dropout import kept
 from aloe.attention.tiles import Block, Numbers, Rows
 
-ROWS = 8  # of a tile; with 4 warps the fastest found on an H200
-TILES = 8  # of a program of the backward pass, which adds up the gradient of the bias over them
+ROWS = 8  # per tile; with 4 warps, the fastest found on an H200
+TILES = 8  # per program of the backward pass, which sums the gradient of the bias over them
 
 
 class Settings(NamedTuple):
-    """What is fixed when a program is traced.
+    """Settings that are static when a program is traced.
 
     Attributes:
-      lanes: W, of normalized rows and of the branch's.
-      epsilon: of LayerNorm.
-      rate: of dropout of the branch; 0 for none.
+      lanes: W, of normalized rows and of the branch's rows.
+      epsilon: that of LayerNorm.
+      rate: dropout rate of the branch; 0 for none.
       path: one of `aloe.attention.PATHS`.
     """
 
@@ -38,9 +38,9 @@ class Branch(NamedTuple):
     """What is added to the residual stream.
 
     Attributes:
-      rows_BxTxW: lanes after E do not count.
+      rows_BxTxW: lanes after E are ignored.
       bias_E: added to every row, float32.
-      words: `mask_words` of its dropout, with a mask [B, T, E]; None for none.
+      words: `mask_words` of its dropout mask [B, T, E]; None for no dropout.
     """
 
     rows_BxTxW: jax.Array
@@ -50,9 +50,9 @@ class Branch(NamedTuple):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def normalized_sum(settings: Settings, x_BxTxE: jax.Array, branch: Branch | None) -> tuple[jax.Array, jax.Array]:
-    """The sum y of x and the branch (without one, x), and LayerNorm of y with neither scale nor offset.
+    """The sum y of x and the branch (without one, x), and LayerNorm of y without scale or offset.
 
-    Both are returned, so that the gradient of y by either way is computed at once.
+    Both are returned, so that the gradients of y through either are computed in one pass.
 
     Returns:
       y [B, T, E] of the type of x, and the normalized y [B, T, W], with 1 in lane E and 0 after it.
@@ -120,7 +120,7 @@ def _widened(rows: jax.Array, lanes: int) -> jax.Array:
 
 
 def _normalized(rows: jax.Array, width: int, epsilon: float) -> tuple[jax.Array, jax.Array]:
-    """Rows of mean 0 and variance 1 over their first `width` lanes, 0 after them, and what they were multiplied by."""
+    """Rows of mean 0 and variance 1 over their first `width` lanes, 0 after them, and the factor that scaled them."""
     within = jnp.arange(rows.shape[-1]) < width
     mean = jnp.sum(rows, axis=-1, keepdims=True) / width
     centred = jnp.where(within, rows - mean, 0.0)
@@ -129,7 +129,7 @@ def _normalized(rows: jax.Array, width: int, epsilon: float) -> tuple[jax.Array,
 
 
 def _normalization_gradient(rows: jax.Array, slopes: jax.Array, width: int, epsilon: float) -> jax.Array:
-    """From the slopes of `_normalized`; both are 0 after `width` lanes, and so is the result."""
+    """Gradient of rows from the slopes of `_normalized`; both are 0 after `width` lanes, and so is the result."""
     normalized, factor = _normalized(rows, width, epsilon)
     along = jnp.sum(slopes * normalized, axis=-1, keepdims=True) / width
     mean = jnp.sum(slopes, axis=-1, keepdims=True) / width
@@ -137,7 +137,7 @@ def _normalization_gradient(rows: jax.Array, slopes: jax.Array, width: int, epsi
     return jnp.where(within, factor * (slopes - mean - normalized * along), 0.0)
 
 
-# By kernels: a tile has whole rows of one example, and zeros where it leaves them
+# With kernels: a tile holds whole rows of one example, and zeros beyond them
 
 
 def _sum_by_kernel(settings: Settings, x_BxTxE: jax.Array, branch: Branch | None) -> tuple[jax.Array, jax.Array]:
@@ -178,7 +178,7 @@ def _named(words: tuple[jax.Array, jax.Array] | None) -> dict[str, jax.Array]:
 def _run(
     program: Any, settings: Settings, tiles: int, inputs: dict[str, jax.Array], outputs: dict[str, Any]
 ) -> list[jax.Array]:
-    """Runs a program for all examples, and all stretches of as many tiles."""
+    """Runs a program for all examples and all stretches of `tiles` tiles."""
     batch, tokens, width = next(iter(inputs.values())).shape
     piece = pl.next_power_of_2(settings.lanes)
     stretches = pl.cdiv(tokens, ROWS * tiles)
@@ -206,7 +206,7 @@ def _run(
     def body(*refs: Any) -> None:
         program(settings, width, tiles, **{n: view(n, a, r) for (n, a), r in zip(arrays.items(), refs, strict=True)})
 
-    varying = jax.typeof(next(iter(inputs.values()))).manual_axis_type  # over which axes of a mesh, inside shard_map
+    varying = jax.typeof(next(iter(inputs.values()))).manual_axis_type  # the mesh axes it varies over, inside shard_map
     return pl.pallas_call(
         body,
         grid=(stretches, batch),

@@ -17,16 +17,16 @@ from aloe.model.transformer import Transformer
 
 
 class Perception(Protocol):
-    """A module that makes latents of pixels and is trained with the rest (`aloe.perception.learned`).
+    """A module that computes latents from pixels and is trained with the rest (`aloe.perception.learned`).
 
     Attributes:
-      ordered: whether the order of the slots says something, as that of superpixels does, and not that of objects.
+      ordered: whether the order of the slots carries information, as it does for superpixels but not for objects.
     """
 
     ordered: bool
 
     def __call__(self, seen: Mapping[str, jax.Array]) -> jax.Array:
-        """latents_BxFxNxD, float32, of what examples show of their videos."""
+        """latents_BxFxNxD, float32, from what examples contain of their videos."""
 
 
 class Head(nnx.Module):
@@ -43,9 +43,9 @@ class Head(nnx.Module):
 class Aloe(nnx.Module):
     """The model in steps: latents, tokens, the tower, then answers from CLS and latents from the objects.
 
-    The tower is a transformer, or what stands in its place (`aloe.model.tower`); all else is the same whatever it is.
+    The tower is a transformer, or what replaces it (`aloe.model.tower`); everything else is the same for all towers.
     The parameters are those of `graphdef, params = nnx.split(model, nnx.Param)`, all float32;
-    `aloe.model.parameters` sorts them.
+    `aloe.model.parameters` classifies them.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Aloe(nnx.Module):
         rngs: nnx.Rngs,
         perception: Perception | None = None,
     ):
-        """Without a perception latents are taken as they are given."""
+        """Without a perception module, latents are used as given."""
         self.config = config
         self.perception = perception
         self.embedding = TokenEmbedding(config, rngs=rngs)
@@ -70,11 +70,11 @@ class Aloe(nnx.Module):
 
     @property
     def ordered_slots(self) -> bool:
-        """Whether slots must stay in their order."""
+        """Whether slots must keep their order."""
         return self.perception is not None and self.perception.ordered
 
     def perceive(self, seen: Mapping[str, jax.Array]) -> jax.Array:
-        """latents_BxFxNxD, float32, of what examples show of their videos: stored `latents`, or pixels."""
+        """latents_BxFxNxD, float32, from what examples contain of their videos: stored `latents`, or pixels."""
         if self.perception is None:
             return seen["latents"]
         with jax.default_matmul_precision(self.config.matmul_precision):
@@ -89,24 +89,24 @@ class Aloe(nnx.Module):
         *,
         stop_language_gradient: bool = False,
     ) -> jax.Array:
-        """The sequences [B, 1 + W + F·N, D + 2] that stand for videos with words, float32.
+        """Token sequences [B, 1 + W + F·N, D + 2] that represent videos with words, float32.
 
         Args:
           latents_BxFxNxD: the objects.
           words_BxW: word ids, with the two tags of each word in word_tags_BxWx2; None for a task without words.
-          visible_BxFxN: m of the paper, 1 where an object is shown and 0 where it is hidden; None shows all.
-          stop_language_gradient: whether to let no gradient through to word embeddings and CLS, as the auxiliary loss
-            must not (paper, section 2.1).
+          visible_BxFxN: the paper's m, 1 where an object is shown and 0 where it is hidden; None shows all.
+          stop_language_gradient: whether to block the gradient to word embeddings and CLS, as the auxiliary loss
+            requires (paper, section 2.1).
 
         Raises:
-          ValueError: where shapes do not fit the model or each other.
+          ValueError: if shapes do not match the model or each other.
         """
         return self.embedding(
             latents_BxFxNxD, words_BxW, word_tags_BxWx2, visible_BxFxN, stop_language_gradient=stop_language_gradient
         )
 
     def transform(self, tokens_BxTxP: jax.Array, keys: DropoutKeys | None = None) -> jax.Array:
-        """Outputs [B, S, E] of the tower, one a token of a transformer; with keys, with dropout."""
+        """Outputs [B, S, E] of the tower, one per token for a transformer; with dropout if keys are given."""
         with jax.default_matmul_precision(self.config.matmul_precision):
             return self.tower(tokens_BxTxP, keys if self.config.dropout else None)
 
@@ -115,12 +115,12 @@ class Aloe(nnx.Module):
     ) -> dict[str, jax.Array]:
         """Outputs of several batches of equally long sequences, by name, in one pass with dropout.
 
-        The tower is shared, and one long batch is quicker than several short ones.
+        The tower is shared, and one large batch is faster than several small ones.
 
         Args:
           tokens: by name, tokens_BxTxP.
-          example_keys: by name, a key for each sequence.
-          step_key: what all sequences of a step share in their dropout.
+          example_keys: by name, one key per sequence.
+          step_key: the key for dropout that all sequences of a step share.
         """
         keys = DropoutKeys(jnp.concatenate([example_keys[name] for name in tokens]), step_key)
         outputs_BxSxE = self.transform(jnp.concatenate(list(tokens.values())), keys)
@@ -131,7 +131,7 @@ class Aloe(nnx.Module):
         """Attention weights [L, B, H, T, T] of query and key tokens in all layers, float32, for analysis.
 
         Raises:
-          ValueError: the model is not a transformer, whose attention is between all tokens.
+          ValueError: if the model is not a transformer, in which all tokens attend to all tokens.
         """
         if not isinstance(self.tower, Transformer):
             raise ValueError(f"the model's architecture is {self.config.architecture}; attention needs a transformer")
@@ -144,7 +144,7 @@ class Aloe(nnx.Module):
             return self.heads[head](outputs_BxSxE[:, 0])
 
     def infill(self, outputs_BxSxE: jax.Array) -> jax.Array:
-        """Latents [B, F, N, D] by f, a linear map of the outputs of the objects (paper, section 2.1), float32."""
+        """Latents [B, F, N, D] from f, a linear map of the outputs of the objects (paper, section 2.1), float32."""
         config = self.config
         if not config.infill:
             raise ValueError("the model was built without its infill map (infill=False)")

@@ -1,4 +1,4 @@
-"""A block of the transformer: relative attention and a feed-forward part, each after a LayerNorm."""
+"""A transformer block: relative attention and a feed-forward part, each preceded by LayerNorm."""
 
 import enum
 import functools
@@ -14,7 +14,7 @@ from aloe.model.layers import default_init, drop, linear, scaled_init
 
 
 class Site(enum.IntEnum):
-    """The places of dropout, which are those of the released code; each draws with keys of its own."""
+    """The dropout sites, which are those of the released code; each has its own keys."""
 
     PROJECTION = 0
     POSITIONS = 1
@@ -25,7 +25,7 @@ class Site(enum.IntEnum):
 
 
 class Attention(nnx.Module):
-    """Multi-head attention with relative positions; all of q, k, v and relative keys without bias."""
+    """Multi-head attention with relative positions; the projections to q, k, v and relative keys have no bias."""
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
         self.config = config
@@ -43,7 +43,7 @@ class Attention(nnx.Module):
     def __call__(
         self, x_BxTxE: jax.Array, keys: DropoutKeys | None, return_weights: bool
     ) -> tuple[jax.Array, jax.Array | None]:
-        """Returns the attended x, and the attention weights [B, H, T, T] if asked for."""
+        """Returns the attended x, and the attention weights [B, H, T, T] if requested."""
 
         def by_head(array: jax.Array) -> jax.Array:
             return array.reshape(*array.shape[:-1], self.config.heads, self.config.token)
@@ -62,7 +62,7 @@ class Attention(nnx.Module):
         return self.output(out_BxTxHxK.reshape(x_BxTxE.shape)), weights_BxHxTxT
 
     def relative_weights(self, keys: DropoutKeys | None) -> jax.Array:
-        """Of the relative keys, [E, H, K], after dropout of frequencies."""
+        """Weights of the relative keys, [E, H, K], after dropout of frequencies."""
         relative_ExE = self.relative_key.kernel[...]
         if keys is not None:
             relative_ExE = _drop_frequencies(relative_ExE, self.config.dropout, keys.at(Site.POSITIONS).step)
@@ -100,7 +100,7 @@ class Block(nnx.Module):
     def __call__(
         self, x_BxTxE: jax.Array, keys: DropoutKeys | None, return_weights: bool
     ) -> tuple[jax.Array, jax.Array | None]:
-        """Returns the new x, and the attention weights [B, H, T, T] if asked for."""
+        """Returns the new x, and the attention weights [B, H, T, T] if requested."""
         attended_BxTxE, weights_BxHxTxT = self.attention(
             self.normed(self.attention_norm, x_BxTxE), keys, return_weights
         )
@@ -109,7 +109,7 @@ class Block(nnx.Module):
         return x_BxTxE + drop(mixed_BxTxE, self.config, keys, Site.MLP), weights_BxHxTxT
 
     def normed(self, norm: nnx.LayerNorm, x_BxTxE: jax.Array) -> jax.Array:
-        """LayerNorm of x, computed again for the gradient: differentiation would keep float32 arrays of every one."""
+        """LayerNorm of x, recomputed in the backward pass: plain differentiation would save float32 arrays of each."""
         again = jax.checkpoint(lambda x_BxTxE: norm(x_BxTxE), prevent_cse=not self.config.scanned)
         return again(x_BxTxE)
 
@@ -126,8 +126,8 @@ def _head_bias_init(key: jax.Array, config: ModelConfig) -> jax.Array:
 def _drop_frequencies(relative_ExE: jax.Array, rate: float, key: jax.Array) -> jax.Array:
     """Dropout of position encodings: whole sines and cosines are dropped, for every distance at once.
 
-    The released code drops each number of its table of encodings by itself. Then logits would no more be sums of
-    sinusoids in the distance, on which the fast paths of attention rest. As there, all examples of a step share it.
+    The released code drops each number of its encoding table independently. Then logits would no longer be sums of
+    sinusoids of the distance, which the fast paths of attention rely on. As there, all examples of a step share it.
     """
     kept_E = jax.random.bernoulli(key, 1 - rate, relative_ExE.shape[:1])
     return relative_ExE * (kept_E / (1 - rate))[:, None]

@@ -19,28 +19,28 @@ MASK_TOKENS = ("zero", "learned")
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """What `Aloe` is built from. Raises InputError, which names the field, where a value makes no model.
+    """What `Aloe` is built from. Raises InputError, naming the field, if a value is invalid.
 
     Attributes:
-      architecture: of the tower, see `aloe.model.tower`.
-      layers, heads: of the tower; a transformer's width is heads · (latent + 2), others have no heads.
-      layers_within_frames: how many of the layers are those of the first transformer of "hierarchical"; 0 for half.
-      latent: numbers per object; a token is latent + 2 wide, the two being its modality.
+      architecture: that of the tower, see `aloe.model.tower`.
+      layers, heads: those of the tower; a transformer's width is heads · (latent + 2), others have no heads.
+      layers_within_frames: how many of the layers belong to the first transformer of "hierarchical"; 0 for half.
+      latent: numbers per object; a token is latent + 2 wide, including two modality bits.
       slots, frames: objects per frame, and frames per video.
-      outputs: size of the answer of every head, by the head's name.
-      vocabulary: word ids, id 0 being padding; 0 for tasks without words.
-      words: in a sequence. Only "mlp", whose weights belong to places, needs to know; 0 for tasks without words.
-      hidden: width of the hidden layer of a transformer's feed-forward parts, of the layers of "mlp", of each direction
-        of "lstm".
+      outputs: answer size of each head, by the head's name.
+      vocabulary: number of word ids, of which id 0 is padding; 0 for tasks without words.
+      words: words per sequence; 0 for tasks without words. Required only by "mlp", whose weights are tied to positions.
+      hidden: width of the hidden layer of a transformer's feed-forward parts, of the layers of "mlp", and of each
+        direction of "lstm".
       head_hidden: width of the hidden layer of the heads.
-      relative_form: of the position logits, see `aloe.attention`.
-      mask_token: what stands for a hidden object: its latent times 0 (paper, section 2.1), or a learned token.
+      relative_form: form of the position logits, see `aloe.attention`.
+      mask_token: what replaces a hidden object: its latent times 0 (paper, section 2.1), or a learned token.
       infill: whether there is a linear map f from outputs to latents, for the auxiliary loss (paper, section 2.1).
-      dropout: rate when training.
-      dtype: of the computation; parameters, LayerNorm statistics, softmax and logits are float32 always.
-      loop: how a transformer's layers run: "scan", as a loop of the compiler, which compiles faster; "unrolled", which
-        on a GPU runs a third faster; "auto" takes the second there and the first elsewhere. Parameters are the same.
-      remat: whether the backward pass computes the activations of each layer again, to save memory; not of "mlp", which
+      dropout: rate during training.
+      dtype: type of the computation; parameters, LayerNorm statistics, softmax and logits are always float32.
+      loop: how a transformer's layers run: "scan", as a compiler loop, which compiles faster; "unrolled", which runs a
+        third faster on a GPU; "auto" picks "unrolled" on GPUs and "scan" elsewhere. Parameters are the same.
+      remat: whether the backward pass recomputes the activations of each layer, to save memory; ignored by "mlp", which
         has next to none.
     """
 
@@ -106,7 +106,7 @@ class ModelConfig:
 
     @property
     def token(self) -> int:
-        """Width of a token before the transformer, and of a head of attention: the latent and two bits of modality."""
+        """Width of a token before the transformer, and of an attention head: the latent and two modality bits."""
         return self.latent + 2
 
     @property
@@ -116,17 +116,17 @@ class ModelConfig:
 
     @property
     def first_layers(self) -> int:
-        """How many of the layers are those of the first transformer of "hierarchical"."""
+        """How many of the layers belong to the first transformer of "hierarchical"."""
         return self.layers_within_frames or self.layers // 2
 
     @property
     def tokens(self) -> int:
-        """Length T of a sequence, where `words` is given: CLS, words, objects."""
+        """Length T of a sequence, if `words` is set: CLS, words, objects."""
         return 1 + self.words + self.frames * self.slots
 
     @property
     def scanned(self) -> bool:
-        """Whether a transformer's layers run as a loop, on this machine's devices."""
+        """Whether a transformer's layers run as a compiler loop on this machine's devices."""
         return self.loop == "scan" or (self.loop == "auto" and jax.default_backend() != "gpu")
 
     @property
@@ -135,7 +135,7 @@ class ModelConfig:
 
     @property
     def matmul_precision(self) -> str | None:
-        """Makes float32 mean float32 on devices whose matrix units would round its products to fewer bits."""
+        """Makes float32 mean float32 on devices whose matrix units would otherwise round its products to fewer bits."""
         return "highest" if self.dtype == "float32" else None
 
 

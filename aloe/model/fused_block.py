@@ -1,7 +1,8 @@
-"""The block on NVIDIA GPUs: the same function of the same parameters, by few passes over memory.
+"""The block on NVIDIA GPUs: the same function of the same parameters, in few passes over memory.
 
-What LayerNorms and biases multiply and add is folded into the weights that follow, in float32 and once a step; the
-projections give queries, keys and values as the kernels of attention take them; the rest is `aloe.dense`.
+LayerNorm scales and offsets, and the biases of the products after them, are folded into the weights of those products,
+in float32 and once per step; the projections produce queries, keys and values in the layout of the attention kernels;
+the rest is `aloe.dense`.
 """
 
 import functools
@@ -23,10 +24,10 @@ from aloe.model.layers import drop
 
 
 def chosen_block(config: ModelConfig) -> type[Block]:
-    """The class of block that computes a configuration's fastest on this machine's devices.
+    """The block class that is fastest for a configuration on this machine's devices.
 
-    Those that no kernel of attention computes, and those in float32, whose products take far longer than their
-    numbers take to move, are plain ones.
+    Blocks that the attention kernels do not support, and those in float32, where computing products takes far longer
+    than moving their data, are plain ones.
     """
     path = attention.chosen_path(config.relative_form, config.token, config.compute_dtype, config.tokens, config.width)
     block = FusedBlock if path == "kernels" and config.compute_dtype == jnp.bfloat16 else Block
@@ -35,10 +36,10 @@ def chosen_block(config: ModelConfig) -> type[Block]:
 
 
 class FusedBlock(Block):
-    """See `aloe.model.block.Block`, which it is where attention weights are asked for.
+    """Same contract as `aloe.model.block.Block`, to which it falls back if attention weights are requested.
 
     Attributes:
-      path: one of `aloe.attention.PATHS` but "xla".
+      path: one of `aloe.attention.PATHS` except "xla".
     """
 
     path = "kernels"
@@ -67,7 +68,7 @@ class FusedBlock(Block):
         return residual.Settings(padded(self.config.width), norm.epsilon, rate, self.path)
 
     def _attended(self, h_BxTxW: jax.Array, keys: DropoutKeys | None) -> jax.Array:
-        """Attention without the bias of its output, [B, T, W]."""
+        """Attention without its output bias, [B, T, W]."""
         config, own = self.config, self.attention
         batch, tokens, lanes = h_BxTxW.shape
         heads, size, slots = config.heads, config.token, fused.lanes(config.token)
@@ -91,9 +92,9 @@ class FusedBlock(Block):
         return project(out_BxTxHxP.reshape(batch, tokens, -1), output_HxPxW.reshape(-1, lanes))
 
     def _mixed(self, h_BxTxW: jax.Array, words: tuple[jax.Array, jax.Array] | None) -> jax.Array:
-        """The feed-forward part without the bias of its output, [B, T, W]."""
+        """The feed-forward part without its output bias, [B, T, W]."""
         config, mlp = self.config, self.mlp
-        more = -config.hidden % feed_forward.COLUMNS  # hidden units that are 0
+        more = -config.hidden % feed_forward.COLUMNS  # hidden units added as padding, which are 0
         expand_WxM = jnp.pad(_folded(self.mlp_norm, mlp.expand.kernel[...], _bias(mlp.expand)), ((0, 0), (0, more)))
         contract_MxW = jnp.pad(mlp.contract.kernel[...], ((0, more), (0, h_BxTxW.shape[-1] - config.width)))
         rate = 0.0
@@ -105,7 +106,7 @@ class FusedBlock(Block):
 
 
 def _folded(norm: nnx.LayerNorm, kernel_ExN: jax.Array, bias_N: jax.Array) -> jax.Array:
-    """Weights [W, N] that make of a normalized row and its 1 what the kernel and bias make of the LayerNorm."""
+    """Weights [W, N] that map a normalized row and its 1 to what kernel and bias map the LayerNorm output to."""
     assert norm.scale is not None
     scaled_ExN = norm.scale[...][:, None] * kernel_ExN
     of_one_N = jnp.dot(_bias(norm), kernel_ExN, precision=jax.lax.Precision.HIGHEST) + bias_N

@@ -1,4 +1,4 @@
-"""Hierarchical attention: within each frame between its objects, then between frames as wholes (paper, section 2)."""
+"""Hierarchical attention: between the objects within each frame, then between whole frames (paper, section 2)."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from aloe.model.transformer import Transformer
 
 
 class FrameProjection(nnx.Module):
-    """One sequence [B, 1 + W + F, E] of CLS and words (D + 2 wide) and frames (N·D wide), each by a map of its own."""
+    """Projects CLS and words (D + 2 wide) and frames (N·D wide), by a map each, to one sequence [B, 1 + W + F, E]."""
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
         init = scaled_init(2.0)
@@ -26,15 +26,15 @@ class FrameProjection(nnx.Module):
 
 
 class HierarchicalTransformer(nnx.Module):
-    """Two transformers, in the paper's words
+    """Two transformers, in the paper's words:
 
         out = transformer1(reshape(objects, [B * F, N, D]))
         out = transformer2(reshape(out, [B, F, N * D]))
 
-    The paper does not say where words and CLS go, nor how wide the second is. Here they join the second, in front of
-    the frames, and both are as wide as global attention is, so that the parameters are about as many: a linear map
-    takes each object's output of the first back to D numbers. An output of the second that stands for a frame stands
-    for its N objects: f maps it to N·D numbers, which are split among them.
+    The paper does not say where words and CLS go, nor how wide the second transformer is. Here they join the second, in
+    front of the frames, and both are as wide as global attention, so that the parameter counts are about the same: a
+    linear map reduces the first's output for each object back to D numbers. An output of the second that represents a
+    frame represents its N objects: f maps it to N·D numbers, which are split among them.
     """
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
@@ -61,7 +61,7 @@ class HierarchicalTransformer(nnx.Module):
         return self.between_frames((tokens_BxTxP[:, :-objects], frames_BxFxND), between_keys)
 
     def frames(self, objects_BxFNxP: jax.Array, keys: DropoutKeys | None = None) -> jax.Array:
-        """Frames [B, F, N·D] as the second transformer is given them, from the objects and keys per frame."""
+        """Frames [B, F, N·D] as input of the second transformer, from the objects and keys per frame."""
         config = self.config
         slots_BFxNxP = objects_BxFNxP.reshape(-1, config.slots, config.token)
         latents_BFxNxD = self.object_map(self.within_frames(slots_BFxNxP, keys))
@@ -69,6 +69,6 @@ class HierarchicalTransformer(nnx.Module):
 
 
 def of_frames(keys: DropoutKeys, frames: int) -> DropoutKeys:
-    """Keys of every frame as an example of its own, B·F in all."""
+    """Keys for every frame as an example of its own, B·F in all."""
     examples_BxF = jax.vmap(lambda key: jax.random.split(key, frames))(keys.examples_B)
     return DropoutKeys(examples_BxF.reshape(-1), keys.step)

@@ -12,10 +12,10 @@ from aloe.model.layers import drop
 class BidirectionalLSTM(nnx.Module):
     """Layers that each read the sequence in both directions. A tower, see `aloe.model.tower`.
 
-    A direction is `config.hidden` wide, and the next layer reads both. f reads the outputs at the objects' places, the
-    heads the final states of the last layer, each direction's after the whole sequence: at the place of CLS the forward
-    one has seen nothing else. Dropout is between layers, not from token to token. Cells and hidden states are carried
-    on in float32. The paper says nothing of all this.
+    Each direction is `config.hidden` wide, and the next layer reads both. f reads the outputs at the objects'
+    positions, the heads the final states of the last layer, each direction's after the whole sequence: at CLS the
+    forward one has seen nothing else. Dropout follows each layer, and is not applied from token to token. Cell and
+    hidden states are carried in float32. The paper specifies none of this.
     """
 
     objects_per_output = 1
@@ -37,12 +37,12 @@ class BidirectionalLSTM(nnx.Module):
         config = self.config
         if keys is not None:
             keys = keys.split(config.layers)
-        # Of the tokens' own making, because in shard_map a state must vary over devices as what is carried on does.
+        # Derived from the tokens, because in shard_map the initial state must vary over devices like the carry.
         zeros_BxM = jnp.zeros_like(tokens_BxTxP, shape=(len(tokens_BxTxP), config.hidden))
         initial = ((zeros_BxM, zeros_BxM),) * 2  # cell and hidden state, forward and backward
 
         def run(graphdef: nnx.GraphDef, params: nnx.State, x_BxTxE: jax.Array) -> jax.Array:
-            # A copy, because nnx refuses to scan with variables that were made outside of the function being traced.
+            # A copy, because nnx refuses to scan with variables that were created outside the function being traced.
             layer = nnx.merge(graphdef, params, copy=True)
             return layer(x_BxTxE, initial_carry=initial).astype(config.compute_dtype)
 

@@ -11,11 +11,11 @@ from aloe.model.layers import drop, linear, scaled_init
 
 
 class MLP(nnx.Module):
-    """Layers with ReLU on the whole sequence, flattened. A tower, see `aloe.model.tower`.
+    """Layers with ReLU on the whole flattened sequence. A tower, see `aloe.model.tower`.
 
-    The one output is that of the last layer. The heads read it in place of CLS, and f maps it to the latents of all
-    objects at once (the paper does not say what f reads). At the paper's size that makes 21.7 M parameters, where the
-    paper has 20 M, and 6.6 M more of f.
+    The single output is that of the last layer. The heads read it in place of CLS, and f maps it to the latents of all
+    objects at once (the paper does not say what f reads). At the paper's size this has 21.7 M parameters, where the
+    paper has 20 M, plus 6.6 M in f.
     """
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):

@@ -1,4 +1,4 @@
-"""What an optimizer needs to know of a parameter, told by its path in the parameter tree.
+"""What an optimizer needs to know about a parameter, derived from its path in the parameter tree.
 
 The paths are those of `jax.tree_util.tree_map_with_path` over the parameters of a model.
 """
@@ -13,7 +13,7 @@ _VECTORS = frozenset({"scale", "bias", "content_bias", "position_bias", "cls", "
 
 
 def is_stacked(path: KeyPath) -> bool:
-    """Whether the leading axis of the parameter counts the layers, each of which is a parameter of its own."""
+    """Whether the leading axis of the parameter is the layers, each of which is a parameter of its own."""
     names = _names(path)
     return names[0] == "tower" and STACKED in names
 
@@ -21,11 +21,11 @@ def is_stacked(path: KeyPath) -> bool:
 def is_vector(path: KeyPath) -> bool:
     """Whether the parameter is a LayerNorm's scale or offset, a bias, CLS or the mask token.
 
-    These are usually left out of weight decay and of LAMB's trust ratio.
+    These are usually excluded from weight decay and from LAMB's trust ratio.
     """
     return _names(path)[-1] in _VECTORS
 
 
 def _names(path: KeyPath) -> list[str]:
     names = [jax.tree_util.keystr((key,), simple=True) for key in path]
-    return names[:-1] if names[-1] == "value" else names  # of an nnx variable, whose own name comes before
+    return names[:-1] if names[-1] == "value" else names  # of an nnx variable, whose own name precedes it

@@ -1,7 +1,7 @@
-"""The authors' released model: its configuration, weights and forward pass, reproduced to the rounding of float32.
+"""The authors' released model: its configuration, weights and forward pass, reproduced to float32 rounding.
 
 Source: google-deepmind/deepmind-research, object_attention_for_reasoning. `aloe.model.tensorflow_checkpoint` reads the
-variables of a checkpoint of theirs.
+variables of their checkpoints.
 """
 
 import dataclasses
@@ -25,10 +25,10 @@ QUESTION_WORDS, CHOICE_WORDS = 20, 12
 VOCABULARY, ANSWERS = 82, 22
 QUESTION_TAG, CHOICE_TAG = (1.0, 0.0), (0.0, 1.0)
 
-# What nothing has a use for: an 18 → 18 map that was made for infilling, and the count of the training's steps.
+# Variables without a use: an 18 → 18 map that was made for infilling, and the training's step counter.
 UNUSED = ("linear_4/w", "linear_4/b", "global_step")
 
-_NAMES = {  # of the variable that holds the parameter at a path
+_NAMES = {  # path of a parameter: name of the variable that holds it
     "embedding/cls": "dummy",
     "embedding/mask": "mask",
     "embedding/words/embedding": "embed/embeddings",
@@ -64,7 +64,7 @@ _LAYER_NAMES = {  # the same within a layer
 
 
 def config(layers: int = 28, heads: int = 10, frames: int = 25) -> ModelConfig:
-    """The released model; with other sizes than the defaults, one like it."""
+    """The released model; with sizes other than the defaults, one like it."""
     return ModelConfig(
         layers=layers,
         heads=heads,
@@ -82,7 +82,7 @@ def config(layers: int = 28, heads: int = 10, frames: int = 25) -> ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Variable:
-    """One released variable: its name and shape, and the path of our parameter, or of one layer of it, that it is."""
+    """One released variable: its name and shape, and the path of our equivalent parameter, or of one layer of it."""
 
     name: str
     shape: tuple[int, ...]
@@ -90,7 +90,7 @@ class Variable:
 
 
 def variables_of(config: ModelConfig) -> list[Variable]:
-    """The released variables that a model has a use for, in the order of our parameters."""
+    """The released variables that a model uses, in the order of our parameters."""
     return [variable for _, _, variables in _mapping(config) for variable in variables]
 
 
@@ -100,12 +100,12 @@ def params_from_variables(
     """Our parameters from the released variables by name.
 
     Args:
-      variables: of a checkpoint.
-      config: of the model, the released one or one like it.
-      passed_over: names, or patterns as in `fnmatch`, of variables that may be left over.
+      variables: those of a checkpoint.
+      config: that of the model, the released one or one like it.
+      passed_over: names, or `fnmatch` patterns, of variables that may be left over.
 
     Raises:
-      InputError: listing every variable that is missing, is not as it should be, or is left over.
+      InputError: lists every variable that is missing, not as it should be, or left over.
     """
     params, faults = [], []
     for path, shape, parts in _mapping(config):
@@ -134,7 +134,7 @@ def params_from_variables(
 
 
 def mapping_table(variables: Mapping[str, np.ndarray], config: ModelConfig) -> str:
-    """A line for every variable of a checkpoint: name, shape, and the parameter of ours that it is."""
+    """A line for every variable of a checkpoint: name, shape, and our equivalent parameter."""
     ours = {variable.name: variable.path for variable in variables_of(config)}
     place = {name: number for number, name in enumerate(ours)}
     order = sorted(variables, key=lambda name: (place.get(name, len(ours)), name))
@@ -153,7 +153,7 @@ def _fault(value: np.ndarray | None, shape: tuple[int, ...]) -> str | None:
 
 
 def _mapping(config: ModelConfig) -> Iterator[tuple[tuple[Any, ...], tuple[int, ...], list[Variable]]]:
-    """Path and shape of each of our parameters, and the variable that it is, or those whose stack it is."""
+    """Path and shape of each of our parameters, and the variable that it equals, or those that it stacks."""
     for path, param in nnx.to_flat_state(_abstract(config)[1]):
         path_text = "/".join(map(str, path))
         _, _, within_layer = path_text.partition(f"tower/{STACKED}/")
@@ -181,16 +181,16 @@ def forward(
     question_BxW: jax.Array,
     choices_BxCxW: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Answers to a question read as a descriptive one, and to every choice of it read as a multiple-choice one.
+    """Answers to a question read as a descriptive one, and to each of its choices read as a multiple-choice one.
 
     Slots are not shuffled. Word ids are padded with 0 to QUESTION_WORDS and CHOICE_WORDS. As in the released code, a
-    descriptive question is followed by a choice of padding alone, and all its words carry the tag of choices.
+    descriptive question is followed by a choice of only padding, and all its words carry the tag of choices.
 
     Returns:
       Logits of the answers [B, ANSWERS], and of each choice being correct [B, C], float32.
 
     Raises:
-      InputError: where the words are not padded to those lengths.
+      InputError: if the words are not padded to those lengths.
     """
     batch, choices = choices_BxCxW.shape[:2]
     for name, words, length in (("question", question_BxW, QUESTION_WORDS), ("choices", choices_BxCxW, CHOICE_WORDS)):

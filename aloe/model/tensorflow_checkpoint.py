@@ -1,7 +1,7 @@
-"""Reads the variables of a TensorFlow checkpoint. TensorFlow itself does it, an extra that nothing else here needs.
+"""Reads the variables of a TensorFlow checkpoint, with TensorFlow itself, an extra that nothing else here needs.
 
-`make tensorflow` puts it beside the packages and not among them, where some do more if they can import it; it is found
-there.
+`make tensorflow` installs it beside the other packages rather than among them, because some of them do more if they can
+import it; it is found there.
 """
 
 import importlib.util
@@ -15,19 +15,19 @@ import numpy as np
 from aloe.errors import InputError
 
 BESIDE = Path(sys.prefix) / "tensorflow"
-STATE = "checkpoint"  # the file in which TensorFlow tells the latest checkpoint of a folder
+STATE = "checkpoint"  # the file in which TensorFlow records the latest checkpoint of a folder
 _LATEST = re.compile(r'^model_checkpoint_path: *"([^"]+)"', re.MULTILINE)
 
 
 def located(path: Path) -> Path:
-    """The checkpoint that a path means, which is what its files' names begin with: `…/model.ckpt-7`.
+    """The checkpoint that a path refers to, as the common prefix of its files: `…/model.ckpt-7`.
 
     Args:
-      path: that, or a folder. Of several checkpoints in one the latest is meant, by TensorFlow's own `checkpoint` file,
-        which may tell where the folder lay when it was written: its last part counts.
+      path: that, or a folder. Of several checkpoints in a folder the latest is used, according to TensorFlow's own
+        `checkpoint` file. It may hold the folder's path at the time it was written: only the last component is used.
 
     Raises:
-      InputError: there is no checkpoint, or there are several, of which no file tells the latest.
+      InputError: if there is no checkpoint, or if there are several and no file records the latest.
     """
     if not path.is_dir():
         if not path.with_name(path.name + ".index").is_file() and not path.is_file():
@@ -51,15 +51,15 @@ def read_variables(path: Path) -> dict[str, np.ndarray]:
     """The variables of a checkpoint by name.
 
     Args:
-      path: as of `located`.
+      path: as for `located`.
 
     Raises:
-      InputError: there is no checkpoint, it is damaged, or TensorFlow is not installed.
+      InputError: if there is no checkpoint, if it is damaged, or if TensorFlow is not installed.
     """
     checkpoint = located(path)
     if importlib.util.find_spec("tensorflow") is None and BESIDE.is_dir():
         sys.path.append(str(BESIDE))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # it greets with what this machine's CPU could do
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # without its greeting about what this machine's CPU could do
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -70,7 +70,7 @@ def read_variables(path: Path) -> dict[str, np.ndarray]:
     try:
         reader = tf.train.load_checkpoint(str(checkpoint))
         return {name: np.asarray(reader.get_tensor(name)) for name in sorted(reader.get_variable_to_shape_map())}
-    except Exception as error:  # each status of TensorFlow's own comes as an exception of another kind
+    except Exception as error:  # each TensorFlow status is raised as an exception type of its own
         raise InputError(
             f"{checkpoint}: TensorFlow cannot read it: {str(error).splitlines()[0]}. Unpack it anew."
         ) from error

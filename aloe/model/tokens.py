@@ -1,4 +1,4 @@
-"""From words and objects to the sequence that the tower reads."""
+"""Turns words and objects into the sequence that the tower reads."""
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,8 @@ class TokenEmbedding(nnx.Module):
     """Tokens [B, T, D + 2]: a learned CLS, then words, then objects, frame by frame (paper, section 2).
 
     * An object is its latent and the bits [0, 1].
-    * A word is a learned embedding of D − 2 numbers, two tags that the caller gives (the released code tells questions
-      from choices by them), and the bits [1, 0]. Padding words are embedded like others, and nothing is masked.
+    * A word is a learned embedding of D − 2 numbers, two tags given by the caller (the released code uses them to tell
+      questions from choices), and the bits [1, 0]. Padding words are embedded like others, and nothing is masked.
     """
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):

@@ -1,4 +1,4 @@
-"""The tower is what differs between the model's architectures: from tokens to the outputs that heads and f read."""
+"""The tower, which is what differs between architectures: it maps tokens to the outputs that heads and f read."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -15,11 +15,11 @@ from aloe.model.transformer import Transformer
 
 
 class Tower(Protocol):
-    """Makes of tokens a sequence of outputs. The first of them answers, and the last ones stand for the objects.
+    """Maps tokens to a sequence of outputs. The first is read by the heads, and the last ones represent the objects.
 
     Attributes:
       width: E, of an output.
-      objects_per_output: how many objects one output stands for: the last F·N / objects_per_output outputs stand for
+      objects_per_output: how many objects one output represents: the last F·N / objects_per_output outputs represent
         all of them, in the order of their tokens.
     """
 
@@ -27,10 +27,10 @@ class Tower(Protocol):
     objects_per_output: int
 
     def __call__(self, tokens_BxTxP: jax.Array, /, keys: DropoutKeys | None = None) -> jax.Array:
-        """Outputs [B, S, E] in the type of the computation; how many, S, is the tower's own matter.
+        """Outputs [B, S, E] in the type of the computation; their number S depends on the tower.
 
         Args:
-          tokens_BxTxP: CLS, words, and objects frame by frame; P is the latent size and its two bits.
+          tokens_BxTxP: CLS, words, and objects frame by frame; P is the latent size plus two modality bits.
           keys: for dropout, when training.
         """
 

@@ -12,19 +12,19 @@ from aloe.model.config import ModelConfig
 from aloe.model.fused_block import chosen_block
 from aloe.model.layers import drop, linear, scaled_init
 
-STACKED = "blocks"  # where a parameter's path has this name, the leading axis of the parameter is the layer
+STACKED = "blocks"  # if a parameter's path contains this name, its leading axis is the layer
 
 
 class Transformer(nnx.Module):
     """An input projection with ReLU, then the blocks, with no LayerNorm after the last.
 
-    As a tower, see `aloe.model.tower`, it is global attention: between CLS, words and all objects (paper, section 2).
+    As a tower (see `aloe.model.tower`) it is global attention, between CLS, words and all objects (paper, section 2).
     """
 
     objects_per_output = 1
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs, projection: nnx.Module | None = None):
-        """`projection` maps what the transformer is given to [B, T, E]; by default it is a Linear from tokens."""
+        """`projection` maps the transformer's inputs to [B, T, E]; by default it is a Linear from tokens."""
         self.config = config
         self.width = config.width
         self.projection = projection or linear(config, config.token, config.width, scaled_init(2.0), rngs=rngs)
@@ -48,7 +48,7 @@ class Transformer(nnx.Module):
         return weights_LxBxHxTxT
 
     def _run(self, inputs: Any, keys: DropoutKeys | None, return_weights: bool) -> tuple[jax.Array, jax.Array | None]:
-        """Outputs [B, T, E], and if asked for the weights of all layers."""
+        """Outputs [B, T, E], and the attention weights of all layers if requested."""
         config = self.config
         first_keys = layer_keys = None
         if keys is not None:
@@ -67,7 +67,7 @@ class Transformer(nnx.Module):
             run = jax.checkpoint(run, prevent_cse=not config.scanned)
         if config.scanned:
             return jax.lax.scan(run, x_BxTxE, (stacked, layer_keys))
-        # The transpose of unstack is one concatenation, that of indexing layer by layer a sum of padded arrays.
+        # The transpose of unstack is one concatenation; that of indexing layer by layer is a sum of padded arrays.
         leaves, structure = jax.tree.flatten((stacked, layer_keys))
         collected = []
         for layer in zip(*map(jnp.unstack, leaves), strict=True):

@@ -1,6 +1,6 @@
 """The self-supervised objective: which object latents are hidden, which are predicted, and how the error is measured.
 
-Paper §2.1 and appendix A.2. `masks` has the schemes, `losses` the errors; any goes with any.
+Paper §2.1 and appendix A.2. `masks` has the schemes, `losses` the errors; any scheme works with any error.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ from aloe.objectives import losses, masks
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """The auxiliary loss of paper §2.1, as `make` puts it together: pure functions, for use under jit and vmap.
+    """The auxiliary loss of paper §2.1, as assembled by `make`: pure functions, for use under jit and vmap.
 
-    It says nothing of where its gradient goes: that it leaves words and CLS alone is `Aloe.tokens`' part.
+    It does not control where its gradient flows: `Aloe.tokens` keeps it from words and CLS.
 
     Attributes:
       scheme: visible_FxN and target_FxN of one video, from its key (`aloe.objectives.masks`).
@@ -32,37 +32,37 @@ class Objective:
     error: Callable[[jax.Array, jax.Array], jax.Array]
 
     def masks(self, key_B: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """visible_BxFxN and target_BxFxN, each video's drawn with its key alone."""
+        """visible_BxFxN and target_BxFxN, each video's drawn with its own key only."""
         return jax.vmap(self.scheme)(key_B)
 
     def loss(self, predicted_BxFxNxD: jax.Array, latents_BxFxNxD: jax.Array, target_BxFxN: jax.Array) -> jax.Array:
         """Errors summed over each video's targets (paper §2.1): loss_B, float32.
 
-        Its mean is over videos, not over targets: that would change what λ means by the number of targets.
+        Its mean is over videos: a mean over targets would make the meaning of λ depend on the number of targets.
         """
         error_BxFxN = self.error(predicted_BxFxNxD, latents_BxFxNxD)
         return jnp.sum(jnp.where(target_BxFxN, error_BxFxN, 0.0), axis=(1, 2))
 
 
 def make(config: ConfigDict, frames: int, slots: int) -> Objective:
-    """The objective that a configuration names, for videos of some frames and slots. Compiles nothing.
+    """The objective that a configuration specifies, for videos of `frames` frames and `slots` slots. Compiles nothing.
 
     Args:
       config: the configuration's section `objective`.
         mask: "one_object_per_frame", "uniform", "predict_objects", "predict_scenes", "infill_objects" or
           "infill_scenes", schemes a to f of paper figure 2.
-        visible: the share of objects that "uniform" shows.
-        buffer: hidden frames between context and targets, in the schemes that predict and infill.
+        visible: the fraction of objects that "uniform" shows.
+        buffer: hidden frames between context and targets, in the predict and infill schemes.
         loss: "l2" or "contrastive".
-        negatives: of "contrastive", "sequence" (all objects of the video) or "frame" (those of the target's frame).
-        similarity: of "contrastive", "dot" or "cosine".
-        temperature: of "contrastive".
-        weight: λ, with which the task adds the loss to the others; 0 for none.
-      frames, slots: of a video, as the model takes it.
+        negatives: for "contrastive", "sequence" (all objects of the video) or "frame" (those of the target's frame).
+        similarity: for "contrastive", "dot" or "cosine".
+        temperature: for "contrastive".
+        weight: λ, the factor with which the task adds the loss to the others; 0 for none.
+      frames, slots: those of a video, as the model takes it.
 
     Raises:
-      InputError: a choice that there is not, with the nearest; a number out of its range; fewer frames than the buffer
-        needs for a frame of context and a target; a single slot where the rest of a frame is what is learned from.
+      InputError: for an unknown choice, suggesting the nearest; a number out of range; fewer frames than the buffer
+        needs for a frame of context and a target; a single slot where learning relies on the rest of the frame.
     """
     check(config, frames, slots)
     schemes = {
@@ -85,7 +85,7 @@ def make(config: ConfigDict, frames: int, slots: int) -> Objective:
 
 
 def check(config: ConfigDict, frames: int, slots: int) -> None:
-    """Raises InputError where a number is out of its range, or does not go with the frames or slots."""
+    """Raises InputError if a number is out of range, or incompatible with the frames or slots."""
     for field, good, mend in (
         ("visible", 0 < config.visible < 1, "give a share above 0 and below 1"),
         ("buffer", config.buffer >= 0, "give a number of frames, 0 or more"),

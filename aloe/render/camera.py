@@ -1,7 +1,7 @@
 """A pinhole camera.
 
-World axes: z up, the ground is z = 0. Pixels: u to the right, v down, in units of a pixel, (0, 0) the outer corner of
-the first pixel, so that pixel (row y, column x) has its centre at (x + ½, y + ½).
+World axes: z up, the ground is z = 0. Pixels: u to the right, v down, in units of a pixel, (0, 0) at the outer corner
+of the first pixel, so that pixel (row y, column x) has its centre at (x + ½, y + ½).
 """
 
 import dataclasses
@@ -18,14 +18,14 @@ import numpy as np
 )
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """A pinhole camera; to JAX a tree of its arrays, so that it can be an argument of a compiled function.
+    """A pinhole camera, a JAX pytree of its arrays, so that it can be an argument of a compiled function.
 
     Attributes:
       width, height: size of the picture in pixels.
       position_3: the pinhole, in world units.
       axes_3x3: unit vectors to the right, down and forward, as rows, in world coordinates.
-      focal_2: focal length along u and v, in pixels; they differ where a picture is squeezed.
-      center_2: the pixel that looks straight ahead.
+      focal_2: focal length along u and v, in pixels; they differ if a picture is squeezed.
+      center_2: the pixel coordinates of the view straight ahead.
     """
 
     width: int
@@ -43,9 +43,9 @@ class Camera:
         )
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """World points [..., 3] → pixels (u, v) [..., 2] and depth along the view [...], in world units.
+        """World points [..., 3] → pixels (u, v) [..., 2] and depth along the viewing direction [...], in world units.
 
-        The pixel of a point at or behind the pinhole (depth ≤ 0) means nothing.
+        The pixel of a point at or behind the pinhole (depth ≤ 0) is meaningless.
         """
         right_down_depth = (points - self.position_3) @ self.axes_3x3.T
         depth = right_down_depth[..., 2]

@@ -1,7 +1,7 @@
 """Discs that slide and collide on a table, seen from above: the planar physics of the worlds (pymunk).
 
-Objects stand upright on the ground, so their motion is that of discs. Constants after VRDP's fit to such videos
-(dingmyu/VRDP): radius 0.2, mass 1, restitution 0.7, sliding friction 0.03 with g = 9.806, damping 0.06 a second.
+Objects stand upright on the ground, so their motion is that of discs. Constants follow VRDP's fit to such videos
+(dingmyu/VRDP): radius 0.2, mass 1, restitution 0.7, sliding friction 0.03 with g = 9.806, damping 0.06 per second.
 """
 
 import dataclasses
@@ -14,16 +14,16 @@ import pymunk.batch
 
 @dataclasses.dataclass(frozen=True)
 class Physics:
-    """World units, seconds, and a mass of one for every disc.
+    """Constants, in world units and seconds, with mass 1 for every disc.
 
     Attributes:
-      radius: of every disc.
-      restitution: speed after over speed before a head-on collision of two discs.
-      deceleration: by sliding on the table, whatever the speed; so things come to rest.
-      damping: share of the speed that is lost in a second besides.
-      grip: coefficient of friction between two discs, which makes them turn.
-      frame_rate: frames a second.
-      steps: steps of the simulation in a frame.
+      radius: that of every disc.
+      restitution: ratio of the speeds after and before a head-on collision of two discs.
+      deceleration: from sliding on the table, independent of speed, so that discs come to rest.
+      damping: fraction of the speed that is lost per second in addition.
+      grip: coefficient of friction between two discs, which makes them rotate.
+      frame_rate: frames per second.
+      steps: simulation steps per frame.
     """
 
     radius: float = 0.2
@@ -43,7 +43,7 @@ class Collision:
       pair: the discs, the lower index first.
       frame: the first frame at or after the contact.
       location_2: the point of contact.
-      speed: at which they came together, along the line between their centres.
+      speed: the speed of approach, along the line between their centres.
     """
 
     pair: tuple[int, int]
@@ -54,7 +54,7 @@ class Collision:
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """What happened: the state at each frame, from frame 0, the initial one; and the collisions in time order."""
+    """What happened: the state at each frame, from the initial one at frame 0, and the collisions in time order."""
 
     location_FxOx2: np.ndarray
     velocity_FxOx2: np.ndarray
@@ -71,15 +71,15 @@ def simulate(
     frames: int,
     physics: Physics,
 ) -> Motion:
-    """Lets discs slide and collide for `frames` frames. The same input gives the same output, bit for bit.
+    """Simulates sliding and colliding discs for `frames` frames. The same input gives the same output, bit for bit.
 
     Args:
       location_Ox2: centres at frame 0.
       velocity_Ox2: the velocity that each disc is given at its start.
-      angle_O: turn at frame 0, in radians.
+      angle_O: rotation at frame 0, in radians.
       start_O: the frame at which each disc is given its velocity; it rests until then.
-      frames: how many.
-      physics: constants.
+      frames: how many to simulate.
+      physics: the constants.
     """
     space = pymunk.Space()
     space.damping = 1 - physics.damping
@@ -95,7 +95,7 @@ def simulate(
         disc = pymunk.Circle(body, physics.radius)
         # pymunk multiplies the two discs' values.
         disc.elasticity, disc.friction = math.sqrt(physics.restitution), math.sqrt(physics.grip)
-        # Joints to the table that pull nowhere (no bias) and give way at a force: sliding friction, seen from above.
+        # Joints to the table that do not pull (no bias) and yield at a set force: sliding friction, seen from above.
         slide = pymunk.PivotJoint(space.static_body, body, (0, 0), (0, 0))
         turn = pymunk.GearJoint(space.static_body, body, 0, 1)
         slide.max_bias = turn.max_bias = 0
@@ -117,8 +117,8 @@ def simulate(
         collisions.append(Collision((first, second), frame + 1, (x, y), approach))
 
     space.on_collision(begin=begin)
-    # One call a frame for all bodies, the table among them: reading discs one by one takes longer than moving them.
-    # The buffer grows by a frame with each call.
+    # One call per frame for all bodies, including the table: reading discs one by one takes longer than moving them.
+    # The buffer grows by one frame with each call.
     fields = pymunk.batch.BodyFields
     wanted = fields.POSITION | fields.VELOCITY | fields.ANGLE | fields.ANGULAR_VELOCITY
     buffer = pymunk.batch.Buffer()
@@ -130,7 +130,7 @@ def simulate(
         for body, velocity_2 in pushes.get(frame, ()):
             body.velocity = velocity_2
         pymunk.batch.get_space_bodies(space, wanted, buffer)
-        # Until the first push nothing moves, unless the first frame shows that discs overlap.
+        # Nothing moves before the first push, unless the first frame shows that discs overlap.
         still = 0 < frame < first_push and not collisions
         if frame < frames - 1 and not still:
             for _ in range(physics.steps):

@@ -1,4 +1,4 @@
-"""How the attributes of objects are drawn that several datasets share: shapes as solids, colours as displayed."""
+"""How object attributes shared by several datasets are drawn: shapes as solids, colours as displayed."""
 
 from aloe.render import raycast
 

@@ -1,11 +1,11 @@
 """A small ray-caster: analytic solids on a lit ground, on any JAX device, at any resolution.
 
-`render` draws the pictures, `visible` tells which object each pixel shows. A ray is met in the object's own frame,
-where the object is the unit sphere, box, cylinder or cone; a new shape is one more such function. Only the patch of the
-picture that an object can cover is computed for it, and the nearer of old and new is kept pixel by pixel: the cost
-follows the area of the objects, not that of the picture.
+`render` draws the pictures, `visible` finds the object that each pixel shows. Rays are intersected in the object's own
+frame, where it is the unit sphere, box, cylinder or cone; a new shape is one more such function. For each object only
+the patch of the picture that it can cover is computed, and the nearer of old and new is kept pixel by pixel: the cost
+scales with the area of the objects, not with that of the picture.
 
-Vectors inside are triples of arrays, not arrays with a last dimension of three: XLA then vectorises over the pixels.
+Internally, vectors are triples of arrays, not arrays with a last dimension of three: XLA then vectorises over pixels.
 """
 
 import functools
@@ -27,15 +27,15 @@ View = Camera | Sequence[Camera]
 
 
 class Solids(NamedTuple):
-    """The objects of a video. One that is out of the picture or behind the camera is not drawn.
+    """The objects of a video. Those outside the picture or behind the camera are not drawn.
 
     Attributes:
-      shape_O: SPHERE, BOX (turned about z), CYLINDER or CONE (upright).
-      half_size_Ox3: half the extent along the object's own axes, in world units; of a sphere its radius, three times.
+      shape_O: SPHERE, BOX (rotated about z), CYLINDER or CONE (upright).
+      half_size_Ox3: half the extent along the object's own axes, in world units; for a sphere its radius, three times.
       color_Ox3: red, green and blue in [0, 1], as displayed.
-      metal_O: from 0, matt (rubber), to 1, shining (metal).
+      metal_O: from 0, matt (rubber), to 1, shiny (metal).
       location_FxOx3: centres, in world units.
-      yaw_FxO: turn about z, in radians.
+      yaw_FxO: rotation about z, in radians.
     """
 
     shape_O: np.ndarray
@@ -54,7 +54,7 @@ class Light(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """What the objects stand in: lamps, the first of which throws the shadows; ground and sky as displayed."""
+    """The surroundings of the objects: lamps, the first of which casts the shadows; ground and sky as displayed."""
 
     lights: tuple[Light, ...] = (Light((0.5, -0.6, 1.0), 0.75), Light((0.6, 0.9, 0.5), 0.25))
     ambient: float = 0.3
@@ -72,10 +72,10 @@ def render(
 
     Args:
       solids: the objects.
-      camera: the view, and the size of the picture; or a view for each frame, all of one size.
+      camera: the view, and the size of the picture; or one view per frame, all of the same size.
       stage: lamps, ground and sky.
       samples: rays along each side of a pixel. 2 smooths the edges and takes two to four times as long.
-      frames_at_once: None draws frame after frame, best on a CPU; a number draws so many together, best on a GPU.
+      frames_at_once: None draws frame after frame, best on a CPU; a number draws that many together, best on a GPU.
     """
     views = [camera] if isinstance(camera, Camera) else camera
     views = [view.resized(view.width * samples, view.height * samples) for view in views]
@@ -89,9 +89,9 @@ def visible(solids: Solids, camera: View, *, frames_at_once: int | None = None) 
 
 
 def _draw(solids: Solids, views: Sequence[Camera], stage: Stage, samples: int, frames_at_once: int | None) -> jax.Array:
-    """image_FxYxXx4, uint8: red, green, blue and 1 + the object's index. One view is that of all frames."""
+    """image_FxYxXx4, uint8: red, green, blue and 1 + the object's index. A single view is used for all frames."""
     reach_Ox3 = np.array(solids.half_size_Ox3, float)
-    upright_O = np.hypot(reach_Ox3[:, 0], reach_Ox3[:, 1])  # a box's corner, whatever its turn
+    upright_O = np.hypot(reach_Ox3[:, 0], reach_Ox3[:, 1])  # a box's corner, whatever its rotation
     reach_Ox3[:, :2] = np.where(np.asarray(solids.shape_O) == BOX, upright_O, reach_Ox3[:, 0])[:, None]
     location_FxOx3 = np.asarray(solids.location_FxOx3)
     shadow_FxOx3 = _shadow(location_FxOx3, reach_Ox3, stage)
@@ -101,7 +101,7 @@ def _draw(solids: Solids, views: Sequence[Camera], stage: Stage, samples: int, f
     corners, patch = _patches(views, middle - spread, middle + spread)
     corner_FxOx2, shadow_corner_FxOx2 = np.split(corners, 2, axis=1)
 
-    # Padded to a multiple of eight objects, of which only the true ones are looped over: few sizes are compiled.
+    # Padded to a multiple of eight objects, so that few sizes are compiled; only the real ones are looped over.
     padding = -len(solids.shape_O) % 8
     still = solids.shape_O, solids.half_size_Ox3, solids.color_Ox3, solids.metal_O
     moving = location_FxOx3, solids.yaw_FxO, corner_FxOx2, shadow_FxOx3, shadow_corner_FxOx2
@@ -128,7 +128,7 @@ def _shadow(location_FxOx3: np.ndarray, reach_Ox3: np.ndarray, stage: Stage) -> 
 
 
 def _patches(views: Sequence[Camera], low_FxOx3: np.ndarray, high_FxOx3: np.ndarray) -> tuple[np.ndarray, Size]:
-    """Patches of one size that hold what the picture shows of the boxes `low` to `high`: corner_FxOx2 and the size."""
+    """Patches of one size that contain the visible part of the boxes `low` to `high`: corner_FxOx2 and the size."""
     camera = views[0]
     low_or_high_8x3 = (np.arange(8)[:, None] >> np.arange(3)) % 2 == 1
     corners_8xFxOx3 = np.where(low_or_high_8x3[:, None, None], high_FxOx3, low_FxOx3)
@@ -142,7 +142,7 @@ def _patches(views: Sequence[Camera], low_FxOx3: np.ndarray, high_FxOx3: np.ndar
     seen_FxO = (depth.min(0) > 0) & (first_FxOx2 < size_2).all(-1) & (last_FxOx2 > 0).all(-1)
     shown_FxOx2 = np.minimum(last_FxOx2, size_2) - np.maximum(first_FxOx2, 0)
     share = (np.where(seen_FxO[..., None], shown_FxOx2, 1) / size_2).max()
-    patch_2 = np.ceil(size_2 * np.ceil(8 * share) / 8)  # of eight sizes: each is compiled anew
+    patch_2 = np.ceil(size_2 * np.ceil(8 * share) / 8)  # one of eight sizes: each is compiled separately
     corner_FxOx2 = np.where(seen_FxO[..., None], np.clip(first_FxOx2, 0, size_2 - patch_2), 0)
     columns, rows = patch_2.astype(int)
     return corner_FxOx2[..., ::-1].astype(np.int32), (int(rows), int(columns))
@@ -161,7 +161,7 @@ def _draw_patches(
     samples: int,
     frames_at_once: int | None,
 ) -> jax.Array:
-    """With `cameras`, a tree of arrays with an axis for the frames, `camera` counts for the picture's size alone."""
+    """With `cameras`, a pytree of arrays with a frame axis, `camera` is used only for the size of the picture."""
     picture = (camera.height, camera.width)
     whole = jnp.zeros(2, jnp.int32), picture
     still_ground_YxX = _ground(camera, _rays(camera, *whole), stage)
@@ -207,7 +207,7 @@ def _rays(camera: Camera, corner_2: jax.Array, patch: Size) -> Triple:
 
 
 def _on_ground(camera: Camera, rays: Triple) -> Triple:
-    """Where rays meet the ground: x, y and depth; those that never do are given a depth below 0."""
+    """Where rays meet the ground: x, y and depth; those that never do get a negative depth."""
     depth = -camera.position_3[2] / rays[2]
     return [camera.position_3[0] + depth * rays[0], camera.position_3[1] + depth * rays[1], depth]
 
@@ -246,7 +246,7 @@ def _meet(
     return depth, _pack(_shade(color_3, metal, normal, _unit(rays), stage))
 
 
-# Each takes a ray's origin and direction in the frame where the solid has half size 1 along every axis, and gives the
+# Each takes a ray's origin and direction in the frame where the solid has half size 1 along every axis, and returns the
 # depth at which the ray enters (∞ if it misses) and the normal there, of any length.
 
 
@@ -292,8 +292,8 @@ def _cone(origin: Triple, ray: Triple) -> tuple[jax.Array, Triple]:
     inside = half**2 - squared * (origin[0] ** 2 + origin[1] ** 2 - wide**2)
     root = jnp.sqrt(jnp.maximum(inside, 0))
     first, last = (half - root) / squared, (half + root) / squared
-    # A ray steeper than the side is inside this cone before or after both roots, and between them in none; the other
-    # half of the double cone, above the apex, is cut off by the slab.
+    # A ray steeper than the side is inside this cone before or after both roots, and between them in neither half of
+    # the double cone; the other half, above the apex, is cut off by the slab.
     steep = squared < 0
     before, after = jnp.minimum(first, last), jnp.maximum(first, last)
     first = jnp.where(steep, jnp.where(widening > 0, after, -jnp.inf), before)
@@ -326,7 +326,7 @@ def _shade(color_3: jax.Array, metal: jax.Array, normal: Triple, ray: Triple, st
         diffuse += light.strength * jnp.maximum(_dot(normal, towards_3), 0)
         cosine = jnp.maximum(_dot(mirrored, towards_3), 0)
         shine += light.strength * jnp.where(metal > 0.5, 1.2 * cosine**32, 0.1 * cosine**8)
-    # A studio with a bright window before and behind: with nothing to mirror, flat metal would look like rubber.
+    # A studio with a bright window in front and behind: with nothing to mirror, flat metal would look like rubber.
     across, along = mirrored[0] ** 2, mirrored[1] ** 2
     window = 0.15 + 0.85 * across / (across + along)
     tinted = diffuse * (1 - 0.75 * metal) + 1.1 * metal * window
@@ -341,7 +341,7 @@ def _pack(linear: Triple) -> jax.Array:
 
 
 def _coarser(pixel_YxX: jax.Array, samples: int) -> jax.Array:
-    """Means over squares of `samples` × `samples` packed pixels, each channel by itself."""
+    """Means over squares of `samples` × `samples` packed pixels, each channel separately."""
     if samples == 1:
         return pixel_YxX
     area = samples * samples

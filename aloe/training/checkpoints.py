@@ -1,9 +1,9 @@
 """Sharded, asynchronous checkpoints of a replicated state: every host writes its share (Orbax).
 
 Orbax writes each shard of an array once, from its first replica, so a state that is replicated for data parallelism
-would be written by one host alone. `host_share` gives every array a sharding over hosts for the time of the save; no
-bytes travel for it, as each host holds the whole state and only slices. A restore reads whole arrays onto any number of
-hosts.
+would be written by one host alone. `host_share` gives every array a sharding over hosts for the duration of the save;
+this transfers no bytes, as each host holds the whole state and only slices it. A restore reads whole arrays onto any
+number of hosts.
 """
 
 import math
@@ -23,27 +23,27 @@ from aloe.paths import absolute, move
 from aloe.training.state import TrainState
 
 STATE = "state"
-BROKEN = "broken-checkpoints"  # beside the folder
+BROKEN = "broken-checkpoints"  # next to the checkpoint folder
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `folder`; a checkpoint is whole or not there."""
+    """The checkpoints of one run, in `folder`; a checkpoint is either complete or absent."""
 
     def __init__(self, folder: epath.Path, mesh: Mesh, config: ConfigDict, *, read_only: bool = False) -> None:
         """Opens the folder, removing what a crash left half-written.
 
         Args:
-          folder: made if absent; all hosts must see the same one.
-          mesh: of the run; a restored state is replicated over it.
-          config: `config.training`, for how often to save and how many to keep.
-          read_only: whether to leave the folder as it is: a run may be saving into it.
+          folder: created if absent; all hosts must see the same one.
+          mesh: the run's mesh; a restored state is replicated over it.
+          config: `config.training`: how often to save and how many to keep.
+          read_only: leaves the folder untouched, as a run may be saving into it.
         """
         policies = ocp.checkpoint_managers
         self.mesh = mesh
         self.manager = ocp.CheckpointManager(
             absolute(folder),
             options=ocp.CheckpointManagerOptions(
-                # Process 0 decides by the clock and tells the others: hosts whose own clocks decide save apart.
+                # Process 0 decides by its clock and tells the others: hosts' own clocks would lead to different steps.
                 save_decision_policy=policies.AnySavePolicy(
                     [
                         policies.FixedIntervalPolicy(config.checkpoint_every_steps),
@@ -64,7 +64,7 @@ class Checkpoints:
         return self.manager.should_save(step)
 
     def save(self, step: int, state: TrainState) -> None:
-        """Begins to save the state after `step` steps, unless it is saved already; returns once it is copied."""
+        """Starts saving the state after `step` steps, unless it is already saved; returns once it has been copied."""
         if self.manager.latest_step() == step:
             return
         shares = jax.tree.map(lambda leaf: host_share(leaf.shape, self.mesh), state)
@@ -72,20 +72,20 @@ class Checkpoints:
         self.manager.save(step, args=ocp.args.Composite(**{STATE: ocp.args.StandardSave(shared)}), force=True)
 
     def latest(self) -> int | None:
-        """Steps of the latest whole checkpoint, None where there is none."""
+        """Step of the latest complete checkpoint; None if there is none."""
         return self.manager.latest_step()
 
     def restore(self, abstract: TrainState) -> TrainState:
-        """The latest state, replicated over the mesh. `abstract` tells shapes and dtypes."""
+        """The latest state, replicated over the mesh. `abstract` gives shapes and dtypes."""
         step = self.latest()
         assert step is not None, "there is no checkpoint"
         return self._restore(step, abstract)
 
     def restore_readable(self, abstract: TrainState) -> TrainState:
-        """`restore`, of the latest checkpoint that can be read; newer ones are put aside, into `BROKEN`.
+        """Like `restore`, for the latest checkpoint that can be read; newer ones are moved aside, into `BROKEN`.
 
         Raises:
-          Exception: none can be read; they stay where they are, and the error is that of the latest.
+          Exception: none can be read; all stay where they are, and the error is that of the latest.
         """
         first_error = None
         broken: list[int] = []
@@ -93,7 +93,7 @@ class Checkpoints:
             state, error = None, None
             try:
                 state = self._restore(step, abstract)
-            except Exception as caught:  # whatever a file that is damaged leads to
+            except Exception as caught:  # a damaged file can raise anything
                 error = caught
             if on_all_hosts(state is not None):
                 self._put_aside(broken)
@@ -122,10 +122,9 @@ class Checkpoints:
             self.manager.reload()
 
     def part(self, name: str) -> Any:
-        """The parameters of one part of the model at the latest step, on the host; None where it has no such part.
+        """The parameters of one part of the model at the latest step, on the host; None if it has no such part.
 
-        It takes nothing of the task to read them: what is stored tells its own shapes. Keys are texts, those of lists
-        too.
+        Reading them needs nothing from the task: shapes come from the stored metadata. Keys are strings, for lists too.
         """
         folder = self.manager.directory / str(self.latest()) / STATE
         reader = ocp.PyTreeCheckpointHandler()
@@ -141,31 +140,31 @@ class Checkpoints:
             reader.close()
 
     def wait(self) -> None:
-        """Waits until all saves are whole."""
+        """Waits until all saves are complete."""
         self.manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits until all saves are whole."""
+        """Waits until all saves are complete, then closes the manager."""
         self.wait()
         self.manager.close()
 
 
 def on_all_hosts(true: bool) -> bool:
-    """Whether it is true on all hosts; returns when all have asked."""
+    """Whether the value is true on all hosts; returns once all hosts have called this."""
     if jax.process_count() == 1:
         return true
     return bool(np.all(multihost_utils.process_allgather(np.array(true))))
 
 
 def unchanged(tree: Any) -> Any:
-    """A function of the module, so that the program that moves a state into its shares is compiled once."""
+    """A module-level function, so that the program that reshards a state into its shares is compiled only once."""
     return tree
 
 
 def host_share(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
     """A sharding that splits an array over hosts, as evenly as its axes divide, and replicates it within each host.
 
-    The number of hosts is split into primes, and each prime goes to the largest axis that it divides: [28, 180, 180]
+    The number of hosts is factored into primes, and each prime splits the largest axis that it divides: [28, 180, 180]
     over 16 hosts becomes [28, 45, 45] on each. A prime that divides no axis replicates.
     """
     hosts = len({device.process_index for device in mesh.devices.flat})
@@ -194,5 +193,5 @@ def prime_factors(number: int) -> list[int]:
 
 
 def byte_count(tree: Any) -> int:
-    """Bytes of all arrays, or their abstract shapes, in a tree."""
+    """Total bytes of all arrays, or abstract shapes, in a tree."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

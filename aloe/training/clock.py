@@ -1,4 +1,4 @@
-"""Where a run's time goes: what each host is at, for whoever watches over it and for the report of goodput."""
+"""Where a run's time goes: what each host is doing, for the watchdog and for the goodput report."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-# What a host can be at; all hosts go through the same ones in the same order.
+# What a host can be doing; all hosts go through the same activities in the same order.
 INIT, RESTORE, COMPILE = "init", "restore", "compile"
 INPUT, STEP, HOST = "input", "step", "host"  # HOST is its own work between steps, such as writing metrics
 SAVE, COMMIT, EVALUATION = "save", "commit", "evaluation"  # copying what is saved; waiting until it is written
@@ -17,10 +17,10 @@ _PROBE_SIZE, _PROBES = 128, 3
 
 
 class Clock:
-    """Adds up seconds by activity.
+    """Accumulates seconds by activity.
 
     Args:
-      mark: told the activity and the step whenever another one begins; a watchdog's.
+      mark: called with the activity and the step whenever a new activity begins; provided by a watchdog.
     """
 
     def __init__(self, mark: Callable[[str, int], None]) -> None:
@@ -31,18 +31,18 @@ class Clock:
         self._work = jax.jit(_fixed_work)
 
     def at(self, activity: str, step: int) -> None:
-        """From now on the host is at this activity, of this step."""
+        """Switches to an activity, at a step."""
         self._turn()
         self._activity = activity
         self._mark(activity, step)
 
     def take(self, step: int) -> list[Mapping[str, float]]:
-        """Seconds by activity since the last call, for every host, by rank; to be called by all of them.
+        """Seconds by activity since the last call, for every host, by rank; all hosts must call it.
 
-        With them comes "probe": seconds for a fixed piece of work on one device of the host. Hosts wait for each other
-        in every step, so that a slow chip is seen in no other number.
+        They include "probe": seconds for a fixed piece of work on one device of the host. Hosts wait for each other in
+        every step, so no other number reveals a slow chip.
         """
-        self.at(STEP, step)  # from here it waits for the others, as in a step
+        self.at(STEP, step)  # from here on it waits for the other hosts, as in a step
         mine = np.array([*self._seconds.values(), self._probe()])
         self._seconds = dict.fromkeys(ACTIVITIES, 0.0)
         rows = multihost_utils.process_allgather(mine) if jax.process_count() > 1 else mine[None]
@@ -54,7 +54,7 @@ class Clock:
         self._since = now
 
     def _probe(self) -> float:
-        """The median of a few, for the first one compiles."""
+        """The median of a few runs, as the first one compiles."""
         x = jnp.ones((_PROBE_SIZE, _PROBE_SIZE))
         durations = []
         for _ in range(_PROBES):

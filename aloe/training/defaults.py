@@ -1,4 +1,4 @@
-"""What the configurations of the tasks that train Aloe have in common; a task's config.py sets what is its own."""
+"""Defaults that the configurations of all tasks that train Aloe share; a task's config.py sets what is its own."""
 
 from ml_collections import ConfigDict
 
@@ -6,8 +6,8 @@ from ml_collections import ConfigDict
 def defaults(task: str, variant: str) -> ConfigDict:
     """A configuration with every field that all these tasks have.
 
-    The numbers are those that tables (a) and (b) of the paper's appendix A.3 share, or that the paper leaves open. Its
-    sizes, batches and steps are the task's to set, and stand here as 0.
+    The numbers are those that tables (a) and (b) of the paper's appendix A.3 share, or that the paper leaves open.
+    Sizes, batches and steps that a task has to set are 0 here.
     """
     config = ConfigDict()
     config.task = task
@@ -18,15 +18,15 @@ def defaults(task: str, variant: str) -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.root = ""
-    config.data.encoder = "oracle"  # whose latents, of those in the root: latents/oracle
-    config.data.latents = ""  # the folder of latents stores, where it is not that one
+    config.data.encoder = "oracle"  # which of the latents in the root to use: latents/oracle
+    config.data.latents = ""  # the folder of latents stores, if not that one
     config.data.labelled_fraction = 1.0  # of the training videos; smaller fractions are subsets of larger ones
-    config.data.workers = 0  # processes a host that make batches; 0 for a thread: some thousand examples a second
+    config.data.workers = 0  # processes per host that make batches; 0 for a thread: a few thousand examples/s
 
     config.model = ConfigDict()
     config.model.architecture = "transformer"  # or hierarchical, mlp, lstm
     config.model.layers = 0
-    config.model.layers_within_frames = 0  # of a hierarchical model's layers; 0 for half of them
+    config.model.layers_within_frames = 0  # how many of a hierarchical model's layers; 0 for half of them
     config.model.heads = 0
     config.model.latent = 0
     config.model.frames = 0
@@ -41,10 +41,10 @@ def defaults(task: str, variant: str) -> ConfigDict:
     config.model.remat = False
 
     config.objective = ConfigDict()
-    config.objective.mask = "one_object_per_frame"  # or another of aloe.objectives.make
-    config.objective.visible = 7 / 8  # for "uniform": the share that "one_object_per_frame" shows of 8 slots
-    config.objective.buffer = 3  # frames, for the masks that predict and infill
-    config.objective.loss = "l2"  # or "contrastive", to which the next three belong
+    config.objective.mask = "one_object_per_frame"  # or another scheme of aloe.objectives.make
+    config.objective.visible = 7 / 8  # for "uniform": the fraction of 8 slots that "one_object_per_frame" shows
+    config.objective.buffer = 3  # frames, for the predict and infill masks
+    config.objective.loss = "l2"  # or "contrastive", which the next three configure
     config.objective.negatives = "sequence"
     config.objective.similarity = "dot"
     config.objective.temperature = 1.0

@@ -1,4 +1,4 @@
-"""What a run would be, without running it: configuration, parameters, memory and batch per device, checkpoint size."""
+"""Describes a run without running it: configuration, parameters, memory and batch per device, checkpoint size."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,19 +20,19 @@ MIB = 2**20
 
 
 def describe(config: ConfigDict, *, hosts: int, devices_per_host: int, memory_per_device: int | None) -> str:
-    """Text for a person to read before a run is started.
+    """A description for people to read before starting a run.
 
     The step is compiled for one CPU device with the batch that one device of the slice would get. Its temporary memory
-    is XLA's own figure for the CPU; the slice's compiler lays things out differently.
+    is XLA's own figure for the CPU; the slice's compiler chooses different layouts.
 
     Args:
-      config: resolved.
-      hosts: of the slice.
-      devices_per_host: of the slice.
-      memory_per_device: bytes, None where unknown.
+      config: the resolved configuration.
+      hosts: number of hosts in the slice.
+      devices_per_host: number of devices on each of them.
+      memory_per_device: in bytes; None if unknown.
 
     Raises:
-      InputError: data or batches do not fit the configuration.
+      InputError: the data or the batches do not fit the configuration.
     """
     task: Task = tasks.part(config.task, "task").make(config)
     streams, devices = task.streams(), hosts * devices_per_host
@@ -59,14 +59,14 @@ def describe(config: ConfigDict, *, hosts: int, devices_per_host: int, memory_pe
 
 
 def parameters_beside_paper(config: ConfigDict, params: Mapping[str, Any]) -> str:
-    """How many parameters there are, in all and by part of the model, and how many the paper says of the variant."""
+    """The parameter count, in total and by part of the model, next to the paper's count for the variant."""
     by_part = ", ".join(f"{name} {parameter_count(part) / 1e6:.2f} M" for name, part in sorted(params.items()))
     told = getattr(tasks.part(config.task, "config"), "PAPER_PARAMETERS", {}).get(config.variant, "no number")
     return f"{parameter_count(params) / 1e6:.2f} M ({by_part}); the paper gives {told} for {config.variant!r}."
 
 
 def temporary_bytes(task: Task, config: ConfigDict, devices: int) -> int:
-    """Bytes that one device's step needs beside state and batch, by compiling it for one device here."""
+    """Bytes that one device's step needs in addition to state and batch, found by compiling it for one local device."""
     mesh = data_mesh(jax.devices()[:1])
     optimizer = make_optimizer(config.optimizer)
     state = abstract_state(task, optimizer)

@@ -1,4 +1,4 @@
-"""Predictions for a whole split, sharded over devices and hosts, exact at any size, and the table made of them."""
+"""Predictions for a whole split, sharded over devices and hosts, exact for any size, and the table made from them."""
 
 import json
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ from aloe.training.task import Task
 
 
 class Evaluator:
-    """Holds the compiled prediction steps of a task, one per group of examples."""
+    """Holds a task's compiled prediction steps, one per group of examples."""
 
     def __init__(self, task: Task, graphdef: nnx.GraphDef, mesh: Mesh, batch_size: int) -> None:
-        """`batch_size` examples are predicted at once, over all devices (rounded up to what they divide)."""
+        """`batch_size` examples are predicted at once, over all devices (rounded up to a multiple of their number)."""
         self.task = task
         self.graphdef = graphdef
         self.mesh = mesh
@@ -45,7 +45,7 @@ class Evaluator:
         if group not in self.steps:
             self.steps[group] = predict_step(self.task, group, self.graphdef, self.mesh)
         batches = -(-len(dataset) // self.batch_size)
-        # The last example fills the last batch up; its copies are cut off below, and count for nothing.
+        # The last batch is padded with copies of the last example, whose predictions are cut off below.
         padded = grain.MapDataset.range(batches * self.batch_size).map(lambda i: dataset[min(i, len(dataset) - 1)])
         stream = Stream(padded, self.batch_size)
         host, hosts = jax.process_index(), jax.process_count()
@@ -64,7 +64,7 @@ def global_batch(batch: Mapping[str, Example] | Example, mesh: Mesh) -> Any:
 
 
 def hand_in(path: epath.Path, answers: Any) -> epath.Path:
-    """Writes answers in the form of their data set, a text as it is and all else as JSON, and gives the file."""
+    """Writes answers in the format of their data set, a string verbatim and anything else as JSON; returns the file."""
     text = isinstance(answers, str)
     path = path.with_name(f"{path.name}.{'txt' if text else 'json'}")
     write_whole(path, answers if text else json.dumps(answers))
@@ -72,16 +72,16 @@ def hand_in(path: epath.Path, answers: Any) -> epath.Path:
 
 
 def run(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Prints the table of a split for the latest checkpoint of a run, and writes it into the workdir.
+    """Prints the table of a split for the latest checkpoint of a run, and writes it to the workdir.
 
-    Of a split without labels it writes the answers, in the official form.
+    For a split without labels it writes the answers instead, in the official format.
 
     Args:
-      config: of the run, as its workdir has it, `split`, `hard` as in `Task.comparison`, and `predictions`, whether to
-        write those of a split with labels too; the same on every host.
+      config: the run's, as stored in its workdir, plus `split`, `hard` as in `Task.comparison`, and `predictions`,
+        whether to write the predictions of a labelled split too; the same on every host.
 
     Returns:
-      `step` of the checkpoint and `scores`, empty for a split without labels.
+      `step` of the checkpoint and `scores`, which are empty for a split without labels.
 
     Raises:
       InputError: the workdir has no checkpoint, or files of the split are missing or broken.
@@ -90,7 +90,7 @@ def run(config: Mapping[str, Any]) -> dict[str, Any]:
     split, folder = resolved.split, epath.Path(resolved.workdir)
     mesh = data_mesh()
     labelled = split not in tasks.part(resolved.task, "files").UNLABELLED
-    splits = dict.fromkeys(("train", split) if labelled else (split,))  # controls are made from the training split
+    splits = dict.fromkeys(("train", split) if labelled else (split,))  # controls are computed from the training split
     task: Task = tasks.part(resolved.task, "task").make(resolved, tuple(splits))
     compare = task.comparison(split, hard=resolved.hard) if labelled else None
     graphdef = model_structure(task)

@@ -1,20 +1,20 @@
-"""What became of a run's time, over all its restarts: from events.jsonl alone.
+"""How a run's time was spent, over all its restarts, from events.jsonl alone.
 
-Goodput is the share of the time in which steps were taken that still count. The rest is badput, by cause:
+Goodput is the share of time spent on steps that still count. The rest is badput, by cause:
 
-    init         from the start of the program to the first step, but for what follows
+    init         from the start of the program to the first step, except the following
     restore      reading a checkpoint
     compile      the first step of every start
     input        waiting for a batch
     host         what a host does between steps, such as writing metrics
     save         copying the state
-    commit       waiting until a save is whole, before the next one and at the end
+    commit       waiting until a save is complete, before the next one and at the end
     evaluation   scoring the validation split
-    lost         steps that had to be taken again, after a crash
-    down         from the last that was heard of an attempt to the next one: unlogged steps, a new slice, new processes
+    lost         steps that had to be repeated after a crash
+    down         from an attempt's last event to the start of the next one: unlogged steps, a new slice, new processes
 
-Hosts go from step to step together, so host 0's seconds are the run's; but where another one waits longer for its
-batch, or does more between steps, host 0 waits for it within the step, and that is taken out of the step again.
+Hosts advance in lockstep, so host 0's seconds are the run's. But where another host waits longer for its batch, or does
+more between steps, host 0 waits for it within the step; that time is moved from the step to its cause.
 """
 
 import dataclasses
@@ -31,9 +31,9 @@ from aloe.training.log import read_events
 
 LOST, DOWN = "lost", "down"
 CAUSES = (*(activity for activity in clock.ACTIVITIES if activity != clock.STEP), LOST, DOWN)
-OWN = (clock.INPUT, clock.HOST)  # what a host does in a step before it joins the others
-STRAGGLES = 2.0  # times the median of all hosts
-NOTICEABLE = 0.1  # of a step's time, for what a host does by itself in it
+OWN = (clock.INPUT, clock.HOST)  # what a host does for a step before it joins the others
+STRAGGLES = 2.0  # multiple of the median over all hosts
+NOTICEABLE = 0.1  # fraction of the step time, for what a host does by itself
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Goodput:
 
     Attributes:
       steps: seconds in steps that count.
-      badput: seconds by cause, see the module.
+      badput: seconds by cause; see the module docstring.
       attempts: how often the run was started.
-      taken: steps that count.
+      taken: number of steps that count.
     """
 
     steps: float
@@ -59,12 +59,12 @@ class Goodput:
 
 @dataclasses.dataclass(frozen=True)
 class HostSpeed:
-    """One host, over all intervals in which the run had as many hosts as last.
+    """One host's speed, over all intervals in which the run had as many hosts as in the last one.
 
     Attributes:
-      step: by interval, seconds a step, waiting for the others included.
-      own: by what the host does before it joins the others, and by interval, seconds a step.
-      probe: by interval, seconds for a fixed piece of work on a device of it.
+      step: seconds per step in each interval, including waiting for the others.
+      own: seconds per step in each interval, by what the host does before it joins the others.
+      probe: seconds for a fixed piece of work on one of its devices, in each interval.
       straggles: what the host is slow at, or "".
     """
 
@@ -82,7 +82,7 @@ def goodput(events: Sequence[Mapping[str, Any]]) -> Goodput:
     reached = 0
     for number, (begin, end) in enumerate(zip(starts, [*starts[1:], len(events)], strict=True)):
         attempt = events[begin:end]
-        # What a later attempt went on from; one of them may have gone back further than the next.
+        # The earliest step that a later attempt resumed from: any of them may have gone back further than the next.
         kept = min((events[later]["step"] for later in starts[number + 1 :]), default=float("inf"))
         done = attempt[0]["step"]
         for event in attempt:
@@ -91,7 +91,7 @@ def goodput(events: Sequence[Mapping[str, Any]]) -> Goodput:
             spent = _of_all(event["hosts"])
             for activity in clock.ACTIVITIES:
                 if activity != clock.STEP:
-                    seconds[activity] += spent.get(activity, 0.0)  # a run may have begun before there was a name
+                    seconds[activity] += spent.get(activity, 0.0)  # a run may have begun before the activity existed
             taken = event["step"] - done
             counts = min(1.0, max(0.0, (kept - done) / taken)) if taken else 1.0
             steps += counts * spent[clock.STEP]
@@ -99,7 +99,7 @@ def goodput(events: Sequence[Mapping[str, Any]]) -> Goodput:
             done = event["step"]
         reached = int(min(done, kept))
         if number and events[begin - 1]["event"] != "end":
-            # The clock of an attempt began before its first event.
+            # An attempt's clock started before its first event.
             heard = max(event["time"] for event in events[starts[number - 1] : begin])
             first = next((event for event in attempt if event["event"] == "times"), None)
             before = sum(first["hosts"][0][name] for name in (clock.INIT, clock.RESTORE)) if first else 0.0
@@ -108,7 +108,7 @@ def goodput(events: Sequence[Mapping[str, Any]]) -> Goodput:
 
 
 def _of_all(hosts: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Host 0's seconds of an interval, with what it waited in its steps for a slower host at what that one was at."""
+    """Host 0's seconds in an interval; what its steps waited for a slower host is charged to that host's activity."""
     spent = dict(hosts[0])
     for name in OWN:
         waited = min(max(host[name] for host in hosts) - hosts[0][name], spent[clock.STEP])
@@ -118,7 +118,7 @@ def _of_all(hosts: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def host_speeds(events: Sequence[Mapping[str, Any]]) -> list[HostSpeed]:
-    """Every host's speed, by rank, with those that are slower than the others."""
+    """Every host's speed, by rank, with the stragglers marked."""
     intervals: list[tuple[int, Sequence[Mapping[str, float]]]] = []
     done = 0
     for event in events:
@@ -143,8 +143,8 @@ def host_speeds(events: Sequence[Mapping[str, Any]]) -> list[HostSpeed]:
 
 
 def _straggles(speed: HostSpeed, all_hosts: Sequence[HostSpeed]) -> str:
-    """What a host is slow at, beside the median of all hosts; nothing where it is alone."""
-    if len(all_hosts) < 3:  # the median of two is between them
+    """What a host is slow at, compared with the median of all hosts; nothing if there are fewer than three."""
+    if len(all_hosts) < 3:  # the median of two lies halfway between them
         return ""
     slow = []
     for name in OWN:
@@ -164,7 +164,7 @@ def report(folder: epath.Path) -> str:
     """The goodput of the run in a workdir, as text.
 
     Raises:
-      InputError: there is no run, or it has not got to its first report yet.
+      InputError: there is no run, or it has not reached its first report yet.
     """
     events = list(read_events(folder))
     if not any(event["event"] == "times" for event in events):

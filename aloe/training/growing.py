@@ -1,12 +1,12 @@
-"""Files that grow while a run goes on: a line more, and it is there whatever becomes of this process.
+"""Files that grow during a run: once written, a line is there whatever becomes of this process.
 
-On a disk they are appended to. A bucket's objects cannot be; there such a file is a row of objects,
+On a disk they are appended to. Objects in a bucket cannot be; there such a file is a sequence of objects,
 
-    metrics-00002-00000.jsonl     what the second start of the run found, and went on from
+    metrics-00002-00000.jsonl     what the second start of the run found and resumed from
     metrics-00002-00001.jsonl, …  what it has written since
 
-of which those of the latest start count. Every start writes anew what is worth keeping, as its object 0. As an object
-appears all at once, a start that is killed at any point leaves the objects of the one before it, or its own.
+of which only those of the latest start count. Every start rewrites the lines worth keeping, as its object 0. As objects
+appear atomically, a start that is killed at any point leaves either the objects of the previous one or its own.
 """
 
 import os
@@ -20,42 +20,42 @@ from tensorboardX import record_writer
 from aloe.data.whole import write_whole
 from aloe.paths import in_bucket
 
-PART_BYTES = 1 << 18  # of an object, before the next one is begun; a flush rewrites less than that
-REPLACEABLE_AFTER = 1.0  # seconds; a bucket refuses to replace an object more often (quotas of Cloud Storage)
+PART_BYTES = 1 << 18  # size of an object at which the next one is begun; a flush rewrites less than that
+REPLACEABLE_AFTER = 1.0  # seconds; a bucket refuses to replace an object more often (Cloud Storage quotas)
 
 
 class Growing(Protocol):
-    """What is written to."""
+    """A file open for appending lines."""
 
     def write(self, line: str) -> object:
-        """Adds a line, which ends with a line feed; it is there when this returns."""
+        """Appends a line, which must end with a newline; it is in the file once this returns."""
 
     def close(self) -> None: ...
 
 
 def read_lines(path: epath.Path) -> list[str]:
-    """The lines that have been written; none where nothing has been."""
+    """The lines written so far; none if the file has not been begun."""
     path = epath.Path(path)
     if not in_bucket(path):
         return path.read_text().splitlines() if path.exists() else []
     while True:
         try:
             return [line for part in _latest(path) for line in part.read_text().splitlines()]
-        except FileNotFoundError:  # a start has just put its own in their place
+        except FileNotFoundError:  # a new start has just replaced them with its own
             time.sleep(REPLACEABLE_AFTER)
 
 
 def exists(path: epath.Path) -> bool:
-    """Whether it has been begun."""
+    """Whether the file has been begun."""
     return bool(_latest(path)) if in_bucket(path) else path.exists()
 
 
 def go_on(path: epath.Path, keep: Callable[[str], bool] | None = None) -> Growing:
-    """Opens a file for more lines, after those that are there.
+    """Opens a file to append lines after the existing ones.
 
     Args:
-      path: the file; begun if missing.
-      keep: of the lines that are there, which to keep; all of them if None.
+      path: the file; created if missing.
+      keep: which of the existing lines to keep; all of them if None.
     """
     if in_bucket(path):
         return _LinesInBucket(path, [line for line in read_lines(path) if keep is None or keep(line)])
@@ -64,20 +64,20 @@ def go_on(path: epath.Path, keep: Callable[[str], bool] | None = None) -> Growin
     with open(path, "a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
-            if file.read() != b"\n":  # a crash has cut the last line short
+            if file.read() != b"\n":  # a crash has truncated the last line
                 file.write(b"\n")
     return open(path, "a", buffering=1)
 
 
 class Parts:
-    """A row of objects in a bucket that is written like a file; what was written before a `flush` is there after it.
+    """A sequence of objects in a bucket, written like a file; what was written before a `flush` is there after it.
 
-    The last object is replaced, by itself and what is new; where it is large, or was replaced just now, the next one is
-    begun. So a byte travels a few times, however long the run, and a reader finds in every object a beginning of the
-    same bytes.
+    A flush replaces the last object with its old content followed by the new; if that object is large, or was replaced
+    just now, the next one is begun. So each byte is uploaded only a few times, however long the run, and whenever an
+    object is read, its content is a prefix of its final bytes.
 
     Args:
-      name: of each object, by its number.
+      name: gives the path of an object from its number.
     """
 
     def __init__(self, name: Callable[[int], epath.Path]) -> None:
@@ -107,7 +107,7 @@ class _LinesInBucket:
         start = max((_numbers(part)[0] for part in before), default=0) + 1
         first = path.with_name(f"{path.stem}-{start:05d}-00000{path.suffix}")
         first.write_text(_text(kept))
-        for part in before:  # from here on they count no more
+        for part in before:  # from here on they no longer count
             part.unlink()
         self._parts = Parts(lambda number: path.with_name(f"{path.stem}-{start:05d}-{number + 1:05d}{path.suffix}"))
 
@@ -124,24 +124,24 @@ def _text(lines: Sequence[str]) -> str:
 
 
 def _parts(path: epath.Path) -> list[epath.Path]:
-    """All objects of a file, in their order."""
+    """All objects of a file, in order."""
     return sorted(path.parent.glob(f"{path.stem}-*-*{path.suffix}"), key=_numbers)
 
 
 def _latest(path: epath.Path) -> list[epath.Path]:
-    """Those of its latest start."""
+    """The objects of its latest start."""
     parts = _parts(path)
     return [part for part in parts if _numbers(part)[0] == _numbers(parts[-1])[0]]
 
 
 def _numbers(part: epath.Path) -> tuple[int, int]:
-    """Of the start, and of the object."""
+    """The numbers of the start and of the object."""
     _, start, number = part.stem.rsplit("-", 2)
     return int(start), int(number)
 
 
 class _EventFiles:
-    """For TensorBoard, which goes through the files of a folder by their names: one file of events as a row of objects.
+    """One event file as a sequence of objects, for TensorBoard, which reads a folder's files in name order.
 
     tensorboardX itself would upload all of a run's events at every flush.
     """

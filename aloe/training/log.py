@@ -12,25 +12,25 @@ from etils import epath
 from aloe.training import growing, workdir
 from aloe.training.tensorboard import TensorBoard
 
-VALIDATION = "validation/"  # begins the names of scores among the metrics
-DIAGNOSIS = "diagnosis/"  # begins those of other numbers of an evaluation
+VALIDATION = "validation/"  # prefix of the names of scores among the metrics
+DIAGNOSIS = "diagnosis/"  # prefix of an evaluation's other numbers
 
 
 class RunLog:
     """Metrics and events of a run; with `write=False` (all processes but one) every call does nothing."""
 
     def __init__(self, folder: epath.Path, first_step: int, *, write: bool) -> None:
-        """Opens the logs to go on after `first_step` steps.
+        """Opens the logs to continue after `first_step` steps.
 
-        A run that was killed may have logged steps after its last checkpoint; it will take them again. They are dropped
-        here, so that metrics.jsonl has each step once, and TensorBoard is told to purge them.
+        A killed run may have logged steps after its last checkpoint, which will now be repeated. They are dropped here,
+        so that metrics.jsonl has each step once, and TensorBoard is told to purge them.
         """
         self.write = write
         self.recorded: set[tuple[int, str]] = set()
         if not write:
             return
         metrics = folder / workdir.METRICS
-        # A finished run that is started again scores its last step once more.
+        # A finished run that is started again evaluates its last step once more.
         self.recorded = {
             (first_step, name) for record in read_metrics(metrics) if record["step"] == first_step for name in record
         }
@@ -39,7 +39,7 @@ class RunLog:
         self.tensorboard = TensorBoard(folder / workdir.TENSORBOARD, purge_step=first_step + 1)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Records scalars after `step` steps, those that are not recorded yet."""
+        """Records scalars after `step` steps, except those already recorded."""
         values = {name: value for name, value in values.items() if (step, name) not in self.recorded}
         if not self.write or not values:
             return
@@ -49,13 +49,13 @@ class RunLog:
         self.tensorboard.flush()
 
     def pictures(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """Records pictures, image_YxXx3 in uint8, for TensorBoard alone."""
+        """Records pictures, image_YxXx3 in uint8, in TensorBoard only."""
         if self.write:
             for name, image_YxXx3 in images.items():
                 self.tensorboard.image(name, image_YxXx3, step)
 
     def event(self, kind: str, **fields: Any) -> None:
-        """Appends an event with the time (seconds since 1970) at which it happened."""
+        """Appends an event with the current time (seconds since 1970)."""
         if self.write:
             self.events_file.write(json.dumps({"event": kind, "time": time.time(), **fields}) + "\n")
 
@@ -67,19 +67,19 @@ class RunLog:
 
 
 def read_metrics(path: epath.Path) -> Iterator[dict[str, float]]:
-    """The records of metrics.jsonl, each with its `step`, but for a line that a crash cut short."""
+    """The records of metrics.jsonl, each with its `step`; skips a line that a crash truncated."""
     for line in growing.read_lines(path):
         with contextlib.suppress(json.JSONDecodeError):
             yield json.loads(line)
 
 
 def read_events(folder: epath.Path) -> Iterator[dict[str, Any]]:
-    """The events of the run in a workdir, over all its restarts; none where it has not begun."""
+    """The events of the run in a workdir, over all its restarts; none if it has not begun."""
     yield from read_metrics(folder / workdir.EVENTS)
 
 
 def _step(line: str) -> float:
-    """Of a record of metrics.jsonl; of none, where a crash has cut it short."""
+    """The step of a line of metrics.jsonl; infinity if a crash has truncated the line."""
     try:
         return json.loads(line)["step"]
     except json.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""LAMB (You et al., 2020), whose layers' parameters are stacked, or Adam or RMSProp, all with the paper's schedule."""
+"""LAMB (You et al., 2020) that supports stacked layers, Adam and RMSProp, all with the paper's schedule."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
     """The optimizer that `config.optimizer` names.
 
     Raises:
-      InputError: there is none of this name.
+      InputError: no optimizer has this name.
     """
     return choose("optimizer.name", config.name, {"lamb": lamb, "adam": adam, "rmsprop": rmsprop})(config)
 
@@ -33,7 +33,7 @@ def learning_rate(config: ConfigDict) -> optax.Schedule:
 
 
 def lamb(config: ConfigDict) -> optax.GradientTransformation:
-    """LAMB from `config.optimizer`. The trust ratio is taken per layer, also where layers are stacked in one array."""
+    """LAMB from `config.optimizer`. The trust ratio is taken per layer, even where layers are stacked in one array."""
     return optax.chain(
         optax.scale_by_adam(config.b1, config.b2, config.epsilon),
         optax.add_decayed_weights(config.weight_decay, mask=decayed),
@@ -43,27 +43,27 @@ def lamb(config: ConfigDict) -> optax.GradientTransformation:
 
 
 def adam(config: ConfigDict) -> optax.GradientTransformation:
-    """LAMB without its trust ratio: Adam whose decay is decoupled from the gradient (Loshchilov and Hutter, 2019)."""
+    """LAMB without its trust ratio: Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
     return optax.adamw(
         learning_rate(config), config.b1, config.b2, config.epsilon, weight_decay=config.weight_decay, mask=decayed
     )
 
 
 def rmsprop(config: ConfigDict) -> optax.GradientTransformation:
-    """RMSProp (Tieleman and Hinton, 2012) without momentum; its mean square begins at 1, as in TensorFlow 1."""
+    """RMSProp (Tieleman and Hinton, 2012) without momentum; its mean square starts at 1, as in TensorFlow 1."""
     return optax.rmsprop(learning_rate(config), config.decay, config.epsilon, initial_scale=1.0)
 
 
 def decayed(params: Any) -> Any:
-    """True for the leaves that decay, and that LAMB scales by a trust ratio.
+    """True for the leaves that get weight decay and, in LAMB, a trust ratio.
 
-    LayerNorm scales and offsets, biases, CLS and the mask token do neither: the usual practice (the paper is silent).
+    LayerNorm scales and offsets, biases, CLS and the mask token get neither, as is common (the paper does not say).
     """
     return jax.tree.map_with_path(lambda path, _: not is_vector(path), params)
 
 
 def trust_ratio_per_layer() -> optax.GradientTransformation:
-    """`optax.scale_by_trust_ratio`, mapped over the leading axis of the leaves that stack layers."""
+    """`optax.scale_by_trust_ratio`, vmapped over the leading axis of leaves that stack layers."""
     whole = optax.scale_by_trust_ratio()
 
     def rescale(path: jax.tree_util.KeyPath, update: jax.Array, param: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""A run that begins with parameters which were trained elsewhere: all of them, or those of its perception."""
+"""Starts a run from parameters trained elsewhere: all of them, or only those of its perception."""
 
 from typing import Any
 
@@ -21,20 +21,20 @@ PERCEPTION = "perception"
 
 
 def begin_with(config: ConfigDict, params: Any, source: str) -> bool:
-    """Makes of `config.workdir` a run that stands at step 0 with these parameters, and an optimizer that begins.
+    """Makes `config.workdir` a run at step 0 with these parameters and a fresh optimizer state.
 
-    It can be evaluated, and trained further.
+    The run can be evaluated, and trained further.
 
     Args:
-      config: of the run.
-      params: of its model, as `TrainState` has them.
-      source: where they are from, for the events of the run.
+      config: the run's configuration.
+      params: the parameters of its model, as in `TrainState`.
+      source: where they come from, for the run's events.
 
     Returns:
-      False where the workdir is that already, so that nothing had to be done.
+      False if the workdir already is that run, so that nothing had to be done.
 
     Raises:
-      InputError: the workdir holds a run of another configuration, or one that has other parameters.
+      InputError: the workdir holds a run with another configuration or other parameters, or one past step 0.
     """
     folder = workdir.claim(config)
     mesh = data_mesh()
@@ -60,18 +60,18 @@ def begin_with(config: ConfigDict, params: Any, source: str) -> bool:
 
 
 def carried_over(config: ConfigDict, params: Any) -> dict[str, Any]:
-    """What a fresh run has from the latest checkpoint of `config.perception.pretrained`: {"perception": parameters}.
+    """What a fresh run takes from the latest checkpoint of `config.perception.pretrained`: {"perception": parameters}.
 
-    Nothing where the configuration names no run. So the ResNet of superpixels is first trained with Aloe on another
-    data set (paper §3.1). It goes on being trained.
+    Empty if the configuration names no run. This is how the ResNet for superpixels is first trained with Aloe on
+    another data set (paper §3.1). Its training continues in the fresh run.
 
     Args:
-      config: of the fresh run.
-      params: of its model, or their shapes.
+      config: the fresh run's configuration.
+      params: the parameters of its model, or their shapes.
 
     Raises:
-      InputError: there is no such run, it has no checkpoint or no perception, or the parameters are not those that the
-        model has, by name and shape.
+      InputError: there is no such run, it has no checkpoint, either run has no perception, or the parameters differ
+        from those of the model in name or shape.
     """
     source = config.get(PERCEPTION, {}).get("pretrained")
     if not source:
@@ -104,7 +104,7 @@ def carried_over(config: ConfigDict, params: Any) -> dict[str, Any]:
 
 
 def _by_name(params: Any) -> dict[str, Any]:
-    """Leaves by their path, in the order of the tree."""
+    """Leaves by path, in tree order."""
     flat, _ = jax.tree.flatten_with_path(params)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
 

@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on: losses, speed and time left."""
+"""What a person sees of a run while it is training: losses, speed and time left."""
 
 import datetime
 import time
@@ -9,7 +9,7 @@ from aloe.training.task import Parts
 
 
 class Progress:
-    """Gathers the parts of the steps since the last report, and prints a line a report."""
+    """Accumulates the parts of the steps since the last report, and prints one line per report."""
 
     def __init__(
         self,
@@ -31,11 +31,11 @@ class Progress:
         self.parts: Parts = {}
 
     def add(self, parts: Parts) -> None:
-        """Takes the parts of one more step, already on the host."""
+        """Adds the parts of one more step, already on the host."""
         self.parts = {name: self.parts[name].merge(part) if self.parts else part for name, part in parts.items()}
 
     def wait(self, batches: Iterator[Any]) -> Any:
-        """The next batch; the time that it takes to come is reported as `input_share`, of all time that passes."""
+        """The next batch; time spent waiting for it is reported as `input_share`, a fraction of the elapsed time."""
         started = time.monotonic()
         batch = next(batches)
         self.waited += time.monotonic() - started
@@ -60,18 +60,18 @@ class Progress:
         return values | speed
 
     def show_start(self, hosts: int, devices: int) -> None:
-        """Says from where it starts, before a silence: the first step is compiled."""
+        """Prints the starting step, ahead of the silence while the first step compiles."""
         if self.first_step < self.last_step:
             where = f"{hosts} host{'s' * (hosts > 1)}, {devices} device{'s' * (devices > 1)}"
             self.say(f"step {self.first_step}/{self.last_step}  {where}; compiling the step")
 
     def show_compiled(self, seconds: float) -> None:
-        """Says how long it took, and leaves it out of the speed."""
+        """Prints how long compilation took, and excludes it from the speed."""
         self.say(f"step {self.first_step}/{self.last_step}  compiled in {seconds:.0f} s")
         self.reported_time += seconds
 
     def show_scores(self, step: int, scores: Mapping[str, float], seconds: float, alarms: Sequence[str] = ()) -> None:
-        """Prints the scores and alarms of an evaluation, and leaves the time that it took out of the speed."""
+        """Prints the scores and alarms of an evaluation, and excludes its duration from the speed."""
         self.say(f"step {step}/{self.last_step}  validation  " + "  ".join(f"{n} {v:.1f} %" for n, v in scores.items()))
         for alarm in alarms:
             self.say(f"step {step}/{self.last_step}  alarm: {alarm}")

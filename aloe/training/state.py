@@ -26,12 +26,12 @@ def initial_state(model: nnx.Module, optimizer: optax.GradientTransformation) ->
 
 
 def abstract_state(task: Task, optimizer: optax.GradientTransformation) -> TrainState:
-    """Shapes and dtypes of the state of a task, with nothing computed: what `Checkpoints.restore` is to fill."""
+    """Shapes and dtypes of a task's state, without computing anything: the target for `Checkpoints.restore`."""
     return jax.eval_shape(lambda: initial_state(task.model(nnx.Rngs(0)), optimizer))
 
 
 def model_structure(task: Task) -> nnx.GraphDef:
-    """A task's model without its parameters, which `nnx.merge` puts back."""
+    """A task's model without its parameters, which `nnx.merge` puts back in."""
     return nnx.split(nnx.eval_shape(lambda: task.model(nnx.Rngs(0))), nnx.Param)[0]
 
 

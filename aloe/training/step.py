@@ -1,7 +1,7 @@
-"""The training step and the prediction step: pure functions, data parallel by `shard_map` over the mesh axis "data".
+"""The training step and the prediction step: pure functions, data-parallel via `shard_map` over the mesh axis "data".
 
-Randomness follows examples: whatever a step draws for an example is keyed by (seed, step, stream, place in the global
-batch), so masks, slot orders and dropout do not depend on how many devices, hosts or microbatches share the work.
+Randomness follows examples: whatever a step draws for an example is keyed by (seed, step, stream, position in the
+global batch), so masks, slot orders and dropout do not depend on the number of devices, hosts or microbatches.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +24,10 @@ DATA = "data"
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The one axis "data" over devices in their order; by default over all devices of all hosts, host by host.
+    """A mesh with one axis, "data", over devices in the given order; by default over those of all hosts, host by host.
 
-    `jax.make_mesh` may order devices for the sake of the network: on a v2-8 in a ring, on a v5e across hosts. But a
-    host's rows of a batch must be a block, and checkpoints share the state out over the same order.
+    `jax.make_mesh` may reorder devices to suit the network: in a ring on a v2-8, across hosts on a v5e. But a host's
+    rows of a batch must be contiguous, and checkpoints shard the state in the same order.
     """
     if devices is None:
         devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
@@ -46,18 +46,18 @@ def train_step(
     """Builds the jitted step (state, global batch) → (state, parts).
 
     The loss is Σ_p weight_p · sum_p / count_p with sums and counts over the whole global batch, so that it is the same
-    number on any number of devices and microbatches, also where parts have counts that differ between them.
+    for any number of devices and microbatches, even where the counts of a part differ between them.
 
     Args:
-      task: whose parts make the loss.
+      task: the task whose parts make up the loss.
       graphdef: of the model whose parameters the state holds.
       optimizer: applied to the gradient of the global loss.
-      mesh: with the axis "data"; every stream's batch divides by its size times `accumulation`.
-      seed: of the run.
+      mesh: has the axis "data"; every stream's batch must be divisible by its size times `accumulation`.
+      seed: the run's seed.
       accumulation: microbatches that each device runs one after the other.
 
     Returns:
-      The step. Its state argument is donated. Parts are sums and counts over the global batch, with `gradient_norm`.
+      The step. Its state argument is donated. Parts are sums and counts over the global batch, plus `gradient_norm`.
     """
 
     def shard_step(state: TrainState, batch: Batch) -> tuple[TrainState, Parts]:
@@ -70,7 +70,7 @@ def train_step(
             weighted = [weight * parts[name].total / counts[name] for name, weight in task.loss_weights.items()]
             return sum(weighted, start=jnp.zeros(())), parts
 
-        # Without the cast the gradient of a replicated parameter is summed over devices already, and again below.
+        # Without the cast, the gradient of a replicated parameter is already summed over devices, and again below.
         params = jax.tree.map(lambda x: jax.lax.pcast(x, DATA, to="varying"), state.params)
         gradient = accumulated(jax.grad(loss, has_aux=True), accumulation)
         grads, parts = summed_over_devices(gradient(params, batch, keys))
@@ -83,7 +83,7 @@ def train_step(
 
 
 def summed_over_devices(tree: Any) -> Any:
-    """The sum of every leaf over the mesh, by one all-reduce: a CPU's XLA would make one a leaf, each with its wait."""
+    """Sums every leaf over the mesh in one all-reduce: XLA on CPU would issue one per leaf, each with its own wait."""
     flat, unravel = jax.flatten_util.ravel_pytree(tree)
     return unravel(jax.lax.psum(flat, DATA))
 
@@ -107,7 +107,7 @@ def accumulated(gradient: Callable, microbatches: int) -> Callable:
 
 
 def example_keys(step_key: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    """One key per local example and stream, folded from the step's key, stream and place in the global batch."""
+    """One key per local example and stream, folded from the step's key, stream and position in the global batch."""
     keys = {}
     for number, (name, stream) in enumerate(sorted(batch.items())):
         stream_key = jax.random.fold_in(step_key, number)

@@ -1,4 +1,4 @@
-"""What runs that differ in their seed alone have come to, as mean and standard deviation."""
+"""Results of runs that differ only in their seed, as mean and standard deviation."""
 
 import csv
 import dataclasses
@@ -20,11 +20,11 @@ class Summary:
 
     Attributes:
       labels: what the runs have in common, in words, such as {"variant": "paper"}.
-      split: which the score is of.
-      score: its name; of a number that is no percentage, that in the metrics, which begins with DIAGNOSIS.
+      split: the split that was scored.
+      score: its name; for a number that is not a percentage, its name in the metrics, which begins with DIAGNOSIS.
       n: number of runs.
       mean: over runs.
-      std: over runs, of a sample (divided by n − 1); None for a single run.
+      std: sample standard deviation over runs (divided by n − 1); None for a single run.
     """
 
     labels: Mapping[str, str]
@@ -36,11 +36,11 @@ class Summary:
 
 
 def summarize(results: Iterable[tuple[Mapping[str, str], Mapping[str, float]]], split: str) -> list[Summary]:
-    """Groups runs by their labels; groups and scores come in the order in which they are first met.
+    """Groups runs by their labels; groups and scores are in order of first appearance.
 
     Args:
-      results: labels and scores of each run; all have the same names of labels.
-      split: which the scores are of.
+      results: labels and scores of each run; all runs have the same label names.
+      split: the split that was scored.
     """
     groups: dict[tuple[tuple[str, str], ...], dict[str, list[float]]] = {}
     for labels, scores in results:
@@ -62,9 +62,9 @@ def summarize(results: Iterable[tuple[Mapping[str, str], Mapping[str, float]]], 
 
 
 def table(summaries: Sequence[Summary], format: str) -> str:
-    """Text of one of the FORMATS: Markdown tables with a row a group, or CSV and JSON with a record a score.
+    """Text in one of the FORMATS: Markdown tables with one row per group, or CSV and JSON with one record per score.
 
-    Of Markdown the first table has the percentages, a second one whatever else there is.
+    In Markdown the first table has the percentages, and a second one any other numbers.
     """
     records = [
         {**each.labels, "split": each.split, "score": each.score, "n": each.n, "mean": each.mean, "std": each.std}

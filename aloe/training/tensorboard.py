@@ -1,7 +1,7 @@
-"""A file of events for TensorBoard, written at once.
+"""An event file for TensorBoard, written synchronously.
 
-tensorboardX's SummaryWriter hands events to a thread that writes them when it comes to it, within two minutes, and its
-`flush` does not wait for that thread: a run that is killed would have metrics that TensorBoard never shows.
+tensorboardX's SummaryWriter hands events to a thread that writes them at some point within two minutes, and its `flush`
+does not wait for that thread: a run that is killed would have metrics that TensorBoard never shows.
 """
 
 import time
@@ -16,12 +16,12 @@ from tensorboardX.record_writer import directory_check
 
 
 class TensorBoard:
-    """What is written is there after `flush`, whatever becomes of the process."""
+    """What was written is in the file after `flush`, whatever becomes of the process."""
 
     def __init__(self, folder: epath.Path, *, purge_step: int) -> None:
-        """Begins a file in the folder, made if absent; what older ones have of `purge_step` and later is hidden."""
+        """Begins a file in the folder, created if absent; events in older files from `purge_step` on are hidden."""
         directory_check(str(folder))
-        # Its own name has whole seconds, in one of which a run may be killed and go on.
+        # tensorboardX names files by the second, within which a run may be killed and resumed.
         self._writer = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
         self._write(purge_step, session_log=SessionLog(status=SessionLog.START))
 

@@ -10,7 +10,7 @@ from aloe.paths import files_below, in_bucket
 
 
 class Trace:
-    """Traces what this host does between `start` and `stop` into a folder; into a bucket by way of this host's disk."""
+    """Traces what this host does between `start` and `stop` into a folder; into a bucket via this host's disk."""
 
     def __init__(self, folder: epath.Path) -> None:
         self._folder = folder
@@ -18,13 +18,13 @@ class Trace:
         self.running = False
 
     def start(self) -> None:
-        if in_bucket(self._folder):  # XLA, which writes the trace, has no way there
+        if in_bucket(self._folder):  # XLA, which writes the trace, cannot write there
             self._local = epath.Path(tempfile.mkdtemp())
         profiler.start(str(self._local))
         self.running = True
 
     def stop(self) -> None:
-        """Ends the trace and writes it; nothing if none is running."""
+        """Ends the trace and writes it; does nothing if none is running."""
         if not self.running:
             return
         profiler.stop()

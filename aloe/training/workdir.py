@@ -15,15 +15,15 @@ METRICS = "metrics.jsonl"
 EVENTS = "events.jsonl"
 TENSORBOARD = "tensorboard"
 
-# Where things lie may change between restarts; what is computed may not.
+# Where things are stored may change between restarts; what is computed may not.
 MOVABLE = {"workdir", "data.root", "data.latents", "data.frames", "profile"}
 
 
 def claim(config: ConfigDict) -> epath.Path:
-    """Makes `config.workdir` the folder of this configuration, or finds that it is so already.
+    """Makes `config.workdir` the folder of this configuration, or checks that it already is.
 
     Raises:
-      InputError: the folder holds a run of another configuration, or its config.json does not parse.
+      InputError: the folder holds a run with another configuration, or its config.json does not parse.
     """
     folder = epath.Path(config.workdir)
     refuse_another(config)

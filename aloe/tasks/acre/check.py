@@ -1,4 +1,4 @@
-"""Counts what the folder of one regime holds, and finds what is missing or broken, before any training."""
+"""Counts what the folder of one regime holds and finds what is missing or broken, before any training."""
 
 import collections
 import functools
@@ -23,11 +23,11 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
 
     Args:
       root: the folder of one regime.
-      decode: whether to decode every picture, rather than to read its header.
-      limit: share of the problems of a split that may be missing or broken.
+      decode: whether to decode every picture instead of only reading its header.
+      limit: fraction of a split's problems that may be missing or broken.
 
     Raises:
-      InputError: the folder is missing, or is not that of one regime.
+      InputError: the folder is missing, or is not the folder of one regime.
     """
     videos, scenes = files.find_videos(root), files.find_scenes(root)
     size = common_size(files.picture_path(root, index, 0) for index in sorted(videos))
@@ -55,7 +55,7 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
 
 
 def count(problems: Sequence[Problem]) -> dict[str, int]:
-    """Row name → count; every row is there, also where it is zero, so that the splits align."""
+    """Row name → count; every row is present, even if zero, so that the splits line up."""
     queries = [query for problem in problems for query in problem.queries]
     labels = collections.Counter(query.label for query in queries)
     kinds = collections.Counter(query.type for query in queries)
@@ -65,7 +65,7 @@ def count(problems: Sequence[Problem]) -> dict[str, int]:
 
 
 def pictures_problem(problem: Problem, root: Path, size: tuple[int, int] | None, decode: bool) -> str | None:
-    """What is wrong with the ten pictures of a problem: one is missing, broken, or of another size than the others."""
+    """What is wrong with the ten pictures of a problem: one is missing, broken, or differs in size from the others."""
     paths = [files.picture_path(root, problem.scene_index, panel) for panel in range(PANELS)]
     absent = files.missing_panels(paths)
     if absent:
@@ -74,7 +74,7 @@ def pictures_problem(problem: Problem, root: Path, size: tuple[int, int] | None,
 
 
 def scene_problem(problem: Problem, root: Path) -> str | None:
-    """What is wrong with the ten scene files of a problem: one is missing, broken, or does not go with the config."""
+    """What is wrong with the ten scene files of a problem: one is missing, broken, or inconsistent with the config."""
     paths = [files.scene_path(root, problem.scene_index, panel) for panel in range(PANELS)]
     absent = files.missing_panels(paths)
     if absent:

@@ -1,13 +1,13 @@
 """ACRE's configurations.
 
-paper       appendix A.3, table (b) with a head of 36, and 60,000 steps: "CATER's settings". The self-supervised batch,
-            which the paper does not give for CATER and ACRE, is as large as the supervised one. Not run here.
-study       the paper's sizes for 10,000 steps on one GPU, without the self-supervised loss: at its weight of 2 the
-            gradient of that is at first over a thousand times the answers'. Not run yet.
+paper       appendix A.3, table (b) with a head of 36, and 60,000 steps: "CATER's settings". The self-supervised batch
+            size, which the paper does not give for CATER and ACRE, equals the supervised one. Not run here.
+study       the paper's sizes for 10,000 steps on one GPU, without the self-supervised loss, whose gradient at a weight
+            of 2 is initially over a thousand times that of the answers. Not run yet.
 quickstart  3 layers, no dropout and no auxiliary loss: small enough for two CPU cores and a world of 8 objects, where
-            it beats the commonest label. It is far from counting.
+            it beats the most common label but stays far below the counts control.
 
-What the paper does not say of a variant is as in `paper`.
+Whatever the paper does not specify for a variant is as in `paper`.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from aloe.training.defaults import defaults
 
-# By name, what is not as in `paper`.
+# Overrides of `paper`, by name of the variant.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "study": {

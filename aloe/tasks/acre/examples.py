@@ -15,7 +15,7 @@ FRAMES = CONTEXT + 1
 
 
 class AskedQuery(NamedTuple):
-    """One query of a problem, by its place among the four."""
+    """One query of a problem, by its index among the four."""
 
     problem: Problem
     place: int
@@ -37,15 +37,15 @@ class Examples:
     latents: LatentsStore
 
     def train(self, record: AskedQuery, rng: np.random.Generator) -> Example:
-        """The context with a query, and its label."""
+        """The context with a query, and the query's label."""
         return self.labelled(record, record.problem.scene_index)
 
     def unsupervised(self, record: Problem, rng: np.random.Generator) -> Example:
-        """The context with any query, and no label."""
+        """The context with a random query, without a label."""
         return {"latents": self.video(record.scene_index, int(rng.integers(QUERIES)))}
 
     def evaluation(self, records: Sequence[AskedQuery], seen: Mapping[int, int]) -> grain.MapDataset:
-        """The queries in order, each with the panels of its problem, or of the one that `seen` names instead."""
+        """The queries in order, each with the panels of its own problem, or of the problem that `seen` maps it to."""
 
         def example(record: AskedQuery) -> Example:
             index = record.problem.scene_index
@@ -57,5 +57,5 @@ class Examples:
         return {"latents": self.video(scene_index, record.place), "label": np.int32(record.query.label)}
 
     def video(self, scene_index: int, query: int) -> np.ndarray:
-        """latents_FxNxD of the six context panels, in their order, and one query's."""
+        """latents_FxNxD of the six context panels, in order, followed by one query's."""
         return self.latents.read(scene_index)[[*range(CONTEXT), CONTEXT + query]]

@@ -1,13 +1,13 @@
-"""ACRE's official files of one regime, such as ACRE_IID/: where they lie, and reading them.
+"""ACRE's official files of one regime, such as ACRE_IID/: their layout, and how to read them.
 
     <root>/config/{train,val,test}.json                  the problems of a split, in order
     <root>/images/ACRE_{train,val,test}_000012_07.png    problem 12, panel 7: RGBA
     <root>/scenes/ACRE_{train,val,test}_000012_07.json   what the panel shows
     <root>/latents/<encoder>/<split>/                    latents stores (aloe/data/latents.py)
 
-The three regimes are three data sets: a model is trained and tested on one of them. To the rest of the project a
-problem is a video of ten frames, and its scene index is its place in its split, counted from 0 in train, from a million
-in validation ("val" in the official names), from two million in test.
+The three regimes are three datasets: a model is trained and tested on one of them. To the rest of the project a
+problem is a video of ten frames, and its scene index is its position in its split, counted from 0 in train, from a
+million in validation ("val" in the official names), and from two million in test.
 """
 
 import functools
@@ -33,7 +33,7 @@ def first_index(split: str) -> int:
 
 
 def official_name(scene_index: int) -> str:
-    """What the files of a problem begin with, such as ACRE_val_000012 for 1000012."""
+    """The prefix of a problem's file names, such as ACRE_val_000012 for 1000012."""
     split, place = divmod(scene_index, _APART)
     return f"ACRE_{_OFFICIAL[SPLITS[split]]}_{place:06d}"
 
@@ -56,28 +56,28 @@ def video_path(root: Path, scene_index: int) -> Path:
 
 
 def find_videos(root: Path) -> dict[int, Path]:
-    """Scene index → `video_path`, for all problems of which a picture is there."""
+    """Scene index → `video_path`, for all problems with at least one picture."""
     require_data(root)
     return {index: video_path(root, index) for index in _found(root / "images", ".png")}
 
 
 def find_annotations(root: Path) -> dict[int, Path]:
-    """Scene index → its ten scene files as one path with %02d for the panel, where the scene of a panel is there."""
+    """Scene index → its ten scene files as one path with %02d for the panel, for problems with at least one of them."""
     return {index: root / "scenes" / f"{official_name(index)}_%02d.json" for index in find_scenes(root)}
 
 
 def find_scenes(root: Path) -> list[int]:
-    """Scene indices of the problems of which the scene of a panel is there."""
+    """Scene indices of the problems with at least one scene file."""
     require_data(root)
     return sorted(_found(root / "scenes", ".json"))
 
 
 def read_problems(root: Path, split: str) -> list[Problem]:
-    """Reads all problems of a split, in order; every label is compared with what follows from the context.
+    """Reads all problems of a split, in order, and checks every label against what follows from the context.
 
     Raises:
-      InputError: the config is missing, does not parse, or has wrong entries; the message names the file and the first
-        few, each by problem, panel and field.
+      InputError: the config is missing, does not parse, or has invalid entries; the message names the file and the
+        first few entries, each by problem, panel and field.
     """
     path = find_config(root, split)
     problems, wrong = parse_config(path, split)
@@ -86,10 +86,10 @@ def read_problems(root: Path, split: str) -> list[Problem]:
 
 
 def parse_config(path: Path, split: str) -> tuple[list[Problem], list[str]]:
-    """The good problems of a config, and what is wrong with the others, each with the file.
+    """The valid problems of a config, and what is wrong with the others, each message naming the file.
 
     Raises:
-      InputError: the file does not parse, or is no list of problems.
+      InputError: the file does not parse, or is not a list of problems.
     """
     entries = read_json(path)
     with within(path):
@@ -98,7 +98,7 @@ def parse_config(path: Path, split: str) -> tuple[list[Problem], list[str]]:
 
 
 def find_config(root: Path, split: str) -> Path:
-    """Raises InputError unless the config of the split is there; the message says how to get one."""
+    """The path of a split's config. Raises InputError if it is missing; the message says how to get one."""
     require_data(root)
     path = config_path(root, split)
     if not path.is_file():
@@ -107,13 +107,15 @@ def find_config(root: Path, split: str) -> Path:
 
 
 def scene_indices(root: Path, split: str) -> list[int]:
-    """The problems of a split, in order. Errors as `read_problems`."""
+    """Scene indices of a split's problems, in order. Raises the same errors as `read_problems`."""
     return [problem.scene_index for problem in read_problems(root, split)]
 
 
 def require_data(root: Path) -> None:
-    """Raises:
-    InputError: the data folder is missing, or is not that of one regime; the message says how to get one.
+    """Checks the data folder.
+
+    Raises:
+      InputError: it is missing, or is not the folder of one regime; the message says how to get one.
     """
     if not root.is_dir():
         raise InputError(f"{root}: there is no such data folder. {_mend(root)}")
@@ -127,7 +129,7 @@ def require_data(root: Path) -> None:
 
 
 def _found(folder: Path, suffix: str) -> set[int]:
-    """Scene indices in the names of the files of a folder; files of other names are passed over."""
+    """Scene indices in the file names of a folder; files with other names are ignored."""
     names = {path.stem[:-3] for path in folder.glob(f"ACRE_*_*_*{suffix}")} if folder.is_dir() else set()
     return {index for index in map(_scene_index, names) if index is not None}
 
@@ -143,7 +145,7 @@ def _scene_index(name: str) -> int | None:
 
 
 def missing_panels(paths: Sequence[Path]) -> str | None:
-    """Names the panels whose files are missing; None where all are there."""
+    """Describes which panel files are missing; None if none is."""
     absent = [path for path in paths if not path.is_file()]
     if not absent:
         return None

@@ -1,10 +1,10 @@
-"""Problems of our own, drawn as the dataset's are.
+"""Our own problems, generated like the dataset's.
 
-Three panels of habituation show a blicket and a non-blicket, alone and together. Three of evidence make some of the
-others known, and leave some that cannot be: "OnOffOff" lights one of them, "OnOnOff" two. Then two single objects are
-asked about, and two that are added to an unlit panel.
+Three habituation panels show a blicket and a non-blicket, alone and together. Three evidence panels determine some of
+the other objects and may leave some undetermined: "OnOffOff" lights one of these panels, "OnOnOff" two. Two queries
+then ask about single objects, and two (interventions) about an unlit panel with objects added.
 
-Which way subsets and queries are drawn was fitted to the official validation configs; see the test of the statistics.
+How subsets and queries are drawn was fitted to the official validation configs; see the test of the statistics.
 """
 
 import itertools
@@ -24,8 +24,8 @@ class Regime(NamedTuple):
     """How the problems of a regime and split are drawn.
 
     Attributes:
-      lit: how many of the evidence panels may be lit, problem by problem in turn: 1 is OnOffOff, 2 is OnOnOff.
-      spared: how many screened-off objects at least are not asked about by themselves.
+      lit: possible numbers of lit evidence panels, which problems cycle through: 1 is OnOffOff, 2 is OnOnOff.
+      spared: minimum number of screened-off objects that single-object queries leave out.
     """
 
     lit: tuple[int, ...]
@@ -33,14 +33,14 @@ class Regime(NamedTuple):
 
 
 def regime(name: str, split: str) -> Regime:
-    """How the problems of a split of IID, Comp or Sys are drawn."""
+    """The `Regime` for a split of IID, Comp or Sys."""
     if name == "Sys":
         return Regime((1,), 3) if split == "train" else Regime((2,), 1)
     return Regime((1, 2), 2 if name == "Comp" else 1)
 
 
 def draw(drawn_as: Regime, pool: Objects, scene_index: int, rng: np.random.Generator) -> Problem:
-    """One problem with objects of the pool, at least eight; every other problem of a split has the other `lit`."""
+    """Draws a problem with objects from the pool of at least eight; the scene index cycles through `drawn_as.lit`."""
     lit = drawn_as.lit[scene_index % len(drawn_as.lit)]
     potentials, others = (
         (rng.integers(2, 4), rng.integers(3, 6))
@@ -62,32 +62,32 @@ def draw(drawn_as: Regime, pool: Objects, scene_index: int, rng: np.random.Gener
 
 
 def one_lit(unknown: Objects, plain: Objects, rng: np.random.Generator) -> list[Panel]:
-    """Two unlit panels that cover the plain objects; a lit one with all that is unknown, and some plain objects."""
+    """Two unlit panels that cover the plain objects, and a lit one with all unknown and some plain objects."""
     lit = Panel((*unknown, *subset(plain, 0, rng)), True)
     return [lit, *(Panel(part, False) for part in cover(plain, rng))]
 
 
 def two_lit(unknown: Objects, plain: Objects, rng: np.random.Generator) -> list[Panel]:
-    """An unlit panel with all plain objects; two lit ones that cover the unknown, each with some plain objects."""
+    """An unlit panel with all plain objects, and two lit ones that cover the unknown, each with some plain objects."""
     lit = [Panel((*part, *subset(plain, 0, rng)), True) for part in cover(unknown, rng)]
     return [*lit, Panel(tuple(plain), False)]
 
 
 def cover(objects: Objects, rng: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Two subsets, neither of them empty, that may overlap and are all objects together."""
+    """Two non-empty subsets, possibly overlapping, whose union is all objects."""
     first = subset(objects, 1, rng)
     left = [each for each in objects if each not in first]
     return first, (*left, *subset(first, 0 if left else 1, rng))
 
 
 def subset(objects: Objects, least: int, rng: np.random.Generator) -> tuple[int, ...]:
-    """Some of the objects, at least `least`: every number of them is as likely, and then every choice."""
+    """A random subset of at least `least` objects: uniform over sizes, then over subsets of that size."""
     number = rng.integers(least, len(objects) + 1)
     return tuple(rng.permutation(np.array(objects, int))[:number].tolist())
 
 
 def kinds(context: Sequence[Panel]) -> dict[int, str]:
-    """The type of reasoning that tells each object's part, by object."""
+    """Object → the type of reasoning that its role follows from."""
     unlit, lit = solver.dark(context), [set(panel.objects) for panel in context if panel.lit]
 
     def kind(each: int) -> str:
@@ -101,13 +101,13 @@ def kinds(context: Sequence[Panel]) -> dict[int, str]:
 
 
 def single(context: Sequence[Panel], spared: int, rng: np.random.Generator) -> list[Query]:
-    """Two queries about one object each; one of them cannot be known if any cannot."""
+    """Two queries about one object each; one is about an undetermined object, if there are any."""
     by_kind: dict[str, list[int]] = {name: [] for name in ("direct", "indirect", "screen_off", "potential")}
     for each, kind in kinds(context).items():
         by_kind[kind].append(each)
     numbers = {"potential": min(1, len(by_kind["potential"]))}
     left = 2 - numbers["potential"]
-    while True:  # until not too many of them are screened off
+    while True:  # redraws until few enough are screened off
         numbers["direct"] = int(rng.integers(min(left, len(by_kind["direct"])) + 1))
         numbers["indirect"] = int(rng.integers(min(left - numbers["direct"], len(by_kind["indirect"])) + 1))
         numbers["screen_off"] = left - numbers["direct"] - numbers["indirect"]
@@ -118,9 +118,9 @@ def single(context: Sequence[Panel], spared: int, rng: np.random.Generator) -> l
 
 
 def interventions(context: Sequence[Panel], rng: np.random.Generator) -> list[Query]:
-    """Two queries about the objects of an unlit panel and something more.
+    """Two queries about the objects of an unlit panel plus an addition.
 
-    Something more is an object, or a set of which one at least is a blicket; what cannot be known is twice as likely.
+    The addition is one object, or a set with at least one blicket; undetermined objects are twice as likely.
     """
     ref = int(rng.choice([place for place in range(CONTEXT) if not context[place].lit]))
     base, kind_of = context[ref].objects, kinds(context)
@@ -133,7 +133,7 @@ def interventions(context: Sequence[Panel], rng: np.random.Generator) -> list[Qu
 
 
 def blicket_sets(context: Sequence[Panel]) -> list[tuple[int, ...]]:
-    """Smallest sets of two or more objects of which one at least is a blicket, though none is known to be."""
+    """Minimal sets of two or more objects, at least one of which is a blicket, though no single one is known to be."""
     sets = [set(each) for each in dict.fromkeys(map(frozenset, solver.candidates(context)))]
     return [tuple(sorted(each)) for each in sets if len(each) > 1 and not any(other < each for other in sets)]
 
@@ -143,7 +143,7 @@ def shuffled(items: Sequence, rng: np.random.Generator) -> list:
 
 
 def statistics(problems: Sequence[Problem]) -> dict[str, float]:
-    """Shares of labels and of types with their labels among the queries, as the dataset's description gives them."""
+    """Fractions of the queries by label, and by type and label, as the dataset's description gives them."""
     queries = list(itertools.chain(*(problem.queries for problem in problems)))
     told = [f"label {query.label}" for query in queries] + [f"{query.type} {query.label}" for query in queries]
     return {name: told.count(name) / len(queries) for name in sorted(set(told))}

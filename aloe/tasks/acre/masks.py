@@ -1,7 +1,7 @@
-"""The exact masks of a world's panels: which object each pixel shows, drawn anew from what its scene files tell.
+"""The exact masks of a world's panels: which object each pixel shows, re-rendered from the scene files.
 
-Only worlds of our own have them: how the machine lies in the official pictures nobody tells. It is no object here, and
-hides what is behind it.
+Only our own worlds have them: how the machine lies in the official pictures is not documented. The machine is not an
+object here, and occludes what is behind it.
 """
 
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ from aloe.tasks.acre.scenes import Scene, parse_scene
 
 
 def exist(root: Path) -> bool:
-    """Whether the folder of a regime is that of a world of our own."""
+    """Whether the folder of a regime belongs to a world of our own."""
     return (root / MARK).is_file()
 
 
 def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
-    """The exact masks of some panels of a problem; an object is told from the others by its looks, in all of them.
+    """The exact masks of some panels of a problem; an object is identified across panels by its attributes.
 
     Args:
-      path: of the problem's scenes, as `files.find_annotations` gives it.
-      frame_numbers: which panels.
-      size: rows, and columns; the whole picture is squeezed into them, as the pictures are.
+      path: the problem's scene files, as `files.find_annotations` gives them.
+      frame_numbers: the panels.
+      size: number of rows and of columns; the whole view is squeezed into them, just as the pictures are.
 
     Raises:
-      InputError: a scene file is missing or broken, or two objects of it look alike.
+      InputError: a scene file is missing or broken, or two of its objects look alike.
     """
     panels = [_read(path.with_name(path.name % number)) for number in frame_numbers]
     looks = list(dict.fromkeys(each for scene, _ in panels for each in scene.objects))
@@ -45,12 +45,13 @@ def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
         shown = with_machine(solids(placed, scene.objects), (scene.light,))
         seen_YxX = np.asarray(raycast.visible(shown, CAMERA.resized(size, size)))[0]
         number_O = np.array([looks.index(each) for each in scene.objects], np.int8)
-        object_YxX[:] = np.append(number_O, [-1] * (len(shown.shape_O) - len(numbers) + 1))[seen_YxX]  # −1: the last
+        # Where no object is seen, index −1 picks the last entry, which is −1.
+        object_YxX[:] = np.append(number_O, [-1] * (len(shown.shape_O) - len(numbers) + 1))[seen_YxX]
     return ExactMasks(object_FxYxX, np.array([COLORS.index(each.color) for each in looks], np.int8))
 
 
 def _read(path: Path) -> tuple[Scene, np.ndarray]:
-    """What a panel shows, and the turns of its objects about the vertical, yaw_O in radians."""
+    """What a panel shows, and the rotations of its objects about the vertical axis, yaw_O in radians."""
     record = read_json(path)
     with within(path):
         scene = parse_scene(record)

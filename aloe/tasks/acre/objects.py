@@ -1,6 +1,6 @@
 """What the object ids of a config mean: shape, colour and material, by regime and split.
 
-Ids are names within one problem; in Comp the same id is another object in train than in validation and test.
+Ids are names within one problem; in Comp the same id is a different object in train than in validation and test.
 """
 
 import itertools
@@ -11,7 +11,7 @@ COLORS = ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow")
 MATERIALS = ("rubber", "metal")
 REGIMES = ("IID", "Comp", "Sys")
 
-# Comp's training split has cubes and cylinders in these colours, the others have them the other way round.
+# Comp's training split has cubes in the first colours and cylinders in the second, the other splits the reverse.
 _ONE_HALF = ("gray", "blue", "brown", "yellow")
 _OTHER_HALF = ("red", "green", "purple", "cyan")
 
@@ -25,7 +25,7 @@ class Attributes(NamedTuple):
 def attributes(regime: str, split: str) -> tuple[Attributes, ...]:
     """The object of each id: 48 in IID and Sys, 24 in Comp.
 
-    Ids count through shapes, then colours, then materials, the last fastest.
+    Ids enumerate shapes, colours and materials, with materials varying fastest.
 
     Args:
       regime: one of REGIMES.

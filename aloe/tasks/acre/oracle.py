@@ -1,8 +1,8 @@
-"""The oracle encoder: latents of panels made from the scene files instead of from pixels.
+"""The oracle encoder: latents of panels computed from the scene files instead of from pixels.
 
-A control that separates reasoning from perception; it is no baseline of the paper. Each object, and the machine where
-it is in the picture, becomes 17 features: x and y, what it is (a shape, or the machine lit or unlit), colour and
-material. How they become latents: `aloe.perception.feature_map`.
+A control that separates reasoning from perception; it is not a baseline of the paper. Each object, and the machine
+where a panel shows it, becomes 17 features: x and y, kind (a shape, or the machine lit or unlit), colour and material.
+`aloe.perception.feature_map` turns them into latents.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,8 +24,8 @@ MACHINES = {"on": "lit machine", "off": "unlit machine"}
 KINDS = (*SHAPES, *MACHINES.values())
 FEATURES = 2 + len(KINDS) + len(COLORS) + len(MATERIALS)
 
-_VERSION = 1  # raise it when other latents come out; stores of another version are refused
-_POSITION_SCALE = 1.33  # world units; the standard deviation of a place drawn evenly from −2.3 to 2.3
+_VERSION = 1  # bump when the latents change; stores of another version are refused
+_POSITION_SCALE = 1.33  # world units; the standard deviation of a uniform distribution from −2.3 to 2.3
 
 
 def encode(panels: Sequence[Scene], scene_index: int, slots: int = SLOTS, size: int = SIZE) -> np.ndarray:
@@ -42,7 +42,7 @@ def encode(panels: Sequence[Scene], scene_index: int, slots: int = SLOTS, size: 
 
 
 def features(panel: Scene) -> np.ndarray:
-    """What is told of the machine, if it is there, and of each object, features_Ox17, scaled."""
+    """The scaled features of the machine, if present, and of each object, features_Ox17."""
     machine = [MACHINES[panel.light]] if panel.light in MACHINES else []
     nothing = [""] * len(machine)  # the machine has no colour and no material
     position_Ox2 = np.concatenate([np.zeros((len(machine), 2)), panel.location_Ox3[:, :2]]) / _POSITION_SCALE
@@ -58,11 +58,11 @@ def features(panel: Scene) -> np.ndarray:
 
 
 class Encoder:
-    """Encodes the problems of a data folder, as `aloe.perception.fill` wants it.
+    """Encodes the problems of a data folder; implements `aloe.perception.fill.Encoder`.
 
     Attributes:
-      description: what the latents store says of its encoder; the checksum is that of the map.
-      frame_numbers: of the F frames; slots, size: N and D of a problem.
+      description: how the latents store describes its encoder; the checksum is that of the feature map.
+      frame_numbers: numbers of the F frames; slots, size: N and D of a problem.
     """
 
     frame_numbers = range(PANELS)
@@ -75,7 +75,7 @@ class Encoder:
         self._workers = workers
 
     def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
-        """The latents of each problem in turn, or what is wrong where a scene file is broken or missing."""
+        """Yields each problem's latents in turn, or the error where a scene file is broken or missing."""
         yield from ordered_map(_encode_files, [(self._root, index) for index in scene_indices], self._workers)
 
     def remarks(self) -> list[str]:

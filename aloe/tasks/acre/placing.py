@@ -1,7 +1,7 @@
 """Where the objects of each panel stand, and the camera that sees them.
 
-The camera is CLEVR's base camera without its jitter. How the machine lies in the official pictures the dataset's
-description does not say; ours is a flat box on which the objects stand. Queries show them on the ground, without it.
+The camera is CLEVR's base camera without its jitter. The dataset's description does not say how the machine lies in the
+official pictures; ours is a flat box that the objects stand on. Queries show them on the ground, without the machine.
 """
 
 import itertools
@@ -14,10 +14,10 @@ from aloe.render.palette import RGB, SOLID
 from aloe.tasks.acre.objects import Attributes
 from aloe.tasks.acre.problems import CONTEXT, PANELS, Problem
 
-REACH = 2.3  # objects stand from −2.3 to 2.3, along x and y
-SIZE = 0.6  # radius of a sphere and a cylinder; a cube's half side is this by √2
-GAP = 0.25  # at least, between two objects
-VISIBLE = 200  # at least so many of 320 × 240 pixels show an object
+REACH = 2.3  # objects stand between −2.3 and 2.3 along x and y
+SIZE = 0.6  # radius of spheres and cylinders; a cube's half side is this / √2
+GAP = 0.25  # minimum gap between two objects
+VISIBLE = 200  # minimum number of pixels, of 320 × 240, that show an object
 
 MACHINE_HALF_SIZE = (3.0, 3.0, 0.15)
 MACHINE_RGB = {"on": (1.0, 0.72, 0.86), "off": (0.55, 0.30, 0.42)}
@@ -25,17 +25,17 @@ CAMERA = camera.looking_at(
     target=np.array([0.0, 0.0, 0.3]), position=np.array([7.48, -6.51, 5.34]), focal=350.0, width=320, height=240
 )
 _AWAY = (60.0, -60.0, 0.0)  # behind the camera, where nothing is drawn
-_LOOKED_AT = CAMERA.resized(160, 120)  # coarse, to see whether objects hide each other
+_LOOKED_AT = CAMERA.resized(160, 120)  # coarse, to check whether objects hide each other
 
 
 class Placed(NamedTuple):
-    """The panels of a problem, as O different objects that are there or not.
+    """The panels of a problem, in terms of its O different objects, each present in a panel or not.
 
     Attributes:
-      ids: of the objects.
-      present_FxO: which of them each panel has.
+      ids: ids of the objects.
+      present_FxO: which objects each panel has.
       location_FxOx3: their centres.
-      yaw_FxO: their turn about z, in radians.
+      yaw_FxO: their rotations about z, in radians.
     """
 
     ids: tuple[int, ...]
@@ -45,7 +45,7 @@ class Placed(NamedTuple):
 
 
 def place(problem: Problem, attributes: tuple[Attributes, ...], rng: np.random.Generator) -> Placed:
-    """Places the objects of every panel anew until they keep their distance, and none hides another too much."""
+    """Draws positions for each panel until its objects keep their distance and none hides another too much."""
     ids = tuple(sorted({each for objects in problem.panels for each in objects}))
     present_FxO = np.array([[each in objects for each in ids] for objects in problem.panels])
     location_FxOx3 = np.full((PANELS, len(ids), 3), _AWAY)
@@ -67,7 +67,7 @@ def place(problem: Problem, attributes: tuple[Attributes, ...], rng: np.random.G
 
 
 def apart(objects: int, rng: np.random.Generator) -> np.ndarray:
-    """Places [objects, 2] on the ground that keep their distance."""
+    """Random positions [objects, 2] on the ground that keep their distance."""
     while True:
         location_Ox2 = rng.uniform(-REACH, REACH, (objects, 2))
         pairs = itertools.combinations(location_Ox2, 2)
@@ -82,7 +82,7 @@ def half_size(shape: str) -> tuple[float, float, float]:
 
 
 def solids(placed: Placed, attributes: tuple[Attributes, ...]) -> raycast.Solids:
-    """The objects for the ray-caster, in the order of their ids."""
+    """The objects as input to the ray-caster, in the order of `placed.ids`."""
     named = [attributes[each] for each in placed.ids]
     return raycast.Solids(
         shape_O=np.array([SOLID[each.shape] for each in named]),
@@ -95,7 +95,7 @@ def solids(placed: Placed, attributes: tuple[Attributes, ...]) -> raycast.Solids
 
 
 def with_machine(objects: raycast.Solids, lights: tuple[str, ...]) -> raycast.Solids:
-    """The objects, and after them the machine lit and unlit, of which each panel has the one that it says, or none."""
+    """Appends the lit and the unlit machine to the objects; a panel shows the one that `lights` says, or neither."""
     machines = list(MACHINE_RGB)
     center = (0.0, 0.0, MACHINE_HALF_SIZE[2])
     location_FxMx3 = np.array([[center if light == each else _AWAY for each in machines] for light in lights])

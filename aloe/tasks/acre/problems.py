@@ -12,7 +12,7 @@ from aloe.tasks.acre.solver import ACTIVATED, INACTIVATED, UNDETERMINED, Panel
 CONTEXT, QUERIES = 6, 4
 PANELS = CONTEXT + QUERIES
 LABELS = ("inactivated", "undetermined", "activated")
-# By type, the labels that it can have. "potential" is the paper's backward blocking.
+# The possible labels of each type. "potential" is the paper's backward blocking.
 TYPES = {
     "direct": (INACTIVATED, ACTIVATED),
     "indirect": (ACTIVATED,),
@@ -27,11 +27,11 @@ class Query:
     """Would these objects light up the machine?
 
     Attributes:
-      objects: ids, each once.
-      label: place in LABELS.
-      type: one of TYPES, the reasoning that it takes. No model may see it: but for "direct" it gives the label away.
-      ref: of an intervention, the unlit context panel with whose objects, in their order, the query begins, and to
-        which others are added; the same for all interventions of a problem. None for a single object.
+      objects: ids, without duplicates.
+      label: index into LABELS.
+      type: one of TYPES, the reasoning it takes. No model may see it: except for "direct", it gives the label away.
+      ref: for an intervention, the unlit context panel whose objects the query starts with, in the same order, before
+        the added ones; shared by all interventions of a problem. None for a single object.
     """
 
     objects: tuple[int, ...]
@@ -45,7 +45,7 @@ class Problem:
     """One problem.
 
     Attributes:
-      scene_index: of the problem, unique over the splits (see files.py).
+      scene_index: unique across the splits (see files.py).
       context: the six panels in order.
       queries: the four queries in order.
     """
@@ -65,13 +65,13 @@ def parse_problems(entries: Any, first_index: int) -> tuple[list[Problem], list[
 
     Args:
       entries: the parsed JSON, a list of problems, each a list of ten panels.
-      first_index: scene index of the first; the others follow.
+      first_index: scene index of the first problem; the others follow consecutively.
 
     Returns:
-      The good problems in order, and what is wrong with the others, each with its place, panel and field.
+      The valid problems in order, and what is wrong with the others, each by problem, panel and field.
 
     Raises:
-      InputError: it is no list, or has no problem.
+      InputError: it is not a list, or is empty.
     """
     if not isinstance(entries, list) or not entries:
         raise InputError("must be a list […] with ten panels for each problem")
@@ -89,8 +89,8 @@ def parse_problem(entry: Any, scene_index: int) -> Problem:
     """Reads one problem.
 
     Raises:
-      InputError: a panel or a field is missing or wrong, no blickets explain the context, a label is not what
-        follows from it, or an intervention does not go with the panel that it names.
+      InputError: a panel or a field is missing or wrong, no set of blickets explains the context, a label is not what
+        follows from the context, or an intervention does not match the panel it names.
     """
     if not isinstance(entry, list) or len(entry) != PANELS:
         found = f"{len(entry)} panels" if isinstance(entry, list) else "no list of panels"
@@ -123,7 +123,7 @@ def parse_problem(entry: Any, scene_index: int) -> Problem:
 
 
 def _check_intervention(query: Query, context: Sequence[Panel]) -> None:
-    """Raises InputError unless the query, if it is an intervention, adds objects to those of an unlit panel."""
+    """Raises InputError if the query is an intervention that does not add objects to those of an unlit panel."""
     if query.ref is None:
         return
     panel = context[query.ref]
@@ -137,7 +137,7 @@ def _check_intervention(query: Query, context: Sequence[Panel]) -> None:
 
 
 def to_json(problem: Problem) -> list[dict[str, Any]]:
-    """The problem as `parse_problem` reads it."""
+    """The inverse of `parse_problem`."""
     panels: list[dict[str, Any]] = [
         {"light_state": _LIGHT[panel.lit], "objects": list(panel.objects)} for panel in problem.context
     ]

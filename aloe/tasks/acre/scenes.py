@@ -1,4 +1,4 @@
-"""What a panel shows, as the official scene files tell it."""
+"""What a panel shows, according to the official scene files."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from aloe.data.fields import field, one_of, read_json, within
 from aloe.errors import InputError
 from aloe.tasks.acre.objects import COLORS, MATERIALS, SHAPES, Attributes
 
-LIGHTS = ("on", "off", "no")  # the machine lit, unlit, or not there
+LIGHTS = ("on", "off", "no")  # the machine lit, unlit, or absent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Scene:
 
     Attributes:
       light: one of LIGHTS.
-      objects: attributes of each.
+      objects: attributes of each object.
       location_Ox3: centres in world units.
     """
 
@@ -46,14 +46,14 @@ def parse_scene(record: Any) -> Scene:
 
 
 def read_scene(path: Path) -> Scene:
-    """Reads the file of one panel. Errors as `parse_scene`, with the file."""
+    """Reads the file of one panel. Raises the errors of `parse_scene`, naming the file."""
     record = read_json(path)
     with within(path):
         return parse_scene(record)
 
 
 def read_panels(paths: Sequence[Path]) -> list[Scene]:
-    """Reads the files of some panels. Errors as `read_scene`."""
+    """Reads the files of some panels. Raises the errors of `read_scene`."""
     return [read_scene(path) for path in paths]
 
 

@@ -1,6 +1,6 @@
-"""ACRE's metrics, and the table that shows them beside their controls.
+"""ACRE's metrics, and the table that shows them next to those of the controls.
 
-Of the queries that are right: all of them, those of each type, and of the problems those with all four right.
+Accuracy over all queries, over the queries of each type, and over problems, which count if all four queries are right.
 """
 
 import dataclasses
@@ -13,13 +13,13 @@ from aloe.analysis.margin import margin
 from aloe.tasks.acre.examples import AskedQuery
 from aloe.tasks.acre.problems import TYPES
 
-# What the paper calls the types.
+# The paper's names of the types.
 NAMES = {kind: kind for kind in TYPES} | {"potential": "backward_blocking"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcomes:
-    """What became of each of Q queries: all arrays have one entry a query."""
+    """The results of Q queries: all arrays have one entry per query."""
 
     type_Q: np.ndarray
     problem_Q: np.ndarray
@@ -36,7 +36,7 @@ def outcomes(queries: Sequence[AskedQuery], label_Q: np.ndarray) -> Outcomes:
 
 
 def percentages(results: Outcomes) -> dict[str, float]:
-    """Percent right: "query" of all queries, "problem" of the problems, and of the queries of each type there is."""
+    """Percent right: "query" over all queries, "problem" over problems, and over each type of query that occurs."""
     _, problem_Q = np.unique(results.problem_Q, return_inverse=True)
     wrong_P = np.bincount(problem_Q, ~results.right_Q)
     shares = {"query": results.right_Q.mean(), "problem": (wrong_P == 0).mean()}
@@ -46,10 +46,10 @@ def percentages(results: Outcomes) -> dict[str, float]:
 
 
 def table(columns: Mapping[str, Outcomes]) -> str:
-    """Percent right, of the model and of its controls, and by how many points it beats each of them.
+    """Percent right for the model and its controls, and by how many points the model beats each control.
 
     Args:
-      columns: "model" first, then the controls by name; all of the same queries.
+      columns: "model" first, then the controls by name; all for the same queries.
     """
     model = columns["model"]
     numbers = {"query": len(model.right_Q), "problem": len(set(model.problem_Q.tolist()))}

@@ -1,4 +1,4 @@
-"""The answer that follows from six panels: the machine lights up if any object on it is a blicket."""
+"""The answer that follows from the context panels: the machine lights up if any object on it is a blicket."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -14,10 +14,10 @@ class Panel(NamedTuple):
 
 
 def label(context: Sequence[Panel], objects: Collection[int]) -> int:
-    """Whether the machine would light up: ACTIVATED or INACTIVATED if so in every case that fits the context.
+    """Whether the machine would light up: ACTIVATED or INACTIVATED if every explanation of the context agrees.
 
-    What lies on an unlit machine is no blicket, and of what else lies on a lit one at least one is. So a query with no
-    candidate is never lit, and one that has all candidates of a lit panel always is; else both can be.
+    No object on an unlit machine is a blicket; of the other objects on a lit one, the candidates, at least one is. So a
+    query of known non-blickets is never lit, and one with all candidates of a lit panel always is; else both can be.
     """
     unlit = dark(context)
     if unlit.issuperset(objects):
@@ -26,11 +26,11 @@ def label(context: Sequence[Panel], objects: Collection[int]) -> int:
 
 
 def dark(context: Sequence[Panel]) -> set[int]:
-    """The objects that are no blickets, for the machine was unlit with them."""
+    """The objects known not to be blickets, because an unlit panel shows them."""
     return {one for panel in context if not panel.lit for one in panel.objects}
 
 
 def candidates(context: Sequence[Panel]) -> list[set[int]]:
-    """Of each lit panel the objects that can have lit it; an empty set, where there is none, is a contradiction."""
+    """For each lit panel, the objects that may have lit it; an empty set means a contradictory context."""
     unlit = dark(context)
     return [set(panel.objects) - unlit for panel in context if panel.lit]

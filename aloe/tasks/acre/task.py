@@ -1,8 +1,8 @@
 """ACRE for the training loop: batches, head, losses and evaluation (paper §3.3, appendix A.3).
 
-The six context panels and one query are a video of seven frames; the head answers with one of three labels. There are
-no words. The supervised batch is queries of the labelled problems, the unsupervised one problems of the whole training
-split with any of their queries.
+The six context panels and one query form a video of seven frames; the head predicts one of three labels. There are no
+words. The supervised batch consists of queries of the labelled problems, the unsupervised batch of problems from the
+whole training split, each with a random one of its queries.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,10 +33,10 @@ QUERY, UNSUPERVISED, AUXILIARY = "query", "unsupervised", "auxiliary"
 
 
 def make(config: ConfigDict, splits: Sequence[str] = TRAINING_SPLITS) -> "Acre":
-    """Opens the problems and the latents of some splits.
+    """Opens the problems and the latents of the given splits.
 
     Raises:
-      InputError: files are missing or broken, or the latents are not of the model's shape.
+      InputError: files are missing or broken, or the latents do not have the model's shape.
     """
     return Acre(config, splits)
 
@@ -111,7 +111,7 @@ class Acre:
         return {QUERY: self.examples[split].evaluation(self.queries(split), seen)}
 
     def predict(self, model: nnx.Module, group: str, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """The label of each query, as its place in LABELS."""
+        """The predicted label of each query, as an index into LABELS."""
         assert isinstance(model, Aloe)
         return jnp.argmax(model.answer(model.transform(model.tokens(batch["latents"])), QUERY), axis=-1)
 
@@ -143,9 +143,9 @@ class Acre:
         return compare
 
     def submission(self, split: str, predictions: Predictions) -> list[list[dict[str, Any]]]:
-        """The config of the split with the predicted labels in place of the right ones, and no types.
+        """The config of the split, with the predicted labels in place of the right ones and without types.
 
-        A problem is known by its place alone; one that was left out, for want of latents, keeps it, without labels.
+        Problems are identified by position alone, so one skipped for lack of latents keeps its place, without labels.
         """
         labels = iter(predictions[QUERY].tolist())
         kept = {problem.scene_index for problem in self.problems[split]}
@@ -161,9 +161,9 @@ class Acre:
 
 
 def model_config(config: ConfigDict) -> ModelConfig:
-    """Sizes and settings of the model; without the auxiliary loss it has no map f.
+    """Sizes and settings of the model, which has no map f if there is no auxiliary loss.
 
     Raises:
-      InputError: the settings make no model.
+      InputError: the settings do not make a valid model.
     """
     return ModelConfig(**config.model, infill=bool(config.objective.weight), outputs={QUERY: len(LABELS)})

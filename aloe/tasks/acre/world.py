@@ -1,14 +1,14 @@
-"""Writes an ACRE world of our own: the official files of the three regimes, from a seed.
+"""Writes an ACRE world of our own: files of the three regimes in the official layout, generated from a seed.
 
     OUT/ACRE_IID/config/{train,val,test}.json
-    OUT/ACRE_IID/images/ACRE_train_000000_00.png     a picture a panel, ten a problem
+    OUT/ACRE_IID/images/ACRE_train_000000_00.png     one picture per panel, ten per problem
     OUT/ACRE_IID/scenes/ACRE_train_000000_00.json
-    OUT/ACRE_IID/world.json                          the settings, so that two worlds never fill one folder
+    OUT/ACRE_IID/world.json                          the settings, so that two worlds never share a folder
     OUT/ACRE_Comp/…, OUT/ACRE_Sys/…
 
-The problems of a split can be those of a config that exists, be it the official one: then only the pictures are ours.
-Each split is given or drawn, and stays what it is in later calls. What is drawn, panels too, is a pure function of
-(seed, regime, split, place in the split).
+The problems of a split can be taken from an existing config, even the official one: then only the pictures are ours.
+Each split is either given this way or drawn, and stays so in later calls. What is drawn, panels included, is a pure
+function of (seed, regime, split, position in the split).
 """
 
 import dataclasses
@@ -35,16 +35,16 @@ from aloe.tasks.acre import files, generator, pictures, placing
 from aloe.tasks.acre.objects import REGIMES, attributes
 from aloe.tasks.acre.problems import PANELS, Problem, to_json
 
-VERSION = 1  # to be raised when a seed comes to mean other problems or panels
+VERSION = 1  # bump when a seed yields different problems or panels
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
-LARGEST = 100_000  # problems of a regime; official sets have 10,000
+LARGEST = 100_000  # problems per regime; official sets have 10,000
 
-# Of launch/make_world.py, beside those that every task has.
+# Flags of launch/make_world.py, in addition to those that every task has.
 FLAGS: dict[str, dict[str, Any]] = {
-    "regimes": {"default": "", "help": "separated by commas; else that of which the config's path tells, or all"},
-    "config": {"type": Path, "metavar": "FILE.json", "help": "a config whose problems are taken for the split --split"},
-    "objects": {"type": int, "help": "how many different objects the problems are drawn from, 8 or more; else all"},
-    "split": {"default": "validation", "help": "whose problems --config has; without --videos no other is written"},
+    "regimes": {"default": "", "help": "comma-separated; default: the one named in --config's path, or all"},
+    "config": {"type": Path, "metavar": "FILE.json", "help": "an existing config, which fills the split --split"},
+    "objects": {"type": int, "help": "number of different objects that problems draw from, at least 8; default: all"},
+    "split": {"default": "validation", "help": "the split that --config fills; without --videos no other is written"},
 }
 
 
@@ -53,12 +53,12 @@ class Report:
     """What was written.
 
     Attributes:
-      out: where.
-      problems: number by regime and split.
-      statistics: shares by regime and name, see `generator.statistics`, of all its splits together.
-      kept: problems that were there already.
-      elapsed: seconds that passed in all.
-      drawn: whether the pictures were written too.
+      out: the folder.
+      problems: number of problems by regime and split.
+      statistics: `generator.statistics` by regime, over its drawn splits together; a given split is "REGIME, given".
+      kept: number of problems that were there already.
+      elapsed: total time in seconds.
+      drawn: whether pictures were written too.
     """
 
     out: Path
@@ -109,24 +109,24 @@ def write(
     split: str = "validation",
     objects: int | None = None,
 ) -> Report:
-    """Writes a world, or what is missing of it.
+    """Writes a world, or whatever is missing from it.
 
     Args:
-      out: the folder of the regimes' folders.
-      videos: problems of each regime over all splits, 60, 20 and 20 %. None, with a config, for its split alone.
-      seed: of everything.
-      width, height: of the pictures in pixels.
-      workers: processes; by default one for each core, and none for few problems.
+      out: the folder that contains the regimes' folders.
+      videos: problems per regime over all splits, 60, 20 and 20 %. None, with a config, writes its split alone.
+      seed: the seed of everything drawn.
+      width, height: size of the pictures in pixels.
+      workers: number of processes; by default one per core, and none for few problems.
       gpu: whether this process draws the pictures, on its GPU.
-      draw: whether to write pictures too; without, scene files have no masks. A later call that does adds both.
-      regimes: which, separated by commas; by default that of which the config's path tells, else all.
-      config: a config whose problems are taken for `split` instead of drawn ones; of one regime. A later call may give
-        another split its own, and none draws one that has been given.
+      draw: whether to write pictures too; without them, scene files have no masks. A later call with them adds both.
+      regimes: comma-separated names; by default the regime named in the config's path, without a config all.
+      config: a config of one regime, whose problems are used for `split` instead of drawn ones. A later call may give
+        another split its own; a split that has been given is never drawn.
       split: see `config`.
-      objects: how many different objects problems are drawn from, which makes a smaller, easier world; else all.
+      objects: number of different objects to draw problems from, for a smaller, easier world; None means all.
 
     Raises:
-      InputError: an argument that makes no sense, a config that is broken, or a folder that holds something else.
+      InputError: an argument makes no sense, the config is broken, or the folder holds something else.
     """
     began = time.perf_counter()
     chosen = regimes.split(",") if regimes else [_regime_of(config)] if config else list(REGIMES)
@@ -145,7 +145,7 @@ def write(
         marks = {"task": "acre", "version": VERSION, "regime": regime, "seed": seed, "width": width, "height": height}
         claim(root, marks | {"objects": pools[regime]}, videos or 0, {"config": configs})
         kept += _write_panels(_Settings(root, regime, seed, (width, height) if draw else None, gpu), made, workers)
-        # The configs come last: a world that was interrupted has none, and is not taken for a whole one.
+        # Configs are written last: an interrupted world has none, so it is not mistaken for a complete one.
         for name, of_split in made.items():
             write_whole(files.config_path(root, name), json.dumps([to_json(problem) for problem in of_split]))
         problems[regime] = {name: len(of_split) for name, of_split in made.items()}
@@ -156,10 +156,10 @@ def write(
 
 
 def _configs(root: Path, config: Path | None, split: str) -> dict[str, str]:
-    """By split the checksums of the configs that a regime's world has its problems from, with the one that comes now.
+    """Split → checksum of the config that a regime's world takes its problems from, including the one given now.
 
     Raises:
-      InputError: the split has other problems already, of which panels would be taken for those of this config.
+      InputError: the split already has other problems, whose panels would be mistaken for those of this config.
     """
     found = marked(root) or {"config": {}, "videos": 0}
     configs: dict[str, str] = found["config"]
@@ -202,7 +202,7 @@ def _check(
 
 
 def _regime_of(config: Path) -> str:
-    """The regime that stands in the path of a config, as in IID_val.json and ACRE_IID/config/val.json."""
+    """The regime named in the path of a config, as in IID_val.json and ACRE_IID/config/val.json."""
     words = re.split(r"[^A-Za-z]+", str(config))
     found = [regime for regime in REGIMES if regime in words]
     if len(found) != 1:
@@ -211,7 +211,7 @@ def _regime_of(config: Path) -> str:
 
 
 def _read_config(path: Path, regime: str, split: str) -> list[Problem]:
-    """The problems of a config, which all must be sound, and have ids that the regime has."""
+    """The problems of a config; all must be valid, with object ids that the regime has."""
     problems, wrong = files.parse_config(path, split)
     known = len(attributes(regime, split))
     wrong += [
@@ -225,7 +225,7 @@ def _read_config(path: Path, regime: str, split: str) -> list[Problem]:
 
 
 def _pool(regime: str, objects: int | None) -> list[int]:
-    """Ids that problems are drawn from; the smaller pools are drawn themselves, as neighbouring ids look alike."""
+    """Ids to draw problems from; a smaller pool is itself drawn at random, as neighbouring ids look alike."""
     known = len(attributes(regime, "train"))
     if objects is None:
         return list(range(known))
@@ -245,7 +245,7 @@ def _random(seed: int, regime: str, scene_index: int, use: int) -> np.random.Gen
 
 
 def _write_panels(settings: _Settings, made: dict[str, list[Problem]], workers: int | None) -> int:
-    """Writes the panels of all problems; gives how many problems had theirs already."""
+    """Writes the panels of all problems; returns how many problems already had theirs."""
     problems = [problem for of_split in made.values() for problem in of_split]
     written = ordered_map(functools.partial(_make, settings), problems, 1 if settings.gpu else workers)
     title = f"ACRE_{settings.regime}"
@@ -253,13 +253,13 @@ def _write_panels(settings: _Settings, made: dict[str, list[Problem]], workers: 
 
 
 def _make(settings: _Settings, problem: Problem) -> bool:
-    """Writes the panels of a problem unless they are there, which it tells."""
+    """Writes the panels of a problem unless they exist; returns whether they did."""
     index = problem.scene_index
     kinds = (files.scene_path, files.picture_path) if settings.size else (files.scene_path,)
     if all(path(settings.root, index, panel).exists() for path in kinds for panel in range(PANELS)):
         return True
     if multiprocessing.parent_process() is not None:
-        jax.config.update("jax_platforms", "cpu")  # not for many processes to share one accelerator
+        jax.config.update("jax_platforms", "cpu")  # so that many processes do not share one accelerator
     named = attributes(settings.regime, files.SPLITS[index // files.first_index("validation")])
     placed = placing.place(problem, named, _random(settings.seed, settings.regime, index, 1))
     pictures.write(settings.root, problem, placed, named, settings.size, PANELS if settings.gpu else None)

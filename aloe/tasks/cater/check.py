@@ -1,4 +1,4 @@
-"""Counts what a CATER data folder holds, and finds what is missing or broken, before any training."""
+"""Counts what a CATER data folder holds and finds what is missing or broken, before any training."""
 
 import functools
 from pathlib import Path
@@ -18,11 +18,11 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
 
     Args:
       root: the data folder.
-      decode: whether to decode every video, rather than to read its header.
-      limit: share of the videos of a split that may be missing or broken.
+      decode: whether to decode every video instead of only reading its header.
+      limit: fraction of a split's videos that may be missing or broken.
 
     Raises:
-      InputError: the folder is missing or has no lists, or two files have one index.
+      InputError: the folder is missing or has no lists, or two files share an index.
     """
     folders = files.camera_folders(root)
     videos, scenes = files.find_videos(root), files.find_annotations(root)
@@ -61,7 +61,7 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
 
 
 def _check_lists(folder: Path, camera: str, split: str, findings: Findings) -> dict[int, int]:
-    """Scene index → label of the videos of a split; the list for tuning must be a part of the training list."""
+    """Scene index → label for the videos of a split; checks that its tuning list is a subset of the training list."""
     path = files.list_path(folder, files.LISTS[split])
     subset = files.list_path(folder, files.TUNING_LISTS[split])
     try:

@@ -1,16 +1,16 @@
 """CATER's configurations.
 
-paper         appendix A.3, table (b): 16 layers of 8 heads, 80 frames, 256 videos a batch, half of each camera. The
-              self-supervised batch, whose size the paper does not give here, is as large. Not run here.
+paper         appendix A.3, table (b): 16 layers of 8 heads, 80 frames, 256 videos per batch, half from each camera.
+              The self-supervised batch, whose size the paper does not give here, is as large. Not run here.
 l1            with the L1 loss of table 2, whose weight the paper does not give.
 no_auxiliary  without the self-supervised loss (figure 3).
 study         the paper's sizes for 10,000 steps on one GPU, but 40 frames; with the L1 loss, and without the
-              self-supervised one, of which at a weight of 2 the gradient is at first thousands of times the answers'.
+              self-supervised one, whose gradient at a weight of 2 is initially thousands of times that of the answers.
               Not run yet.
 quickstart    2 layers and 12 frames, with the L1 loss: small enough for two CPU cores. On a world of 10,000 videos of 5
-              objects over 70 % top-1 after its 3,000 steps, some four minutes; of 3,000 videos it learns less.
+              objects, over 70 % top-1 after its 3,000 steps, about four minutes; from 3,000 videos it learns less.
 
-What the paper does not say of a variant is as in `paper`.
+Whatever the paper does not specify for a variant is as in `paper`.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from aloe.training.defaults import defaults
 
-# By name, what is not as in `paper`.
+# Overrides of `paper`, by name of the variant.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "l1": {"loss.distance": 1.0},
@@ -67,7 +67,7 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config = defaults("cater", variant)
 
     config.data.cameras = "both"  # or static, moving
-    config.data.tuning = False  # whether to train on train_subsetT and to validate on train_subsetV
+    config.data.tuning = False  # whether to train on train_subsetT and validate on train_subsetV
 
     config.model.layers = 16
     config.model.heads = 8
@@ -77,7 +77,7 @@ def get_config(variant: str = "paper") -> ConfigDict:
 
     config.objective.weight = 2.0
     config.loss = ConfigDict()
-    config.loss.distance = 0.0  # weight of the L1 loss: cells from the right one, as expected by the model
+    config.loss.distance = 0.0  # weight of the L1 loss: the model's expected distance in cells from the right one
 
     config.batch.static = 128
     config.batch.moving = 128

@@ -1,8 +1,8 @@
-"""Predictions without any model, as scores of every cell, score_VxA: how far one gets without object permanence.
+"""Predictions without a model, as scores of every cell, score_VxA: how far one gets without object permanence.
 
 * majority: how common each cell is among the training videos of the camera.
-* last seen: the cell in which the snitch was last not under a cone, then the cells around it. Right wherever the snitch
-  is seen at the end, so what counts is what a model has of the others.
+* last seen: the cell in which the snitch was last not under a cone, then the cells around it. Right for every video
+  that shows the snitch at the end, so what matters is how many of the others a model gets right.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ KINDS = (SEEN, STAYED, CARRIED)
 
 
 class Ending(NamedTuple):
-    """How a video ends for the snitch: one of KINDS, and the cell in which it was last seen."""
+    """The fate of the snitch in a video: one of KINDS, and the cell in which it was last seen."""
 
     kind: str
     last_seen: int
@@ -34,12 +34,12 @@ def majority(train: Sequence[Video], videos: Sequence[Video]) -> np.ndarray:
 
 
 def last_seen_cell(endings: Sequence[Ending]) -> np.ndarray:
-    """score_VxA: minus the distance from the cell in which the snitch was last seen."""
+    """score_VxA: the negative distance from the cell in which the snitch was last seen."""
     return -grid.distances()[[ending.last_seen for ending in endings]]
 
 
 def read_endings(root: Path, videos: Sequence[Video]) -> dict[int, Ending]:
-    """By scene index how each video ends, from its scene file.
+    """Scene index → how the video ends, from its scene file.
 
     Raises:
       InputError: a scene file is missing or broken.

@@ -1,4 +1,4 @@
-"""Videos and latents of one split as examples: some frames of a video, and the cell of the snitch at its end."""
+"""Videos and latents of one split as examples: some frames of a video, and the snitch's cell at its end."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ class Examples:
         return {**self.unsupervised(video, rng), "label": np.int32(video.label)}
 
     def unsupervised(self, video: Video, rng: np.random.Generator) -> Example:
-        """Random frames of a video, drawn without replacement, in the order of time (appendix A.3)."""
+        """Random frames of a video, drawn without replacement, in temporal order (appendix A.3)."""
         frames_F = np.sort(rng.choice(FRAMES, self.frames, replace=False))
         return self.latents.see(video.scene_index, frames_F)
 
     def evaluation(self, videos: Sequence[Video], seen: Mapping[int, int]) -> grain.MapDataset:
-        """The videos in order, each with frames evenly spread from its first to its last, or of the one in `seen`."""
+        """The videos in order, with evenly spaced frames, first to last, of each or of the one `seen` maps it to."""
         frames_F = np.linspace(0, FRAMES - 1, self.frames).round().astype(int)
 
         def example(video: Video) -> Example:

@@ -1,15 +1,15 @@
-"""CATER's official files: where they lie, and reading its lists.
+"""CATER's official files: their layout, and how to read the lists.
 
-    <root>/all_actions/videos/CATER_new_000012.avi               of the static camera
+    <root>/all_actions/videos/CATER_new_000012.avi               from the static camera
     <root>/all_actions/scenes/CATER_new_000012.json
     <root>/all_actions/lists/localize/{train,val,train_subsetT,train_subsetV}.txt
-    <root>/all_actions_cameramotion/…                            the same of the moving camera
+    <root>/all_actions_cameramotion/…                            the same from the moving camera
     <root>/latents/<encoder>/<split>/                            latents stores (aloe/data/latents.py)
 
-<root> may also be the folder of one variant, such as DIR/max2action, which is then taken with its twin
+<root> may also be the folder of one variant, such as DIR/max2action, which is then used together with its twin
 DIR/max2action_cameramotion. One of the two cameras may be missing. Lists of other tasks and metadata.pkl are not read:
-a pickle can run whatever its writer wants. A video's scene index is the number in its name, of a moving camera plus a
-million. The official validation list is the test set too; train_subsetT and train_subsetV part the training list.
+a pickle can run arbitrary code. A video's scene index is the number in its name, plus a million for the moving camera.
+The official validation list is also the test set; train_subsetT and train_subsetV partition the training list.
 """
 
 import re
@@ -28,7 +28,7 @@ UNLABELLED: tuple[str, ...] = ()
 CAMERAS = ("static", "moving")
 
 LISTS = {"train": "train", "validation": "val"}
-TUNING_LISTS = {"train": "train_subsetT", "validation": "train_subsetV"}  # both of the training split
+TUNING_LISTS = {"train": "train_subsetT", "validation": "train_subsetV"}  # both parts of the training split
 
 STATIC_FOLDER, MOVING_SUFFIX = "all_actions", "_cameramotion"
 _APART = 1_000_000
@@ -37,7 +37,7 @@ _VIDEO, _SCENE = re.compile(_NAME + r"\.avi"), re.compile(_NAME + r"\.json")
 
 
 class Video(NamedTuple):
-    """A line of a list: the video, and the cell in which the snitch is at its end."""
+    """A line of a list: a video, and the snitch's cell at its end."""
 
     scene_index: int
     label: int
@@ -48,7 +48,7 @@ class Video(NamedTuple):
 
 
 def first_index(camera: str) -> int:
-    """Scene index of the video with the number 0."""
+    """Scene index of the camera's video number 0."""
     return _APART * CAMERAS.index(camera)
 
 
@@ -57,15 +57,15 @@ def camera_of(scene_index: int) -> str:
 
 
 def video_name(scene_index: int) -> str:
-    """The official name of a video's file."""
+    """The official file name of a video."""
     return f"CATER_new_{scene_index % _APART:06d}.avi"
 
 
 def camera_folders(root: Path) -> dict[str, Path]:
-    """By camera the folder of its variant; only of those that have lists.
+    """Camera → the folder of its variant, only for cameras that have lists.
 
     Raises:
-      InputError: there is no such folder, or it has lists of neither camera.
+      InputError: there is no such folder, or it has lists for neither camera.
     """
     if not root.is_dir():
         raise InputError(f"{root}: there is no such data folder. {_mend(root)}")
@@ -81,17 +81,17 @@ def camera_folders(root: Path) -> dict[str, Path]:
 
 
 def list_path(folder: Path, name: str) -> Path:
-    """A list of one camera, such as train_subsetT."""
+    """The path of one camera's list, such as train_subsetT."""
     return folder / "lists" / "localize" / f"{name}.txt"
 
 
 def find_videos(root: Path) -> dict[int, Path]:
-    """Scene index → video file, of both cameras. Raises InputError: no such folder, or two files of one index."""
+    """Scene index → video file, for both cameras. Raises InputError if `root` has no lists or files share an index."""
     return _found(root, "videos", _VIDEO)
 
 
 def find_annotations(root: Path) -> dict[int, Path]:
-    """Scene index → scene file, of both cameras. Raises InputError: no such folder, or two files of one index."""
+    """Scene index → scene file, for both cameras. Raises InputError if `root` has no lists or files share an index."""
     return _found(root, "scenes", _SCENE)
 
 
@@ -108,12 +108,12 @@ def read_videos(root: Path, split: str, *, tuning: bool = False, cameras: Sequen
 
     Args:
       root: the data folder.
-      split: its name.
-      tuning: whether to read the lists that part the training split instead.
-      cameras: which; those whose folder is missing have none.
+      split: one of SPLITS.
+      tuning: whether to read the lists that partition the training split instead.
+      cameras: the cameras to include; one whose folder is missing contributes no videos.
 
     Raises:
-      InputError: a list is missing or empty, or has wrong lines; the message names the file and the first few.
+      InputError: a list is missing, empty or has invalid lines; the message names the file and the first few lines.
     """
     if split not in SPLITS:
         raise InputError(f"{root}: no {split} split; there are {', '.join(SPLITS)}{nearest(split, SPLITS)}.")
@@ -129,10 +129,10 @@ def read_videos(root: Path, split: str, *, tuning: bool = False, cameras: Sequen
 
 
 def parse_list(path: Path, camera: str) -> tuple[list[Video], list[str]]:
-    """The good lines of a list, and what is wrong with the others, each with file and line.
+    """The valid lines of a list, and what is wrong with the others, each message naming file and line.
 
     Raises:
-      InputError: there is no such file, it is no text, or it has no line.
+      InputError: the file is missing, not text, or empty.
     """
     try:
         lines = path.read_text().splitlines()
@@ -160,7 +160,7 @@ def _parse_line(line: str, camera: str) -> Video:
     if len(words) != 2:
         raise InputError(f"{line.strip()[:60]!r} must be the name of a video and its label: CATER_new_000123.avi 14")
     name, label = words
-    match = _VIDEO.fullmatch(name.rpartition("/")[2])  # lists that were made locally have a path
+    match = _VIDEO.fullmatch(name.rpartition("/")[2])  # locally generated lists have paths
     if not match:
         raise InputError(f"{name[:60]!r} names no file; the name must be as CATER_new_000123.avi")
     if "," in label:
@@ -171,12 +171,12 @@ def _parse_line(line: str, camera: str) -> Video:
 
 
 def scene_indices(root: Path, split: str) -> list[int]:
-    """The videos of a split, in order. Errors as `read_videos`."""
+    """Scene indices of a split's videos, in order. Raises the same errors as `read_videos`."""
     return [video.scene_index for video in read_videos(root, split)]
 
 
 def require_data(root: Path) -> None:
-    """Raises InputError: the data folder is missing, or is none; the message says how to get one."""
+    """Raises InputError if the data folder is missing or is not CATER's; the message says how to get one."""
     camera_folders(root)
 
 

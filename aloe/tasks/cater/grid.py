@@ -1,4 +1,4 @@
-"""The grid of 6 × 6 cells over the table, whose numbers are CATER's labels (localisation, "task 3")."""
+"""The 6 × 6 grid of cells over the table; cell numbers are CATER's labels (localisation, "task 3")."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ _LAST = REACH - 1e-5  # 3 itself belongs to the last cell
 
 
 def cell(location: np.ndarray) -> np.ndarray:
-    """The cells [...], 0 to 35, of places [..., 2 or more], x and y first: row · 6 + column, the column along x."""
+    """Positions [..., 2 or more], x and y first → cells [...], 0 to 35: row · 6 + column, columns along x."""
     column_row = np.floor(np.clip(np.asarray(location, float)[..., :2], -REACH, _LAST)).astype(int) + SIDE // 2
     return column_row[..., 1] * SIDE + column_row[..., 0]
 
 
 def distances() -> np.ndarray:
-    """Between any two cells, distance_AxA: columns apart and rows apart, added."""
+    """The Manhattan distance between any two cells, distance_AxA: columns apart plus rows apart."""
     row_A, column_A = np.divmod(np.arange(CELLS), SIDE)
     return abs(column_A[:, None] - column_A) + abs(row_A[:, None] - row_A)

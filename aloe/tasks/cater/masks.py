@@ -1,6 +1,6 @@
-"""The exact masks of a world's frames: which object each pixel shows, drawn anew from what the world's files tell.
+"""The exact masks of a world's frames: which object each pixel shows, re-rendered from the world's scene files.
 
-Only worlds of our own have them: official scene files tell neither the turns of objects nor where a moving camera is.
+Only our own worlds have them: official scene files give neither objects' rotations nor a moving camera's positions.
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
     """The exact masks of some frames of a video.
 
     Args:
-      path: of the video's scene file.
-      frame_numbers: which frames.
-      size: rows, and columns; the whole picture is squeezed into them, as the frames are.
+      path: the video's scene file.
+      frame_numbers: the frames.
+      size: number of rows and of columns; the whole view is squeezed into them, just as the frames are.
 
     Raises:
-      InputError: the scene file is broken, or is none of our own.
+      InputError: the scene file is broken, or not from a world of our own.
     """
     record = read_json(path)
     with within(path):
@@ -53,7 +53,7 @@ def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
 
 
 def find(root: Path) -> dict[int, Path]:
-    """Scene index → the file that `by_slot` takes.
+    """Scene index → the scene file, as input to `by_slot`.
 
     Raises:
       InputError: the folder is not a world of our own.
@@ -64,7 +64,7 @@ def find(root: Path) -> dict[int, Path]:
 
 
 def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> np.ndarray:
-    """masks_FxNxYxX (bool), object n in slot n, and none for further objects. Arguments and errors as `exact`."""
+    """masks_FxNxYxX (bool), object n in slot n; further objects get no mask. Arguments and errors as in `exact`."""
     return exact(path, frame_numbers, size).by_slot(slots)
 
 

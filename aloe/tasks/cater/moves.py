@@ -1,13 +1,13 @@
-"""How objects move, as CATER tells it: ten slots of 30 frames, in each of which every object may make one move.
+"""How objects move, following CATER: ten slots of 30 frames, in each of which every object may make one move.
 
     _slide        along the ground to a free place; a cone takes along what is under it
-    _pick_place   up, over, and down on a free place; what was under a cone stays behind
-    _rotate       about the vertical, but not cones and spheres
-    _contain      of a cone: up, over, and down on a smaller cone or sphere, or on the snitch
+    _pick_place   up, over, and down onto a free place; what was under a cone stays behind
+    _rotate       about the vertical axis, except for cones and spheres
+    _contain      of a cone: up, over, and down onto a smaller cone or sphere, or the snitch
     _no_op        nothing
 
-Objects never touch. Those under a cone make no move of their own. Cones nest: one that covers another hides all that is
-under it. Unlike the official generator, a cone covers only what it hides wholly.
+Objects never touch. Those under a cone make no moves of their own. Cones nest: one that covers another also hides all
+that is under it. Unlike in the official generator, a cone covers only what it hides completely.
 """
 
 import dataclasses
@@ -16,24 +16,24 @@ import numpy as np
 
 SLOT, SLOTS = 30, 10
 FRAMES = SLOT * SLOTS + 1
-SHORTEST = 20  # frames of a move; it begins up to 10 frames into its slot
+SHORTEST = 20  # frames of a move, which begins up to 10 frames into its slot
 LIFT = 2.0  # world units
-UP, DOWN = 0.2, 0.8  # shares of the time of a lifted move by which it is up, and from which it comes down
-APART = 0.1  # at least, between the edges of two objects, always
-TRIES = 6  # of a place
+UP, DOWN = 0.2, 0.8  # fractions of a lifted move's duration: fully up by the first, coming down from the second
+APART = 0.1  # minimum distance between the edges of two objects, at all times
+TRIES = 6  # attempts to find a free place, per action
 
 SLIDE, PICK_PLACE, ROTATE, CONTAIN, NO_OP = "_slide", "_pick_place", "_rotate", "_contain", "_no_op"
 
 
 @dataclasses.dataclass(frozen=True)
 class Bodies:
-    """What can move.
+    """The geometry of the objects that move.
 
     Attributes:
       radius_O: on the ground.
-      half_height_O: so high lies the centre of one that stands on the ground.
-      cone_O, round_O: which are cones, and which spheres; the snitch is neither.
-      coverable_O: which a large enough cone may cover.
+      half_height_O: height of the centre when standing on the ground.
+      cone_O, round_O: which objects are cones and which are spheres; the snitch is neither.
+      coverable_O: which objects a large enough cone may cover.
     """
 
     radius_O: np.ndarray
@@ -43,17 +43,17 @@ class Bodies:
     coverable_O: np.ndarray
 
     def hides(self, cone: int, other: int) -> bool:
-        """Whether the cone is large enough to hide the other object wholly."""
+        """Whether the cone is large enough to hide the other object completely."""
         if self.cone_O[other]:
             return bool(self.radius_O[other] < self.radius_O[cone])
-        # A sphere of radius r on the ground touches the side of a cone of radius and half height R from inside where
-        # r √5 = 2R − r.
+        # A sphere of radius r on the ground touches, from inside, the side of a cone whose radius and half height are R
+        # when r √5 = 2R − r.
         return bool(self.coverable_O[other] and self.radius_O[other] * (1 + 5**0.5) < 2 * self.radius_O[cone])
 
 
 @dataclasses.dataclass(frozen=True)
 class Move:
-    """Object `number` acts on `other`, or on none, from frame `start` to frame `end`."""
+    """Object `number` acts on `other`, or on no object (None), from frame `start` to frame `end`."""
 
     number: int
     action: str
@@ -64,7 +64,7 @@ class Move:
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """What happened: places of the centres, turns about the vertical in radians, and the moves in order of time."""
+    """What happened: positions of the centres, rotations about z in radians, and the moves in temporal order."""
 
     location_FxOx3: np.ndarray
     yaw_FxO: np.ndarray
@@ -72,13 +72,13 @@ class Motion:
 
 
 def simulate(bodies: Bodies, location_Ox2: np.ndarray, yaw_O: np.ndarray, rng: np.random.Generator) -> Motion:
-    """Lets objects move for 301 frames.
+    """Simulates 301 frames of moving objects.
 
     Args:
       bodies: the objects.
-      location_Ox2: where they stand at first, apart.
-      yaw_O: their turns at first.
-      rng: draws everything.
+      location_Ox2: their initial positions, keeping their distance.
+      yaw_O: their initial rotations about z.
+      rng: the source of all randomness.
     """
     table = _Table(bodies, location_Ox2, yaw_O, rng)
     for slot in range(SLOTS):
@@ -87,19 +87,19 @@ def simulate(bodies: Bodies, location_Ox2: np.ndarray, yaw_O: np.ndarray, rng: n
 
 
 class _Table:
-    """The state between slots: who is under whom; and all frames, in which nothing moves after the last slot played."""
+    """The state between slots: who is under whom, and all frames; nothing moves after the last slot played."""
 
     def __init__(self, bodies: Bodies, location_Ox2: np.ndarray, yaw_O: np.ndarray, rng: np.random.Generator) -> None:
         self.bodies, self.rng = bodies, rng
         self.objects = len(location_Ox2)
         self.location_FxOx3 = np.tile(np.column_stack([location_Ox2, bodies.half_height_O]), (FRAMES, 1, 1))
         self.yaw_FxO = np.tile(yaw_O, (FRAMES, 1))
-        self.cover: list[int | None] = [None] * self.objects  # the cone right over each
+        self.cover: list[int | None] = [None] * self.objects  # the cone directly over each
         self.moves: list[Move] = []
 
     def play(self, slot: int) -> None:
         busy: set[int] = set()
-        cover = list(self.cover)  # as it is when the slot ends; meanwhile who was covered stays under
+        cover = list(self.cover)  # state at the end of the slot; until then, what is covered stays covered
         for number in self.rng.permutation(self.objects).tolist():
             if self.cover[number] is not None or number in busy:
                 continue
@@ -118,7 +118,7 @@ class _Table:
         self.moves.sort(key=lambda move: (move.start, move.number))
 
     def choose(self, slot: int, number: int, busy: set[int]) -> tuple[Move, np.ndarray, float]:
-        """A move that meets no other object, where it leads, and by what angle; of several tries the first."""
+        """The first collision-free move among several attempts, its target position, and its angle of rotation."""
         bodies, rng = self.bodies, self.rng
         late = int(rng.integers(SLOT - SHORTEST + 1))
         start = slot * SLOT + late
@@ -148,12 +148,12 @@ class _Table:
         return Move(number, NO_OP, None, start, end), place_2, 0.0
 
     def under(self, number: int | None) -> list[int]:
-        """All that is under an object, and under what is under it."""
+        """All that is under an object, directly or nested."""
         direct = [other for other in range(self.objects) if number is not None and self.cover[other] == number]
         return direct + [each for other in direct for each in self.under(other)]
 
     def path(self, move: Move, target_2: np.ndarray) -> np.ndarray:
-        """Places of the moving object from the first to the last frame of the move, location_Px3."""
+        """Positions of the moving object from the first to the last frame of the move, location_Px3."""
         share_P = np.linspace(0, 1, move.end - move.start + 1)
         from_3 = self.location_FxOx3[move.start, move.number]
         raised_P = np.zeros_like(share_P)
@@ -164,13 +164,13 @@ class _Table:
         return np.column_stack([ground_Px2, from_3[2] + raised_P])
 
     def is_free(self, move: Move, target_2: np.ndarray) -> bool:
-        """Whether the object keeps its distance from all others in every frame of the slot."""
+        """Whether the object keeps its distance from all others from the start of the move to the end of its slot."""
         bodies = self.bodies
         end_of_slot = (move.start // SLOT + 1) * SLOT
         path_Px3 = self.path(move, target_2)
         rest_Rx3 = np.repeat(path_Px3[-1:], end_of_slot - move.end, axis=0)
         path_Px3 = np.concatenate([path_Px3, rest_Rx3])
-        left = self.under(move.number)  # behind, or taken along
+        left = self.under(move.number)  # left behind, or taken along
         met = {move.number, move.other, *self.under(move.other), *(left if move.action == SLIDE else [])}
         others = [other for other in range(self.objects) if other not in met]
         away_PxOx3 = path_Px3[:, None] - self.location_FxOx3[move.start : end_of_slot + 1, others]

@@ -1,10 +1,10 @@
-"""The oracle encoder: latents of videos made from the scene files instead of from pixels.
+"""The oracle encoder: latents of videos computed from the scene files instead of from pixels.
 
-A control that separates reasoning from perception; it is no baseline of the paper. An object under a cone is not seen,
-and takes no slot: where it is has to be told from the frames in which it was. One behind another is seen, and places
-are those on the table whichever camera filmed them, for scene files do not tell where a moving camera is: to this
-encoder both cameras are alike. An object becomes 22 features: where it is, its shape, size, colour and material. How
-they become latents: `aloe.perception.feature_map`.
+A control that separates reasoning from perception; it is not a baseline of the paper. An object under a cone is not
+seen and takes no slot: its position must be inferred from the frames in which it was seen. An object behind another
+counts as seen, and positions are those on the table whichever camera filmed them, because scene files do not say where
+a moving camera is: to this encoder both cameras are alike. An object becomes 22 features: position, shape, size, colour
+and material. `aloe.perception.feature_map` turns them into latents.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,14 +31,14 @@ SLOTS = 8
 SIZE = 36
 FEATURES = 3 + len(SHAPES) + len(SIZES) + len(COLORS) + len(MATERIALS)
 
-_VERSION = 1  # raise it when other latents come out; stores of another version are refused
-_POSITION_SCALE = (1.73, 1.73, 0.5)  # world units; of x and y the standard deviation over the table
+_VERSION = 1  # bump when the latents change; stores of another version are refused
+_POSITION_SCALE = (1.73, 1.73, 0.5)  # world units; for x and y, the standard deviation over the table
 
 
 def encode(annotation: Annotation, scene_index: int, slots: int = SLOTS, size: int = SIZE) -> np.ndarray:
     """Latents of the first 300 frames of one video, latents_FxNxD in float32, a pure function of the arguments.
 
-    Of more than `slots` objects that are seen the first in the order of the file are kept; the snitch is the first.
+    If more than `slots` objects are seen, the first in the order of the file are kept; the snitch comes first.
 
     Raises:
       ValueError: `size` is less than FEATURES + 1.
@@ -54,7 +54,7 @@ def seen(annotation: Annotation) -> np.ndarray:
 
 
 def features(annotation: Annotation) -> np.ndarray:
-    """What is told of each object, seen or not, features_FxOx22, scaled."""
+    """The scaled features of each object, seen or not, features_FxOx22."""
     named = [
         (SHAPES, [each.shape for each in annotation.objects]),
         (tuple(SIZES), [each.size for each in annotation.objects]),
@@ -68,11 +68,11 @@ def features(annotation: Annotation) -> np.ndarray:
 
 
 class Encoder:
-    """Encodes the videos of a data folder, as `aloe.perception.fill` wants it.
+    """Encodes the videos of a data folder; implements `aloe.perception.fill.Encoder`.
 
     Attributes:
-      description: what the latents store says of its encoder; the checksum is that of the map.
-      frame_numbers: of the F frames; slots, size: N and D of a video.
+      description: how the latents store describes its encoder; the checksum is that of the feature map.
+      frame_numbers: numbers of the F frames; slots, size: N and D of a video.
     """
 
     frame_numbers = range(FRAMES)
@@ -86,7 +86,7 @@ class Encoder:
         self._crowded = 0
 
     def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
-        """The latents of each video in turn, or what is wrong where its scene file is broken or missing."""
+        """Yields each video's latents in turn, or the error where its scene file is broken or missing."""
         found = [(index, self._paths.get(index)) for index in scene_indices]
         for result in ordered_map(_encode_file, found, self._workers):
             if isinstance(result, InputError):
@@ -97,7 +97,7 @@ class Encoder:
                 yield latents_FxNxD
 
     def remarks(self) -> list[str]:
-        """What is worth telling after the encoding: videos with more objects than slots."""
+        """What to report after the encoding: videos with more objects than slots."""
         told = f"{self._crowded} videos have frames that show more than {SLOTS} objects; the first {SLOTS} were kept"
         return [told] if self._crowded else []
 

@@ -1,4 +1,4 @@
-"""Videos of scenes: drawn by the ray-caster and written as the dataset's are, MJPEG in an AVI, 24 frames a second."""
+"""Videos of scenes, drawn by the ray-caster and written like the dataset's: MJPEG in an AVI, 24 frames per second."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +16,16 @@ from aloe.tasks.cater.annotations import SNITCH, ObjectProperty
 from aloe.tasks.cater.scenes import half_size
 
 FRAME_RATE = 24
-SMOOTHED = 240  # pictures narrower than this are drawn with four rays a pixel, as if made smaller from larger ones
-FRAMES_AT_ONCE = 32  # on a GPU; a whole video at once gains little more
+SMOOTHED = 240  # narrower pictures are drawn with four rays per pixel, as if downsampled from larger ones
+FRAMES_AT_ONCE = 32  # on a GPU; drawing a whole video at once gains little more
 
-# The official snitch is a tangle of three tori; ours is a sphere, and alone in being gold.
+# The official snitch is a tangle of three tori; ours is a sphere, and the only gold object.
 _SOLID = SOLID | {SNITCH: raycast.SPHERE}
 _RGB = RGB | {"gold": (0.95, 0.70, 0.15)}
 
 
 def solids(objects: Sequence[ObjectProperty], location_FxOx3: np.ndarray, yaw_FxO: np.ndarray) -> raycast.Solids:
-    """The objects for the ray-caster."""
+    """The objects as input to the ray-caster."""
     return raycast.Solids(
         shape_O=np.array([_SOLID[each.shape] for each in objects]),
         half_size_Ox3=np.array([half_size(each) for each in objects]),
@@ -37,7 +37,7 @@ def solids(objects: Sequence[ObjectProperty], location_FxOx3: np.ndarray, yaw_Fx
 
 
 def views(camera_Fx3: np.ndarray | None, width: int, height: int) -> Camera | list[Camera]:
-    """The view of all frames, or one for each place of the moving camera."""
+    """One view for all frames, or one for each position of the moving camera."""
     if camera_Fx3 is None:
         return view.static_camera(width, height)
     return view.moving_cameras(camera_Fx3, width, height)
@@ -54,7 +54,7 @@ def draw(
 
 
 def write(image_FxYxXx3: np.ndarray, file: Path) -> None:
-    """Writes frames as a video, whole or not at all."""
+    """Writes frames as a video, atomically."""
     write_whole(file, lambda unfinished: _encode(image_FxYxXx3, unfinished))
 
 

@@ -1,4 +1,4 @@
-"""Videos of our own: what objects there are, where they stand, how they move; and the same as official scene files."""
+"""Our own videos: what objects there are, where they stand, how they move; and their scene files in official form."""
 
 import dataclasses
 from typing import Any
@@ -9,11 +9,11 @@ from aloe.tasks.cater import annotations, files, moves, view
 from aloe.tasks.cater.annotations import CONE, MATERIALS, SIZES, SNITCH, Annotation, ObjectProperty
 from aloe.tasks.cater.moves import FRAMES, Bodies, Motion
 
-FEWEST, MOST = 5, 10  # objects of a video, the snitch among them
+FEWEST, MOST = 5, 10  # objects per video, including the snitch
 REACH = 3.0
-APART = 0.25  # at least, between the edges of two objects at first
+APART = 0.25  # minimum initial distance between the edges of two objects
 _COLORS = annotations.COLORS[:-1]  # gold is the snitch's
-_DIGITS = 4  # of lengths and angles in files; what is drawn is what the files tell
+_DIGITS = 4  # of lengths and angles; files and drawings use the same rounded values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Scene:
     Attributes:
       objects: the snitch first, then a medium and a large cone, then others.
       motion: of the objects.
-      camera_Fx3: places of the moving camera; None for the static one.
+      camera_Fx3: positions of the moving camera; None for the static one.
     """
 
     objects: tuple[ObjectProperty, ...]
@@ -36,14 +36,14 @@ class Scene:
 
 
 def sample(seed: int, scene_index: int, most: int = MOST, hidden: float | None = None) -> Scene:
-    """A video, a pure function of its arguments.
+    """Draws a video, a pure function of its arguments.
 
     Args:
-      seed: of the world.
-      scene_index: of the video; tells the camera too.
-      most: objects at most.
-      hidden: the chance that the snitch is under a cone at the end: videos are drawn until one is as it was drawn. None
-        takes the first, whatever it is.
+      seed: the world's seed.
+      scene_index: the video's, which also determines the camera.
+      most: maximum number of objects.
+      hidden: probability that the snitch is under a cone at the end: the outcome is drawn first, then videos until one
+        has it. None takes the first video, whatever its outcome.
     """
     rng = np.random.default_rng((seed, scene_index))
     wanted = None if hidden is None else bool(rng.random() < hidden)
@@ -65,7 +65,7 @@ def is_hidden(annotation: Annotation) -> bool:
 
 
 def draw_objects(number: int, rng: np.random.Generator) -> tuple[ObjectProperty, ...]:
-    """A snitch, a medium and a large cone, and others, all of whose attributes are drawn evenly."""
+    """A snitch, a medium and a large cone, and others whose attributes are all drawn uniformly."""
 
     def drawn(shape: str = "", size: str = "") -> ObjectProperty:
         return ObjectProperty(
@@ -97,7 +97,7 @@ def bodies(objects: tuple[ObjectProperty, ...]) -> Bodies:
 
 
 def _places(objects: tuple[ObjectProperty, ...], rng: np.random.Generator) -> np.ndarray:
-    """Places [O, 2] on the table, apart: each the first of fifty that is free; all are drawn anew where none is."""
+    """Separate positions [O, 2] on the table: each is the first free one of 50 draws; if none is, all are redrawn."""
     radius_O = np.array([each.radius for each in objects])
     while True:
         location_Ox2 = np.empty((0, 2))
@@ -119,7 +119,7 @@ def _rounded(motion: Motion) -> Motion:
 
 
 def describe(scene: Scene, scene_index: int) -> dict[str, Any]:
-    """The video as its scene file tells it. Of ours alone are `turns` of objects, and `camera` where it moves."""
+    """The content of a video's scene file. Only ours have objects' `turns` and, for a moving camera, `camera`."""
     cameras = [view.static_camera()] if scene.camera_Fx3 is None else view.moving_cameras(scene.camera_Fx3[:1])
     right_3, _, forward_3 = cameras[0].axes_3x3
     pixels_Ox2, depth_O = cameras[0].project(scene.motion.location_FxOx3[0])

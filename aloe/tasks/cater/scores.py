@@ -1,7 +1,7 @@
-"""CATER's metrics by camera, and the table that shows them beside their controls.
+"""CATER's metrics by camera, and the table that shows them next to those of the controls.
 
 Top-1 and top-5 in percent of the videos, and L1, the distance in grid cells from the most likely cell to the right one:
-columns apart and rows apart, added (baselines/video-nonlocal-net of the dataset's authors).
+columns apart plus rows apart (baselines/video-nonlocal-net of the dataset's authors).
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ TOP = 5
 
 @dataclasses.dataclass(frozen=True)
 class Outcomes:
-    """What became of each of V videos: all arrays have one entry a video.
+    """The results of V videos: all arrays have one entry per video.
 
     Attributes:
       video_V: scene indices.
@@ -35,12 +35,12 @@ class Outcomes:
     distance_V: np.ndarray
 
     def where(self, chosen_V: np.ndarray) -> "Outcomes":
-        """Those of some of the videos."""
+        """The results of the chosen videos only."""
         return Outcomes(*(getattr(self, field.name)[chosen_V] for field in dataclasses.fields(self)))
 
 
 def outcomes(videos: Sequence[Video], score_VxA: np.ndarray) -> Outcomes:
-    """Compares scores of the cells with the right ones; of equal scores the lower cell counts as more likely."""
+    """Compares scores of the cells with the right cells; of equal scores, the lower-numbered cell ranks first."""
     label_V = np.array([video.label for video in videos])
     likely_VxA = np.argsort(-np.asarray(score_VxA, float), axis=1, kind="stable")
     return Outcomes(
@@ -52,7 +52,7 @@ def outcomes(videos: Sequence[Video], score_VxA: np.ndarray) -> Outcomes:
 
 
 def percentages(results: Mapping[str, Outcomes]) -> dict[str, float]:
-    """By camera, top-1 as `static` and top-5 as `static_top5`."""
+    """Per camera, top-1 as `static` and top-5 as `static_top5`."""
     shares: dict[str, float] = {}
     for camera, of_camera in results.items():
         shares |= {camera: of_camera.right_V.mean(), f"{camera}_top{TOP}": of_camera.among_V.mean()}
@@ -60,16 +60,16 @@ def percentages(results: Mapping[str, Outcomes]) -> dict[str, float]:
 
 
 def distances(results: Mapping[str, Outcomes]) -> dict[str, float]:
-    """By camera the mean distance in cells, as `static_l1`."""
+    """Per camera, the mean distance in cells, as `static_l1`."""
     return {f"{camera}_l1": float(of_camera.distance_V.mean()) for camera, of_camera in results.items()}
 
 
 def table(columns: Mapping[str, Mapping[str, Outcomes]], kinds: Mapping[str, np.ndarray] | None = None) -> str:
-    """The metrics of the model and of its controls, and by how many points of top-1 it beats each of them.
+    """The metrics of the model and its controls, and by how many points of top-1 the model beats each control.
 
     Args:
-      columns: "model" first, then the controls by name; each by camera, all of the same videos.
-      kinds: by camera the kind of each video, for rows of their own.
+      columns: "model" first, then the controls by name; each by camera, all for the same videos.
+      kinds: by camera, the kind of each video; each kind gets rows of its own.
     """
     model = columns["model"]
     chosen = {camera: {camera: np.ones(len(model[camera].video_V), bool)} for camera in model}

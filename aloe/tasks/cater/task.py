@@ -1,8 +1,8 @@
 """CATER for the training loop: batches, head, losses and evaluation (paper §3.2, appendix A.3).
 
-Where is the snitch at the end? The head answers with one of 36 cells. Half of the supervised batch are videos of the
-static camera, half of the moving one; the unsupervised batch is of all videos of the training split. No words, and
-nothing tells the model which camera it is.
+Where is the snitch at the end? The head predicts one of 36 cells. Half of the supervised batch is from the static
+camera, half from the moving one; the unsupervised batch is drawn from all videos of the training split. There are no
+words, and nothing tells the model which camera it is.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,14 +33,14 @@ from aloe.training.randomness import folded, reordered
 from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Diagnosis, Keys, Parts, Predictions
 
 CELL, DISTANCE, AUXILIARY = "cell", "distance", "auxiliary"  # parts of the loss
-UNSUPERVISED = "unsupervised"  # a stream, beside one for each camera
+UNSUPERVISED = "unsupervised"  # a stream, in addition to one for each camera
 
 
 def make(config: ConfigDict, splits: Sequence[str] = TRAINING_SPLITS) -> "Cater":
-    """Opens the lists and the latents of some splits.
+    """Opens the lists and the latents of the given splits.
 
     Raises:
-      InputError: files are missing or broken, or the latents are not of the model's shape.
+      InputError: files are missing or broken, or the latents do not have the model's shape.
     """
     return Cater(config, splits)
 
@@ -119,7 +119,7 @@ class Cater:
         label_B = jnp.concatenate([batch[camera]["label"] for camera in self.cameras])
         mean = Average.from_model_output
         parts = {CELL: mean(optax.softmax_cross_entropy_with_integer_labels(logits_BxA, label_B))}
-        # Worth watching even where it is not in the loss.
+        # Worth watching even when it is not in the loss.
         parts[DISTANCE] = mean(expected_distance(logits_BxA, label_B))
         for camera, of_camera_BxA in logits.items():
             parts[f"{camera}_accuracy"] = mean(jnp.argmax(of_camera_BxA, axis=-1) == batch[camera]["label"])
@@ -129,19 +129,19 @@ class Cater:
         return parts
 
     def evaluation(self, split: str, *, shuffled: bool = False) -> dict[str, grain.MapDataset]:
-        """With `shuffled` an example sees another video of its camera."""
+        """With `shuffled`, an example sees another video from its camera."""
         return {
             camera: self.examples[split].evaluation(videos, another_video(videos) if shuffled else {})
             for camera, videos in self.videos[split].items()
         }
 
     def predict(self, model: nnx.Module, group: str, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """logits_BxA of the cells."""
+        """logits_BxA over the cells."""
         assert isinstance(model, Aloe)
         return model.answer(model.transform(model.tokens(batch["latents"])), CELL)
 
     def outcomes(self, split: str, predictions: Predictions) -> dict[str, scores.Outcomes]:
-        """By camera, from scores of the cells by camera."""
+        """Outcomes by camera, from scores of the cells by camera."""
         return {camera: scores.outcomes(videos, predictions[camera]) for camera, videos in self.videos[split].items()}
 
     def scores(self, split: str, predictions: Predictions) -> dict[str, float]:
@@ -152,7 +152,7 @@ class Cater:
         return Diagnosis(scores.distances(self.outcomes(split, predictions)))
 
     def comparison(self, split: str, *, hard: bool = False) -> Compare:
-        """With a column for the cell in which the snitch was last seen, where scene files tell it.
+        """Adds a column for the cell in which the snitch was last seen, if scene files are available.
 
         `hard` adds rows for how videos end: the snitch seen, hidden where it was last seen, or carried elsewhere.
         """
@@ -184,7 +184,7 @@ class Cater:
         return compare
 
     def submission(self, split: str, predictions: Predictions) -> str:
-        """The lists of the split with predicted labels, as the dataset's generator writes them: with paths."""
+        """The lists of the split with predicted labels, with paths, as the dataset's generator writes them."""
         folders = files.camera_folders(self.root)
         return "".join(
             f"{folders[camera].name}/videos/{files.video_name(video.scene_index)} {label}\n"
@@ -194,19 +194,19 @@ class Cater:
 
 
 def expected_distance(logits_BxA: jax.Array, label_B: jax.Array) -> jax.Array:
-    """Distance in cells from the right cell, columns apart plus rows apart, that is expected of the distribution.
+    """Expected distance in cells from the right cell, columns apart plus rows apart, under the predicted distribution.
 
-    The paper's L1 loss is the distance from the predicted cell, which as a function of the logits is a step; its mean
-    over the distribution has a gradient, and is that distance where the model is sure. The reading is ours.
+    The paper's L1 loss is the distance from the predicted cell, a step function of the logits. Its mean over the
+    distribution has a gradient, and equals that distance where the model is certain. This interpretation is ours.
     """
     distance_AxA = jnp.asarray(grid.distances(), jnp.float32)
     return jnp.sum(jax.nn.softmax(logits_BxA) * distance_AxA[label_B], axis=-1)
 
 
 def model_config(config: ConfigDict) -> ModelConfig:
-    """Sizes and settings of the model; without the auxiliary loss it has no map f.
+    """Sizes and settings of the model, which has no map f if there is no auxiliary loss.
 
     Raises:
-      InputError: the settings make no model.
+      InputError: the settings do not make a valid model.
     """
     return ModelConfig(**config.model, infill=bool(config.objective.weight), outputs={CELL: grid.CELLS})

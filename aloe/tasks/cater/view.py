@@ -1,14 +1,14 @@
-"""The cameras that filmed CATER: one that stands still, and one that goes about and looks at the middle."""
+"""The cameras that filmed CATER: a static one, and one that moves around while looking at the centre."""
 
 import numpy as np
 
 from aloe.render.camera import Camera, looking_at
 
 WIDTH, HEIGHT = 320, 240
-MOVE = 30  # frames from one place of the moving camera to the next
-_FOCAL = 350.0  # of both, in pixels
+MOVE = 30  # frames from one position of the moving camera to the next
+_FOCAL = 350.0  # of both cameras, in pixels
 
-# Rows that give u, v and w of a point (x, y, z, 1): u / w and −v / w go from −1, left and top, to 1. Published with
+# Rows that map a point (x, y, z, 1) to u, v and w: u / w and −v / w range from −1, left and top, to 1. Published with
 # the dataset's tracker (baselines/tracking/proj_utils.py), without its row for the depth buffer.
 _STATIC_3x4 = np.array(
     [
@@ -20,7 +20,7 @@ _STATIC_3x4 = np.array(
 
 
 def static_camera(width: int = WIDTH, height: int = HEIGHT) -> Camera:
-    """The camera of the published matrix, squeezed into a picture of this size."""
+    """The camera given by the published matrix, squeezed into a picture of this size."""
     rows_3x3 = _STATIC_3x4[:, :3] * np.array([[1], [-1], [1]])  # v counts downwards in pictures
     scale_3 = np.linalg.norm(rows_3x3, axis=1)
     camera = Camera(
@@ -35,16 +35,16 @@ def static_camera(width: int = WIDTH, height: int = HEIGHT) -> Camera:
 
 
 def moving_cameras(position_Fx3: np.ndarray, width: int = WIDTH, height: int = HEIGHT) -> list[Camera]:
-    """A view for each place of the moving camera."""
+    """A view for each position of the moving camera."""
     return [
         looking_at(np.zeros(3), position_3, _FOCAL, WIDTH, HEIGHT).resized(width, height) for position_3 in position_Fx3
     ]
 
 
 def draw_path(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Places of the moving camera, position_Fx3: from that of the static one, every 30 frames to another side.
+    """Positions of the moving camera, position_Fx3: starts at the static one's, with a new target every 30 frames.
 
-    The next place has x or y at −10 or 10, the other anywhere between, and a height of 8, 10 or 12.
+    A target has x or y at −10 or 10, the other anywhere between, and a height of 8, 10 or 12.
     """
     corners = [static_camera().position_3]
     while len(corners) * MOVE < frames + MOVE:

@@ -1,13 +1,13 @@
-"""Writes a CATER world of our own: the official files of both cameras, from a seed.
+"""Writes a CATER world of our own: files of both cameras in the official layout, generated from a seed.
 
-    OUT/all_actions/videos/CATER_new_000000.avi     301 frames, 24 a second
+    OUT/all_actions/videos/CATER_new_000000.avi     301 frames, 24 per second
     OUT/all_actions/scenes/CATER_new_000000.json
     OUT/all_actions/lists/localize/{train,val,train_subsetT,train_subsetV}.txt
-    OUT/all_actions_cameramotion/…                  the same of the moving camera, other videos
-    OUT/world.json                                  the settings, so that two worlds never fill one folder
+    OUT/all_actions_cameramotion/…                  the same from the moving camera, other videos
+    OUT/world.json                                  the settings, so that two worlds never share a folder
 
-A video is a pure function of (settings, its scene index), and its number tells its list, so that a world can grow: of
-ten numbers seven are for training, three for validation; of five training videos one is of train_subsetV.
+A video is a pure function of (settings, its scene index), and its number determines its lists, so that a world can
+grow: seven of ten numbers are for training, three for validation; one in five training videos is in train_subsetV.
 """
 
 import dataclasses
@@ -30,19 +30,19 @@ from aloe.progress_bar import progress_bar
 from aloe.tasks.cater import annotations, files, grid, pictures, scenes, view
 from aloe.tasks.cater.files import CAMERAS
 
-VERSION = 1  # to be raised when a seed comes to mean other videos
+VERSION = 1  # bump when a seed yields different videos
 LARGEST = 100_000  # videos; the official variants have 5,500 each
 
-# Of launch/make_world.py, beside those that every task has.
+# Flags of launch/make_world.py, in addition to those that every task has.
 FLAGS: dict[str, dict[str, Any]] = {
-    "hidden": {"type": float, "help": "chance, 0 to 1, that the snitch is under a cone at the end; else as it comes"},
+    "hidden": {"type": float, "help": "chance, 0 to 1, that the snitch ends up under a cone"},
     "objects": {"type": int, "default": scenes.MOST, "help": "how many objects a video has at most, 5 to 10"},
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Told:
-    """What is counted of a video."""
+    """What the report counts for a video."""
 
     label: int
     hidden: bool
@@ -55,10 +55,10 @@ class Report:
     """What was written.
 
     Attributes:
-      out: where.
-      videos: what is counted of each, by camera and list.
-      elapsed: seconds that passed in all.
-      drawn: whether the videos were written too, or only what is known of them.
+      out: the folder.
+      videos: what is counted for each video, by camera and list.
+      elapsed: total time in seconds.
+      drawn: whether video files were written too, or only scene files and lists.
     """
 
     out: Path
@@ -87,7 +87,7 @@ class Report:
 
 
 def share(videos: list[Told], name: str) -> float:
-    """Of the videos, those of which this is so."""
+    """The fraction of videos for which the attribute `name` is true."""
     return sum(getattr(video, name) for video in videos) / max(1, len(videos))
 
 
@@ -114,21 +114,21 @@ def write(
     hidden: float | None = None,
     objects: int = scenes.MOST,
 ) -> Report:
-    """Writes a world, or what is missing of it.
+    """Writes a world, or whatever is missing from it.
 
     Args:
-      out: the folder of the variants' folders; made if missing.
-      videos: in all, half of them of each camera.
-      seed: of everything.
-      width, height: of the pictures in pixels, both even.
-      workers: processes; by default one for each core, and none for few videos.
+      out: the folder that contains the variants' folders; created if missing.
+      videos: total number of videos, half from each camera.
+      seed: the seed of everything drawn.
+      width, height: size of the pictures in pixels, both even.
+      workers: number of processes; by default one per core, and none for few videos.
       gpu: whether this process draws the videos, on its GPU.
-      draw: whether to write the videos too. A later call that does adds them.
-      hidden: the chance that the snitch is under a cone at the end; None leaves it as it comes, about 0.3.
-      objects: how many a video has at most.
+      draw: whether to write video files too. A later call that does adds them.
+      hidden: probability that the snitch is under a cone at the end; None leaves it to chance, about 0.3.
+      objects: maximum number of objects in a video.
 
     Raises:
-      InputError: an argument that makes no sense, or a folder that holds something else.
+      InputError: an argument makes no sense, or the folder holds something else.
     """
     began = time.perf_counter()
     videos = _checked(videos, seed, width, height, workers, gpu, draw, hidden, objects)
@@ -139,7 +139,7 @@ def write(
     indices = [files.first_index(camera) + number for camera in CAMERAS for number in range(sizes[camera])]
     made = ordered_map(functools.partial(_make, settings), indices, 1 if gpu else workers)
     told = dict(zip(indices, progress_bar(made, f"CATER world in {out}", videos, unit="video"), strict=True))
-    # The lists come last: a world that was interrupted has none, and is not taken for a whole one.
+    # Lists are written last: an interrupted world has none, so it is not mistaken for a complete one.
     counted: dict[str, dict[str, list[Told]]] = {}
     for camera in CAMERAS:
         lists: dict[str, list[int]] = {name: [] for name in (*files.LISTS.values(), *files.TUNING_LISTS.values())}
@@ -174,7 +174,7 @@ def _checked(
     hidden: float | None,
     objects: int,
 ) -> int:
-    """The number of videos."""
+    """Checks the arguments; returns the number of videos."""
     if videos is None:
         raise InputError("--videos is missing: say how many videos to make in all, such as --videos=600.")
     if not 20 <= videos <= LARGEST:
@@ -192,7 +192,7 @@ def _folder(out: Path, camera: str) -> Path:
 
 
 def _make(settings: _Settings, scene_index: int) -> Told:
-    """Writes a video and its scene file unless they are there."""
+    """Writes a video and its scene file unless they exist."""
     folder = _folder(settings.out, files.camera_of(scene_index))
     video = folder / "videos" / files.video_name(scene_index)
     told = folder / "scenes" / video.with_suffix(".json").name
@@ -200,7 +200,7 @@ def _make(settings: _Settings, scene_index: int) -> Told:
     if kept:
         return count(annotations.read_annotation(told), kept)
     if multiprocessing.parent_process() is not None:
-        jax.config.update("jax_platforms", "cpu")  # not for many processes to share one accelerator
+        jax.config.update("jax_platforms", "cpu")  # so that many processes do not share one accelerator
     scene = scenes.sample(settings.seed, scene_index, settings.most, settings.hidden)
     write_whole(told, json.dumps(scenes.describe(scene, scene_index), separators=(",", ":")))
     if settings.size:
@@ -210,7 +210,7 @@ def _make(settings: _Settings, scene_index: int) -> Told:
 
 
 def count(annotation: annotations.Annotation, kept: bool) -> Told:
-    """What the report says of a video: whether the snitch is hidden at its end, and elsewhere than it was last seen."""
+    """What the report says of a video: whether the snitch is hidden at its end, and in another cell than last seen."""
     seen = annotation.location_FxOx3[annotations.last_seen(annotation), annotation.snitch]
     hidden, label = scenes.is_hidden(annotation), annotation.label
     return Told(label, hidden, hidden and int(grid.cell(seen)) != label, kept)

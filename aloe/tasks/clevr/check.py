@@ -25,11 +25,11 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
 
     Args:
       root: the data folder.
-      decode: whether to decode every image, rather than to read its header.
-      limit: share of the images of a split that may be missing or broken.
+      decode: whether to decode every image, rather than only read its header.
+      limit: maximum share of a split's images that may be missing or broken.
 
     Raises:
-      InputError: the folder is missing, or is no CLEVR set.
+      InputError: the folder is missing, or is not a CLEVR data set.
     """
     images, masks = files.find_videos(root), files.find_named(root / "masks", ".png")
     size = common_size(images[index] for index in sorted(images))
@@ -60,7 +60,7 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
 
 
 def count(images: Sequence[ImageQuestions]) -> dict[str, int]:
-    """Row name → count; every row is there, also where it is zero, so that the splits align."""
+    """Row name → count; rows that are zero are included, so that the splits align."""
     questions = [question for image in images for question in image.questions]
     families = collections.Counter(question.family for question in questions)
     counts = {"images asked about": len(images), "questions": len(questions)}
@@ -68,9 +68,9 @@ def count(images: Sequence[ImageQuestions]) -> dict[str, int]:
 
 
 def check_answers(root: Path, split: str, entries: Sequence[Any], findings: Findings) -> None:
-    """Runs the program of every question on the scene of its image, and compares the answers.
+    """Runs the program of every question on the scene of its image and compares the answers.
 
-    Without a scene file, or where questions have no programs, there is nothing to compare, which is noted.
+    Without a scene file there is nothing to compare, which is noted; questions without a program are skipped.
     """
     path = files.questions_path(root, split)
     if not files.scenes_path(root, split).is_file():
@@ -94,7 +94,7 @@ def check_answers(root: Path, split: str, entries: Sequence[Any], findings: Find
 
 
 def check_answer(entry: Mapping[str, Any], scenes: Mapping[int, Scene], first_index: int) -> None:
-    """Raises InputError: the program is wrong, its image has no scene, or its answer is another than the file's."""
+    """Raises InputError if the program is invalid, its image has no scene, or its answer differs from the file's."""
     index = first_index + entry["image_index"]
     if index not in scenes:
         raise InputError(f"field 'image_index' is {entry['image_index']}, and the scene file has no such image")

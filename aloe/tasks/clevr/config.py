@@ -1,19 +1,19 @@
 """CLEVR's configurations.
 
-paper       appendix B: f(A · image), with f a ResNet of 3 blocks that is trained along, and masks A from files. What it
-            does not tell is as in table (a) of appendix A.3, the sizes of CLEVRER; 128 × 128 pixels are ours. Not run
-            here.
-superpixels §3.1: a ResNet's last feature map in place of objects, of the size that CLEVRER's variant of that name has
-            and can be carried over to it.
-stored      the same model on latents that an encoder made, such as the oracle's.
+paper       appendix B: f(A · image), where f is a ResNet of 3 blocks trained jointly and the masks A come from files.
+            What the appendix leaves open follows table (a) of appendix A.3, the sizes for CLEVRER; 128 × 128 pixels
+            are our choice. Not run here.
+superpixels §3.1: a ResNet's last feature map in place of objects, with the sizes of CLEVRER's variant of that name, to
+            which it can be transferred.
+stored      the same model on latents from an encoder, such as the oracle's.
 study       8 layers on stored latents for 10,000 steps, without the self-supervised loss, for one GPU. Not run here.
 study_masked_frames
-            the same from pixels, by the masked frames of `paper`, for one GPU: the step takes 6.2 GiB on the eight
-            cores of a v2-8 together, so that 80 GB are room enough. Not run here.
-quickstart  a small model on stored latents, for two CPU cores and a world of zero-hop questions: of 10,000 images of up
-            to 6 objects, over 95 % after its 4,000 steps, some five minutes.
+            the same from pixels, with the masked frames of `paper`, for one GPU: a step takes 6.2 GiB on the eight
+            cores of a v2-8 together, so 80 GB are enough. Not run here.
+quickstart  a small model on stored latents, for two CPU cores and a world of zero-hop questions: with 10,000 images of
+            up to 6 objects, over 95 % after its 4,000 steps, about five minutes.
 
-What the paper does not say of a variant is as in `paper`.
+Whatever the paper leaves open about a variant is as in `paper`.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ _STUDY: Mapping[str, Any] = {
     "training.keep_checkpoints": 1,
 }
 
-# By name, what is not as in `paper`.
+# By name, the differences from `paper`.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "superpixels": {
@@ -61,7 +61,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "batch.question": 64,
         "optimizer.learning_rate": 4e-3,
         "optimizer.warmup_steps": 100,
-        "optimizer.decay_steps": 12_000,  # what it learns comes at once, at a rate that is high still
+        "optimizer.decay_steps": 12_000,  # accuracy rises abruptly, while the learning rate is still high
         "training.steps": 4_000,
         "training.evaluate_every": 1_000,
         "training.checkpoint_every_steps": 1_000,
@@ -73,22 +73,22 @@ def get_config(variant: str = "paper") -> ConfigDict:
     """The configuration of a variant. Every field is plain data; `--config.path.to.field=value` overrides it."""
     config = defaults("clevr", variant)
 
-    config.data.frames = ""  # folder for the decoded images; empty: frames in the root
+    config.data.frames = ""  # folder for the decoded images; empty: frames/ in the root
     config.data.frames_per_video = 1  # an image is a video of one frame
-    config.data.masks = "exact"  # whose masks, of those that launch/masks.py wrote, for masked_frames
+    config.data.masks = "exact"  # source of the masks, of those written by launch/masks.py, for masked_frames
 
     config.perception = ConfigDict()
     config.perception.kind = "masked_frames"  # or stored latents, superpixels
-    config.perception.size = 128  # rows, and columns, of an image
-    config.perception.blocks = 3  # of the ResNet, two convolutions each
-    config.perception.width = 16  # channels of the first block; each further one has twice as many
-    config.perception.pretrained = ""  # workdir of a run that this one has its perception from
+    config.perception.size = 128  # rows and columns of an image
+    config.perception.blocks = 3  # ResNet blocks, two convolutions each
+    config.perception.width = 16  # channels of the first block; each further block doubles them
+    config.perception.pretrained = ""  # workdir of a run to take the perception from
 
     config.model.layers = 28
     config.model.heads = 10
     config.model.latent = 16
     config.model.frames = 1
-    config.model.slots = 10  # as many objects as an image may have
+    config.model.slots = 10  # the maximum number of objects in an image
     config.model.head_hidden = 128
 
     config.objective.weight = 0.01

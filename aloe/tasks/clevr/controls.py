@@ -1,4 +1,4 @@
-"""A prediction without any model or image: the commonest answer to questions that end with the same function."""
+"""Predictions without a model or images: the most common answer to questions that end with the same function."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from aloe.tasks.clevr.vocabulary import ANSWER_IDS
 
 
 def majority(train: Sequence[AskedQuestion], questions: Sequence[AskedQuestion]) -> np.ndarray:
-    """For every question the training split's commonest answer of its function, or of all, answer_Q."""
+    """For every question, the training split's most common answer for its function, or else of all: answer_Q."""
     counts: dict[str | None, Counter[str]] = defaultdict(Counter)
     for record in train:
         counts[record.question.function][record.question.answer or ""] += 1

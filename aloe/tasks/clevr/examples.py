@@ -15,7 +15,7 @@ ONLY_FRAME = np.zeros(1, np.int64)
 
 
 class AskedQuestion(NamedTuple):
-    """A question, and the image that it is about."""
+    """A question and the image it is about."""
 
     scene_index: int
     question: Question
@@ -27,29 +27,29 @@ def asked(images: Sequence[ImageQuestions]) -> list[AskedQuestion]:
 
 
 class Images(Protocol):
-    """Where what a model is shown of a split's images comes from: stored latents, or pixels."""
+    """The source of what a model sees of a split's images: stored latents or pixels."""
 
     def see(self, scene_index: int, frames_F: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Arrays by field, each of [F, …]."""
+        """Arrays by field, each of shape [F, …]."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Makes examples of one split."""
+    """Makes the examples of one split."""
 
     images: Images
 
     def train(self, record: AskedQuestion, rng: np.random.Generator) -> Example:
-        """A question about its image, and the answer."""
+        """A question with its image and its answer."""
         return self.answered(record, record.scene_index)
 
     def unsupervised(self, record: ImageQuestions, rng: np.random.Generator) -> Example:
-        """An image with a question of its own, and no answer."""
+        """An image with one of its questions, without the answer."""
         question = record.questions[rng.integers(len(record.questions))]
         return {"question": vocabulary.question_ids(question.text), **self.images.see(record.scene_index, ONLY_FRAME)}
 
     def evaluation(self, records: Sequence[AskedQuestion], seen: Mapping[int, int]) -> grain.MapDataset:
-        """The questions in order, each about its image, or the one that `seen` names instead."""
+        """The questions in order, each with its own image, or the one that `seen` substitutes for it."""
 
         def example(record: AskedQuestion) -> Example:
             return self.answered(record, seen.get(record.scene_index, record.scene_index))

@@ -1,4 +1,4 @@
-"""Answers a program from what is told of a scene."""
+"""Executes a program on the description of a scene."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from aloe.tasks.clevr.scenes import Scene
 
 
 def answer(program: Program, scene: Scene) -> str:
-    """The answer, as the released files write it.
+    """The answer, written as in the released files.
 
     Raises:
-      InputError: the program asks for the one object of a set that has none or several; the message names the node.
+      InputError: the program asks for the only object of a set that has none or several; the message names the node.
     """
     return _written(values(program, scene)[-1])
 
 
 def values(program: Program, scene: Scene) -> list[Any]:
-    """What every node gives: sets of objects and objects by their places in the scene. Errors as `answer`."""
+    """The value of every node; objects are indices into the scene's objects. Same errors as `answer`."""
     found: list[Any] = []
     for place, node in enumerate(program):
         inputs = [found[each] for each in node.inputs]

@@ -1,17 +1,17 @@
-"""CLEVR's official files: where they lie, and reading them.
+"""CLEVR's official files: where they are, and how to read them.
 
     <root>/images/train/CLEVR_train_000012.png           in train, val and test; RGBA
-    <root>/questions/CLEVR_train_questions.json          of a split; without programs and answers in test
-    <root>/scenes/CLEVR_train_scenes.json                what its images show; none of test
-    <root>/masks/train/CLEVR_train_000012.png            masks that somebody made (proposals.py)
+    <root>/questions/CLEVR_train_questions.json          one per split; without programs and answers in test
+    <root>/scenes/CLEVR_train_scenes.json                what its images show; none for test
+    <root>/masks/train/CLEVR_train_000012.png            masks from elsewhere (proposals.py)
     <root>/latents/<encoder>/<split>/                    latents stores (aloe/data/latents.py)
 
-A world of our own has also a file a scene, which its exact masks are drawn from:
+A world of our own also has one file per scene, from which its exact masks are rendered:
 
-    <root>/scenes/train/CLEVR_train_000012.json          of train and val; of test in truth/, as no model may read them
+    <root>/scenes/train/CLEVR_train_000012.json          train and val; test's are in truth/, as no model may read them
 
 To the rest of the project an image is a video of one frame. Its scene index is its number in its split, counted from 0
-in train, from a million in validation ("val" in the official names), from two million in test.
+in train, from a million in validation ("val" in the official names), and from two million in test.
 """
 
 import re
@@ -38,7 +38,7 @@ def first_index(split: str) -> int:
 
 
 def official_name(scene_index: int) -> str:
-    """What the files of an image are called, such as CLEVR_val_000012 for 1000012."""
+    """The base name of an image's files, such as CLEVR_val_000012 for 1000012."""
     split, number = divmod(scene_index, _APART)
     return f"CLEVR_{OFFICIAL[SPLITS[split]]}_{number:06d}"
 
@@ -60,14 +60,14 @@ def image_path(root: Path, scene_index: int) -> Path:
 
 
 def scene_path(root: Path, scene_index: int) -> Path:
-    """Of a world of our own, the file of one scene."""
+    """The file of one scene, in a world of our own."""
     split = split_of(scene_index)
     folder = root / "truth" if split in UNLABELLED else root / "scenes"
     return folder / OFFICIAL[split] / f"{official_name(scene_index)}.json"
 
 
 def find_videos(root: Path) -> dict[int, Path]:
-    """Scene index → image, for all that are there; an image is read as a video of one frame."""
+    """Scene index → image, for all that exist; an image is read as a video of one frame."""
     require_data(root)
     return find_named(root / "images", ".png")
 
@@ -79,7 +79,7 @@ def find_annotations(root: Path) -> dict[int, Path]:
 
 
 def find_named(folder: Path, suffix: str) -> dict[int, Path]:
-    """Scene index → file, for the files in <folder>/{train,val,test} that are called as the images are."""
+    """Scene index → file, for the files in <folder>/{train,val,test} that are named like the images."""
     found = {}
     for split, official in OFFICIAL.items():
         for path in sorted((folder / official).glob(f"CLEVR_{official}_*{suffix}")):
@@ -89,11 +89,11 @@ def find_named(folder: Path, suffix: str) -> dict[int, Path]:
 
 
 def read_questions(root: Path, split: str) -> list[ImageQuestions]:
-    """Reads all questions of a split, every field and every word checked, by image in the order of the file.
+    """Reads all questions of a split, by image in the order of the file, and checks every field and every word.
 
     Raises:
-      InputError: the file is missing, does not parse, or has wrong entries; the message names the file and the first
-        few, each by place and field.
+      InputError: the file is missing, does not parse, or has invalid entries; the message names the file and the first
+        few entries, each by position and field.
     """
     path = find_questions(root, split)
     images, wrong = parse_question_file(path, split, read_entries(path))
@@ -109,7 +109,7 @@ def read_entries(path: Path) -> Any:
 
 
 def parse_question_file(path: Path, split: str, entries: Any) -> tuple[list[ImageQuestions], list[str]]:
-    """The images with their good questions, and what is wrong with the others, each with the file.
+    """The images with their valid questions, and what is wrong with the other questions, prefixed with the file.
 
     Raises:
       InputError: there are no questions.
@@ -121,7 +121,7 @@ def parse_question_file(path: Path, split: str, entries: Any) -> tuple[list[Imag
 
 
 def find_questions(root: Path, split: str) -> Path:
-    """Raises InputError unless the question file of the split is there; the message says how to get one."""
+    """The question file of a split. Raises InputError if it is missing; the message says how to get one."""
     require_data(root)
     path = questions_path(root, split)
     if not path.is_file():
@@ -130,7 +130,7 @@ def find_questions(root: Path, split: str) -> Path:
 
 
 def scene_indices(root: Path, split: str) -> list[int]:
-    """The images of a split that are asked about, in the order of the question file. Errors as `read_questions`."""
+    """The images of a split that have questions, in the order of the file. Same errors as `read_questions`."""
     return [image.scene_index for image in read_questions(root, split)]
 
 
@@ -138,7 +138,7 @@ def read_scenes(root: Path, split: str) -> dict[int, Scene]:
     """Scene index → scene, for a split.
 
     Raises:
-      InputError: the file is missing, does not parse, or a scene is wrong; the message names the place and the field.
+      InputError: the file is missing, does not parse, or has an invalid scene; the message names position and field.
     """
     path = scenes_path(root, split)
     if not path.is_file():
@@ -156,7 +156,7 @@ def read_scenes(root: Path, split: str) -> dict[int, Scene]:
 
 def require_data(root: Path) -> None:
     """Raises:
-    InputError: the data folder is missing, or is no CLEVR set; the message says how to get one.
+    InputError: the data folder is missing, or is not a CLEVR data set; the message says how to get one.
     """
     if not root.is_dir():
         raise InputError(f"{root}: there is no such data folder. {_mend(root)}")

@@ -1,8 +1,8 @@
-"""How templates become sentences: what fills their holes, and the program beside the text.
+"""How templates become sentences: the fillings of their holes, and the program that goes with the text.
 
-A text has holes `{A.one}` and `{A.many}`, for what is said of objects, and `{R.text}`, for a relation; what stands in
-[brackets] may be left out. A program is written with the same letters, as its functions in the order of evaluation:
-each takes what the ones before it gave last.
+A text has holes `{A.one}` and `{A.many}` for descriptions of objects, and `{R.text}` for a relation; text in [brackets]
+may be left out. A program is written with the same letters, as its functions in evaluation order: each takes the most
+recent results that are still unused, as on a stack.
 """
 
 import functools
@@ -31,7 +31,7 @@ SYNONYMS = {
 }
 _MEANING = {word: name for name, words in SYNONYMS.items() for word in words}
 
-# What is told of objects: values by the name of the attribute, in the order of ATTRIBUTES; and of places, a relation.
+# Objects are described by values keyed by attribute name, in the order of ATTRIBUTES; places by the name of a relation.
 Description = Mapping[str, str]
 Fillings = Mapping[str, Description | str]
 
@@ -49,13 +49,13 @@ Item = TypeVar("Item")
 
 
 def pick(items: Sequence[Item], rng: np.random.Generator) -> Item:
-    """One of them, drawn at random; many times quicker than `rng.choice`."""
+    """An item drawn at random; many times faster than `rng.choice`."""
     return items[int(rng.integers(len(items)))]
 
 
 @functools.cache
 def wordings(text: str) -> tuple[str, ...]:
-    """The text with each of its [brackets] kept or left out."""
+    """All variants of the text, with each of its [brackets] kept or left out."""
     before, found, after = re.match(r"([^[]*)(?:\[([^]]*)])?(.*)", text).groups()  # type: ignore[union-attr]
     if found is None:
         return (text,)
@@ -63,7 +63,7 @@ def wordings(text: str) -> tuple[str, ...]:
 
 
 def say(text: str, fillings: Fillings, rng: np.random.Generator) -> str:
-    """The text with its holes filled, in synonyms drawn at random."""
+    """The text with its holes filled, in a wording and synonyms drawn at random."""
 
     def word(name: str) -> str:
         return pick(SYNONYMS.get(name, (name,)), rng)
@@ -79,9 +79,9 @@ def say(text: str, fillings: Fillings, rng: np.random.Generator) -> str:
 
 
 def write(functions: str, fillings: Fillings) -> Program:
-    """The program of functions and holes: "scene A unique R B count"."""
+    """The program written as functions and holes, such as "scene A unique R B count"."""
     nodes: list[Node] = []
-    given: list[int] = []  # places of nodes that nothing has taken yet
+    given: list[int] = []  # indices of nodes whose output is still unused
 
     def add(function: str, literal: str = "") -> None:
         takes = len(SIGNATURES[function].inputs)
@@ -103,7 +103,7 @@ def write(functions: str, fillings: Fillings) -> Program:
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """Matches a text without brackets, whatever fills its holes, each found under its letter."""
+    """A pattern that matches a text without brackets for any fillings, each captured under its letter."""
     phrase = "".join(f"(?:(?:{_any(values)}) )?" for name, values in ATTRIBUTES.items() if name != "shape")
     phrase += f"(?:{_any((*ATTRIBUTES['shape'], 'thing'))})"
     holes: dict[str, _Said | _Relation] = {
@@ -115,7 +115,7 @@ def pattern(text: str) -> re.Pattern[str]:
 
 
 def meaning(letter: str, words: str) -> Description | str:
-    """What fills a hole, read back from the words that `pattern` found there."""
+    """The filling of a hole, read back from the words that `pattern` captured there."""
     if letter in RELATION_HOLES:
         return _MEANING.get(words, words)
     named = {_MEANING.get(word, word) for text in words.split() for word in (text, text.removesuffix("s"))}

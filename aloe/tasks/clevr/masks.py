@@ -1,6 +1,6 @@
-"""The exact masks of a world's images: which object each pixel shows, drawn anew from what the world's files tell.
+"""The exact masks of a world's images: which object each pixel shows, rendered again from the world's files.
 
-Only worlds of our own have them: official scene files do not tell where the camera is.
+Only worlds of our own have them: official scene files do not give the camera's position.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ def exist(root: Path) -> bool:
 
 
 def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
-    """The exact masks of an image, as those of a video of one frame.
+    """The exact masks of an image, in the form of those of a one-frame video.
 
     Args:
-      path: of the scene's file.
-      frame_numbers: 0, and no other.
-      size: rows, and columns; the whole picture is squeezed into them, as the images are.
+      path: the scene's file.
+      frame_numbers: 0 and no other.
+      size: number of rows and of columns; the whole picture is squeezed to this size, as the images are.
 
     Raises:
-      InputError: the file is broken, or is none of our own.
+      InputError: the file is broken, or is not from a world of our own.
     """
     record = read_json(path)
     with within(path):
@@ -48,7 +48,7 @@ def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
 
 
 def find(root: Path) -> dict[int, Path]:
-    """Scene index → the file that `by_slot` takes.
+    """Scene index → the file to pass to `by_slot`.
 
     Raises:
       InputError: the folder is not a world of our own.
@@ -59,5 +59,5 @@ def find(root: Path) -> dict[int, Path]:
 
 
 def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> np.ndarray:
-    """masks_FxNxYxX (bool), object n in slot n, and none for further objects. Arguments and errors as `exact`."""
+    """masks_FxNxYxX (bool): object n in slot n, further objects dropped. Arguments and errors as for `exact`."""
     return exact(path, frame_numbers, size).by_slot(slots)

@@ -1,8 +1,8 @@
-"""The oracle encoder: latents of images made from the scene files instead of from pixels.
+"""The oracle encoder: latents of images made from the scene files instead of pixels.
 
-A control that separates reasoning from perception; it is no baseline of the paper. Each object becomes 15 features:
-how far it is to the right and to the front as the camera sees it, size, colour, material and shape. How they become
-latents: `aloe.perception.feature_map`.
+A control that separates reasoning from perception; it is not a baseline of the paper. Each object becomes 15 features:
+how far it is to the right and to the front as seen by the camera, size, colour, material and shape. See
+`aloe.perception.feature_map` for how they become latents.
 """
 
 import functools
@@ -19,11 +19,11 @@ from aloe.tasks.clevr.vocabulary import ATTRIBUTES
 
 SLOTS = 10
 SIZE = 16
-_PAIRS = ("size", "material")  # attributes of two values: one number, −1 or 1
+_PAIRS = ("size", "material")  # attributes with two values, encoded as one number, −1 or 1
 FEATURES = 2 + sum(1 if name in _PAIRS else len(values) for name, values in ATTRIBUTES.items())
 
-_VERSION = 1  # raise it when other latents come out; stores of another version are refused
-_POSITION_SCALE = 1.73  # world units; the standard deviation of a place drawn evenly from −3 to 3
+_VERSION = 1  # increment when the latents change; stores of another version are refused
+_POSITION_SCALE = 1.73  # world units; the standard deviation of the uniform distribution from −3 to 3
 
 
 def encode(scene: Scene, scene_index: int, slots: int = SLOTS, size: int = SIZE) -> np.ndarray:
@@ -38,7 +38,7 @@ def encode(scene: Scene, scene_index: int, slots: int = SLOTS, size: int = SIZE)
 
 
 def features(scene: Scene) -> np.ndarray:
-    """What is told of each object, features_Ox15, scaled."""
+    """The scaled features of each object, features_Ox15."""
     towards_2x3 = np.stack([scene.directions["right"], scene.directions["front"]])
     columns = [scene.location_Ox3 @ towards_2x3.T / _POSITION_SCALE]
     for name, known in ATTRIBUTES.items():
@@ -51,11 +51,11 @@ def features(scene: Scene) -> np.ndarray:
 
 
 class Encoder:
-    """Encodes the images of a data folder, as `aloe.perception.fill` wants it.
+    """Encodes the images of a data folder, with the interface that `aloe.perception.fill` expects.
 
     Attributes:
-      description: what the latents store says of its encoder; the checksum is that of the map.
-      frame_numbers: of the one frame; slots, size: N and D of an image.
+      description: what the latents store records about its encoder; the checksum is that of the feature map.
+      frame_numbers: that of the only frame; slots, size: N and D of an image.
     """
 
     frame_numbers = range(files.FRAMES)
@@ -63,12 +63,12 @@ class Encoder:
     size = SIZE
 
     def __init__(self, root: Path, workers: int | None = None) -> None:
-        """All scenes of a split are in one file, which this process reads; `workers` are for other encoders."""
+        """All scenes of a split are in one file, which this process reads; `workers` is for other encoders."""
         self.description = {"name": "oracle", "version": _VERSION, "checksum": checksum(FEATURES, self.size)}
         self._root = root
 
     def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
-        """The latents of each image in turn, or what is wrong where it has no scene."""
+        """Yields the latents of each image in turn, or an error where it has no scene or too many objects."""
         for index in scene_indices:
             scene = self._scenes(files.split_of(index)).get(index)
             if scene is None:

@@ -1,4 +1,4 @@
-"""Text → program, by the templates that a world writes by."""
+"""Text → program, by the templates that a world's questions are made from."""
 
 import functools
 import re
@@ -11,10 +11,10 @@ from aloe.tasks.clevr.templates import Row
 
 
 def question_program(text: str) -> tuple[Row, Program]:
-    """The template of a question, and its program.
+    """The template of a question and its program.
 
     Raises:
-      InputError: no template says this; the message names the text.
+      InputError: no template matches; the message quotes the text.
     """
     for expression, row in _sentences():
         if found := expression.fullmatch(text):

@@ -1,4 +1,4 @@
-"""Where the objects of an image stand, and the camera that sees them: drawn as the dataset's generator draws them."""
+"""Positions of an image's objects and of its camera, drawn at random as the dataset's generator does."""
 
 import numpy as np
 
@@ -9,32 +9,32 @@ from aloe.tasks.clevr.scenes import Attributes
 from aloe.tasks.clevr.vocabulary import ATTRIBUTES
 
 WIDTH, HEIGHT = 480, 320
-LEAST, MOST = 3, 10  # objects of an image
-REACH = 3.0  # objects stand from −3 to 3, along x and y
+LEAST, MOST = 3, 10  # objects per image
+REACH = 3.0  # objects lie between −3 and 3 along x and y
 RADIUS = {"small": 0.35, "large": 0.7}
-GAP = 0.25  # at least, between two objects
-MARGIN = 0.4  # at least so far is one object to the left or right of another, and before or behind it
-VISIBLE = 200  # at least so many of 320 × 240 pixels show an object
-JITTER = 0.5  # of the camera, along each axis
-TRIES = 50  # for a place
+GAP = 0.25  # minimum, between two objects
+MARGIN = 0.4  # minimum distance of two objects along left–right, and along front–behind
+VISIBLE = 200  # minimum number of pixels, of 320 × 240, that show an object
+JITTER = 0.5  # of the camera, either way along each axis
+TRIES = 50  # to find a position for one object
 
 _POSITION, _TARGET = np.array([7.48, -6.51, 5.34]), np.array([0.0, 0.0, 0.3])
-_FOCAL = 1.09  # in widths of the picture
-_LOOKED_AT = 160, 120  # coarse, to see whether objects hide each other
+_FOCAL = 1.09  # in picture widths
+_LOOKED_AT = 160, 120  # coarse picture size, to check whether objects hide each other
 
 
 def view(position_3: np.ndarray, width: int, height: int) -> Camera:
-    """The camera at a place, its picture squeezed into this size."""
+    """The camera at a position, its picture squeezed to this size."""
     return looking_at(_TARGET, position_3, _FOCAL * WIDTH, WIDTH, HEIGHT).resized(width, height)
 
 
 def draw_camera(rng: np.random.Generator) -> np.ndarray:
-    """Its place, position_3."""
+    """The camera's position, position_3, drawn at random."""
     return _POSITION + rng.uniform(-JITTER, JITTER, 3)
 
 
 def directions(position_3: np.ndarray) -> dict[str, np.ndarray]:
-    """Unit vectors along the ground, and up and down, by name, as a camera at this place sees them."""
+    """Unit vectors by name, along the ground and up and down, as seen by a camera at this position."""
     right_3 = view(position_3, WIDTH, HEIGHT).axes_3x3[0]
     up_3 = np.array([0.0, 0.0, 1.0])
     behind_3 = np.cross(up_3, right_3)
@@ -53,7 +53,7 @@ def draw_objects(number: int, rng: np.random.Generator) -> tuple[Attributes, ...
 
 
 def place(objects: tuple[Attributes, ...], position_3: np.ndarray, rng: np.random.Generator) -> raycast.Solids:
-    """Places objects anew until they keep their distance, all relations are clear, and each is seen."""
+    """Redraws positions until objects keep their distance, all relations are clear, and each object is visible."""
     towards_2x2 = np.stack([directions(position_3)[name][:2] for name in ("right", "front")])
     least = VISIBLE * _LOOKED_AT[0] * _LOOKED_AT[1] / (320 * 240)
     while True:
@@ -67,7 +67,7 @@ def place(objects: tuple[Attributes, ...], position_3: np.ndarray, rng: np.rando
 
 
 def solids(objects: tuple[Attributes, ...], location_Ox2: np.ndarray, yaw_O: np.ndarray) -> raycast.Solids:
-    """Objects that stand on the ground, for the ray-caster."""
+    """Objects standing on the ground, for the ray-caster."""
     half_size_Ox3 = np.array([[half_size(each)] * 3 for each in objects])
     return raycast.Solids(
         shape_O=np.array([SOLID[each.shape] for each in objects]),
@@ -85,13 +85,13 @@ def half_size(one: Attributes) -> float:
 
 
 def related(location_Ox3: np.ndarray, towards: dict[str, np.ndarray], relation: str) -> list[list[int]]:
-    """For each object those that lie so of it."""
+    """For each object, the objects in this relation to it."""
     along_O = location_Ox3 @ towards[relation]
     return [np.flatnonzero(along_O > along + MARGIN / 2).tolist() for along in along_O]
 
 
 def _apart(objects: tuple[Attributes, ...], towards_2x2: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """Places on the ground, location_Ox2, or None where they cannot be found."""
+    """Positions on the ground, location_Ox2, or None if none were found."""
     found: list[np.ndarray] = []
     for number, one in enumerate(objects):
         radius = RADIUS[one.size]

@@ -1,4 +1,4 @@
-"""Functional programs as the released questions have them: nodes in the order of evaluation, the last is the answer.
+"""Functional programs in the format of the released questions: nodes in evaluation order, the last gives the answer.
 
 {"function": "filter_color", "inputs": [0], "value_inputs": ["red"]}
 """
@@ -13,7 +13,7 @@ SET, OBJECT, INTEGER, BOOL = "a set of objects", "an object", "a number", "yes o
 
 
 class Signature(NamedTuple):
-    """What a function takes and gives: kinds of its inputs, what its literal may be, and the kind of its output."""
+    """The signature of a function: the kinds of its inputs, the possible literals, and the kind of its output."""
 
     inputs: tuple[str, ...]
     literals: tuple[str, ...]
@@ -21,7 +21,7 @@ class Signature(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A step of a program: a function, the places of the nodes that it takes, and its literal."""
+    """A step of a program: a function, the indices of its input nodes, and its literal."""
 
     function: str
     inputs: tuple[int, ...] = ()
@@ -45,7 +45,7 @@ SIGNATURES = {
     **{name: Signature((INTEGER, INTEGER), (), BOOL) for name in ("equal_integer", "less_than", "greater_than")},
 }
 
-# By family of questions, the functions that a program of it ends with.
+# By question family, the functions that its programs end with.
 FAMILIES = {
     "exist": ("exist",),
     "count": ("count",),
@@ -60,7 +60,7 @@ def family_of(function: str) -> str:
     """The family of the questions whose program ends with this function.
 
     Raises:
-      InputError: none does.
+      InputError: no family's programs do.
     """
     if function not in _FAMILY_OF:
         raise InputError(f"the program ends with {function!r}; it must end with one of {', '.join(_FAMILY_OF)}")
@@ -68,10 +68,10 @@ def family_of(function: str) -> str:
 
 
 def parse_program(nodes: Any) -> Program:
-    """Reads a program, and sees that every node gets what its function takes.
+    """Reads a program and checks that every node gets the inputs that its function takes.
 
     Raises:
-      InputError: a function or literal is unknown, or a node takes another number or kind of inputs; the message names
+      InputError: a function or literal is unknown, or a node has the wrong number or kind of inputs; the message names
         the node.
     """
     if not isinstance(nodes, list) or not nodes:
@@ -85,7 +85,7 @@ def parse_program(nodes: Any) -> Program:
 
 
 def to_json(program: Program) -> list[dict[str, Any]]:
-    """The program as the released files have it."""
+    """The program in the format of the released files."""
     return [
         {
             "function": node.function,

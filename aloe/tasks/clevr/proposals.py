@@ -1,8 +1,8 @@
-"""Masks from a folder, as whoever has them for the official images may put them there: a picture an image.
+"""Masks from a folder, where whoever has masks of the official images can put them: one picture per image.
 
     <root>/masks/train/CLEVR_train_000012.png     8-bit grey or palette, as large as the image
 
-A pixel's value is 0 for the background and n for object n, which takes slot n − 1.
+A pixel's value is 0 for the background and n for object n, which goes to slot n − 1.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ MODES = ("L", "P")
 
 
 def find(root: Path) -> dict[int, Path]:
-    """Scene index → the file that `by_slot` takes.
+    """Scene index → the file to pass to `by_slot`.
 
     Raises:
-      InputError: there is no such file.
+      InputError: there are no such files.
     """
     found = files.find_named(root / "masks", ".png")
     if not found:
@@ -32,16 +32,16 @@ def find(root: Path) -> dict[int, Path]:
 
 
 def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> np.ndarray:
-    """masks_FxNxYxX (bool) of an image; objects beyond the slots have none.
+    """masks_FxNxYxX (bool) of an image; objects beyond the slots are dropped.
 
     Args:
-      path: of the picture of masks, as `find` gives it.
-      frame_numbers: 0, and no other.
-      size: rows, and columns, of each of which the pixel at its centre counts.
+      path: the picture of masks, as returned by `find`.
+      frame_numbers: 0 and no other.
+      size: number of rows and of columns; nearest-neighbour, so each takes the pixel at its centre.
       slots: N.
 
     Raises:
-      InputError: the picture is missing, broken, in colour, or of another size than its image.
+      InputError: the picture is missing, broken, in colour, or not the size of its image.
     """
     image = path.parents[2] / "images" / path.parent.name / path.name
     try:

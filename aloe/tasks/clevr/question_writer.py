@@ -1,8 +1,8 @@
-"""Questions about scenes: templates filled in, answered by the executor, chosen so that no answer is worth guessing.
+"""Questions about scenes: templates filled in, answered by the executor, and selected so that guessing does not pay.
 
-Several fillings of a template are tried; of those that ask something, the one is taken whose answer is most wanting
-among those chosen so far, and none where all are too frequent. So what is asked about an image depends only on the
-images before it.
+Several fillings of a template are tried; of the meaningful ones, the one is selected whose answer is the most
+under-represented so far, or none if all are too frequent. So the questions about an image depend on no other images
+than those before it.
 """
 
 import bisect
@@ -23,17 +23,17 @@ from aloe.tasks.clevr.scenes import Scene
 from aloe.tasks.clevr.templates import GROUPS, ROWS, Row
 from aloe.tasks.clevr.vocabulary import ATTRIBUTES, RELATIONS
 
-QUESTIONS = 10  # of an image, as in the official set
-TRIES = 24  # fillings of a template
-MOST_EXCESS = 0.5  # standard deviations by which an answer may be too frequent already; what exceeds it is not asked
-MOST = 3  # attributes by which objects that may be several are told
+QUESTIONS = 10  # per image, as in the official set
+TRIES = 24  # fillings tried per template
+MOST_EXCESS = 0.5  # standard deviations by which an answer may exceed its share; beyond that it is not asked for
+MOST = 3  # maximum number of attributes in a description that may fit several objects
 
-# Shares of the answers to aim at: all alike, but of numbers, of which large ones are rare.
+# Target shares of the answers: uniform, except for numbers, of which large ones are rare.
 COUNTS = (0.22, 0.26, 0.22, 0.14, 0.08, 0.04, 0.02, 0.01, 0.004, 0.004, 0.002)
 
 
 class Asked(NamedTuple):
-    """A question that could be asked, and what it counts as: the groups in which answers are balanced."""
+    """A candidate question, with the groups in which its answer is balanced."""
 
     row: Row
     fillings: Fillings
@@ -42,11 +42,11 @@ class Asked(NamedTuple):
 
     @property
     def balanced_in(self) -> tuple[str, ...]:
-        """Its template's group and function; of a thing that is there or not, and of two numbers, also what is told.
+        """Its template's group and function; for existence and for comparisons of numbers, also the descriptions.
 
-        Else words would tell: something small is nearly always there, and a small red rubber cube seldom; there are
-        fewer red cubes than small things, never more red cubes than cubes, and fewer of anything where a relation
-        is told of it too.
+        Otherwise the words would give the answer away: something small nearly always exists, a small red rubber cube
+        seldom does; there are fewer red cubes than small things, never more red cubes than cubes, and fewer of
+        anything that is described by a relation too.
         """
         kind = f"{self.row.group} {self.row.function}"
         if self.row.function == "exist":
@@ -58,7 +58,7 @@ class Asked(NamedTuple):
         return (kind,)
 
     def _counted(self) -> list[Mapping[str, str]]:
-        """What is told of the objects that are counted, one description for each number."""
+        """The descriptions of the objects that are counted, one for each number."""
         told = [
             self.fillings[hole]
             for hole, following in itertools.pairwise(self.row.functions.split())
@@ -68,22 +68,22 @@ class Asked(NamedTuple):
 
 
 def _rarity(told: Description) -> int:
-    """0, 1 or 2: one object in less than 4 is so, in less than 16, in more."""
+    """0, 1 or 2, as one object in fewer than 4, in fewer than 16, or in 16 or more fits the description."""
     return bisect.bisect((4, 16), math.prod(len(ATTRIBUTES[name]) for name in told))
 
 
 def share(function: str, answer: str) -> float:
-    """The share of an answer to aim at, among questions that end with a function."""
+    """The target share of an answer among questions whose program ends with a function."""
     if function == "count":
         return COUNTS[int(answer)]
     return 1 / len(ATTRIBUTES[function.removeprefix("query_")]) if function.startswith("query_") else 0.5
 
 
 def rows_of(groups: Sequence[str]) -> dict[str, list[Row]]:
-    """The templates of some groups by the family of their questions, only of families that have one.
+    """The templates of some groups, by question family; families without any are left out.
 
     Raises:
-      InputError: there is no such group.
+      InputError: one of the groups does not exist.
     """
     for group in groups:
         if group not in GROUPS:
@@ -98,16 +98,16 @@ def rows_of(groups: Sequence[str]) -> dict[str, list[Row]]:
 def ask(
     scenes: Iterable[tuple[Scene, np.random.Generator]], groups: Sequence[str] = GROUPS
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yields the questions of each scene: the fields question, program, answer, question_family_index.
+    """Yields the questions of each scene, with the fields question, program, answer, question_family_index.
 
-    Families take turns; of a family the template is drawn. An image has QUESTIONS, or fewer.
+    Families take turns; within a family the template is drawn at random. An image has at most QUESTIONS questions.
     """
     of_family = rows_of(groups)
     total: Counter[str] = Counter()
     count: Counter[tuple[str, str]] = Counter()
 
     def excess(candidate: Asked) -> float:
-        """How far its answer is above its share, in standard deviations, on average."""
+        """How far its answer exceeds its share, in standard deviations, averaged over its groups."""
         aim = share(candidate.row.function, candidate.answer)
         sigmas = [
             (count[group, candidate.answer] - aim * total[group]) / math.sqrt(aim * total[group] + 1)
@@ -141,7 +141,7 @@ def ask(
 
 
 def candidates(row: Row, scene: Scene, rng: np.random.Generator) -> list[Asked]:
-    """Fillings of a template that ask something of the scene, with their answers."""
+    """Fillings of a template that make a meaningful question about the scene, with their answers."""
     found = []
     for _ in range(TRIES):
         fillings = _draw(row, scene, rng)
@@ -152,16 +152,16 @@ def candidates(row: Row, scene: Scene, rng: np.random.Generator) -> list[Asked]:
 
 
 def _draw(row: Row, scene: Scene, rng: np.random.Generator) -> Fillings | None:
-    """Fills the holes of a template from the first function to the last; None where it comes to ask nothing.
+    """Fills the holes of a template from the first function to the last; None if the question is meaningless.
 
-    An object that must be the only one of its kind is described so. No relation may be without effect, and the two
-    sides of a comparison must not be the same objects.
+    An object that must be unique is described uniquely. Every relation must have an effect, and the two sides of a
+    comparison must not be the same objects.
     """
     fillings: dict[str, Description | str] = {}
     everything = frozenset(range(len(scene.objects)))
     sides: list[frozenset[int]] = []
     among, target = everything, -1
-    without: frozenset[int] | None = None  # what `among` were without the relation
+    without: frozenset[int] | None = None  # what `among` would be without the relation
     functions = row.functions.split()
     for name, following in itertools.zip_longest(functions, functions[1:], fillvalue=""):
         if name == "scene":
@@ -191,14 +191,14 @@ def _draw(row: Row, scene: Scene, rng: np.random.Generator) -> Fillings | None:
 
 
 def _like(scene: Scene, among: frozenset[int], told: Mapping[str, str]) -> frozenset[int]:
-    """Those objects of which all that is told is true."""
+    """The objects that fit the whole description."""
     return frozenset(
         each for each in among if all(getattr(scene.objects[each], name) == value for name, value in told.items())
     )
 
 
 def _only(scene: Scene, among: frozenset[int], asked: str, rng: np.random.Generator) -> Description | None:
-    """What is true of one of some objects alone, without the attribute that is asked for; None where nothing is."""
+    """A description that fits only one of some objects, without the attribute asked for; None if there is none."""
     if not among:
         return None
     target = pick(sorted(among), rng)
@@ -210,7 +210,7 @@ def _only(scene: Scene, among: frozenset[int], asked: str, rng: np.random.Genera
 
 
 def _any(scene: Scene, among: frozenset[int], rng: np.random.Generator) -> Description:
-    """What is true of an object, or every other time of one that differs from it in an attribute that is told."""
+    """A description of an object or, half the time, of one that differs from it in one described attribute."""
     chosen = pick([each for each in _subsets(tuple(ATTRIBUTES)) if 0 < len(each) <= MOST], rng)
     like = scene.objects[pick(sorted(among), rng)]
     told = {name: getattr(like, name) for name in chosen}

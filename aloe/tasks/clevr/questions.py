@@ -1,4 +1,4 @@
-"""Questions as the official files have them, gathered by image."""
+"""Questions in the format of the official files, grouped by image."""
 
 import dataclasses
 from typing import Any
@@ -15,12 +15,12 @@ class Question:
     """One question.
 
     Attributes:
-      question_index: in its split.
+      question_index: index within its split.
       text: as written.
-      answer: one of ANSWERS; None where there is none.
-      function: the last of its program, which says what kind of question it is; None without a program.
-      group: of its template, one of `templates.NUMBERS`, which says by how many hops and of what; None where the file
-        does not tell.
+      answer: one of ANSWERS; None if there is none.
+      function: the last function of its program, which determines the kind of question; None without a program.
+      group: the group of its template, one of `templates.NUMBERS`, which implies the number and kind of hops; None if
+        the file does not say.
     """
 
     question_index: int
@@ -31,7 +31,7 @@ class Question:
 
     @property
     def family(self) -> str | None:
-        """One of `programs.FAMILIES`."""
+        """One of `programs.FAMILIES`; None without a program."""
         return family_of(self.function) if self.function else None
 
 
@@ -40,8 +40,8 @@ class ImageQuestions:
     """The questions about one image, in the order of the file.
 
     Attributes:
-      scene_index: of the image, unique over the splits (see files.py).
-      questions: about it.
+      scene_index: that of the image, unique across splits (see files.py).
+      questions: those about it.
     """
 
     scene_index: int
@@ -55,16 +55,16 @@ def parse_questions(
 
     Args:
       entries: the field "questions" of the parsed JSON.
-      image_name: how the images of the split are called, by their index: "CLEVR_train_{:06d}.png".
+      image_name: format string of the split's image names, given the index: "CLEVR_train_{:06d}.png".
       first_index: scene index of image 0 of the split.
       labelled: whether every question must have an answer.
 
     Returns:
-      The images with their good questions, in the order of the file, and what is wrong with the others, each with its
-      place, question index and field.
+      The images with their valid questions, in the order of the file, and what is wrong with the other questions, each
+      with its position and field.
 
     Raises:
-      InputError: it is no list, or has no question.
+      InputError: `entries` is not a list, or is empty.
     """
     if not isinstance(entries, list) or not entries:
         raise InputError("field 'questions' must be a list […] of questions")
@@ -85,10 +85,10 @@ def parse_questions(
 
 
 def parse_question(entry: Any, image_name: str, *, labelled: bool) -> tuple[int, Question]:
-    """The index of the image that a question is about, and the question.
+    """Reads one question: the index of the image it is about, and the question itself.
 
     Raises:
-      InputError: a field is missing or wrong, or the image's name is not that of its index.
+      InputError: a field is missing or wrong, or the image's name does not match its index.
     """
     image, text = field(entry, "image_index", int), field(entry, "question", str)
     filename = field(entry, "image_filename", str)

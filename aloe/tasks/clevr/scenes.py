@@ -1,4 +1,4 @@
-"""What an image shows, as the official scene files tell it."""
+"""What an image shows, as described by the official scene files."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ class Scene:
     """One image.
 
     Attributes:
-      image_index: of the image, in its split.
-      objects: attributes of each.
+      image_index: index of the image within its split.
+      objects: the attributes of each object.
       location_Ox3: centres in world units.
       directions: unit vectors by name, [3] each; "right" and "front" as the camera sees them.
-      related: by relation, for each object those that lie so of it.
+      related: by relation, for each object the objects in this relation to it.
     """
 
     image_index: int
@@ -61,7 +61,7 @@ def parse_scene(record: Any) -> Scene:
 
 
 def vector(record: Any, name: str) -> np.ndarray:
-    """Three numbers. Raises InputError: they are not."""
+    """A field of three numbers. Raises InputError if it is not."""
     value = field(record, name, list)
     if len(value) != 3 or not all(type(each) in (int, float) and np.isfinite(each) for each in value):
         raise InputError(f"field {name!r} is {value}; it must be three numbers")
@@ -69,7 +69,7 @@ def vector(record: Any, name: str) -> np.ndarray:
 
 
 def number(record: Any, name: str) -> float:
-    """A number. Raises InputError: it is none."""
+    """A field with a number. Raises InputError if it is not."""
     value = record.get(name) if isinstance(record, dict) else None
     if not isinstance(value, int | float) or isinstance(value, bool) or not np.isfinite(value):
         raise InputError(f"field {name!r} is {value!r}; it must be a number")

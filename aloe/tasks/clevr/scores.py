@@ -1,7 +1,7 @@
-"""CLEVR's metrics, and the table that shows them beside their controls: questions that are right, by family and group.
+"""CLEVR's metrics, and the table that compares them with their controls: accuracy by family and by group.
 
-The family is what a program ends with, and says what is asked for; the group is that of the template, and says by how
-many hops and relations of which kind it is to be found.
+The family is given by a program's last function: what is asked for. The group is that of the template: over how many
+hops, and relations of which kind, the answer is found.
 """
 
 import dataclasses
@@ -21,13 +21,13 @@ OVERALL = "accuracy"
 
 @dataclasses.dataclass(frozen=True)
 class Outcomes:
-    """What became of each of Q questions: all arrays have one entry a question.
+    """The outcomes of Q questions; all arrays have one entry per question.
 
     Attributes:
-      family_Q: of each; empty where it has no program.
-      group_Q: that of its template; empty where the file does not tell.
-      image_Q: the scene index of its image.
-      right_Q: bool.
+      family_Q: family of each; empty if it has no program.
+      group_Q: group of its template; empty if the file does not say.
+      image_Q: scene index of its image.
+      right_Q: bool, whether it was answered correctly.
     """
 
     family_Q: np.ndarray
@@ -36,17 +36,17 @@ class Outcomes:
     right_Q: np.ndarray
 
     def parts(self) -> dict[str, np.ndarray]:
-        """By score the questions that it is of, bool [Q]; those of none are left out."""
+        """Score → mask of the questions that it covers, bool [Q]; scores that cover none are left out."""
         parts = {OVERALL: np.ones(len(self.right_Q), bool)}
         parts |= {family: self.family_Q == family for family in FAMILIES}
         for group in NUMBERS:
-            # Questions that compare numbers are a family and a group of one name, and the same ones.
+            # compare_integer is the name of both a family and a group, which hold the same questions.
             parts[group] = parts.get(group, False) | (self.group_Q == group)
         return {name: part_Q for name, part_Q in parts.items() if part_Q.any()}
 
 
 def outcomes(questions: Sequence[AskedQuestion], answer_Q: np.ndarray) -> Outcomes:
-    """Compares predicted answers, as places in ANSWERS, with the right ones."""
+    """Compares predicted answers, as indices into ANSWERS, with the correct ones."""
     return Outcomes(
         np.array([record.question.family or "" for record in questions]),
         np.array([record.question.group or "" for record in questions]),
@@ -58,15 +58,15 @@ def outcomes(questions: Sequence[AskedQuestion], answer_Q: np.ndarray) -> Outcom
 
 
 def percentages(results: Outcomes) -> dict[str, float]:
-    """Percent right: "accuracy" of all questions, and by family and group of those that there are."""
+    """Percent correct: "accuracy" over all questions, and by family and group, where there are any."""
     return {name: 100 * float(results.right_Q[part_Q].mean()) for name, part_Q in results.parts().items()}
 
 
 def table(columns: Mapping[str, Outcomes]) -> str:
-    """Percent right, of the model and of its controls, and by how many points it beats each of them.
+    """Percent correct, for the model and its controls, and by how many points the model beats each control.
 
     Args:
-      columns: "model" first, then the controls by name; all of the same questions.
+      columns: "model" first, then the controls by name; all on the same questions.
     """
     model = columns["model"]
     percents = {name: percentages(column) for name, column in columns.items()}

@@ -1,8 +1,8 @@
 """CLEVR for the training loop: batches, head, losses and evaluation (appendix B).
 
-An image is a video of one frame, a sequence CLS, the question and the objects; the head answers with one of 28 words.
-The supervised batch is questions of the labelled images, the unsupervised one images of the whole training split with
-a question of theirs, never the answer.
+An image is a video of one frame; a sequence is CLS, the question and the objects; the head picks one of 28 answers.
+The supervised batch holds questions about the labelled images; the unsupervised one holds images of the whole training
+split, each with one of its questions but never the answer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,14 +34,14 @@ from aloe.training.randomness import folded, reordered
 from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Diagnosis, Keys, Parts, Predictions
 
 QUESTION, UNSUPERVISED, AUXILIARY = "question", "unsupervised", "auxiliary"
-QUESTION_TAG = (1.0, 0.0)  # two bits that a word carries beside its embedding; here all words are of questions
+QUESTION_TAG = (1.0, 0.0)  # two bits next to each word's embedding; here all words belong to questions
 
 
 def make(config: ConfigDict, splits: Sequence[str] = TRAINING_SPLITS) -> "Clevr":
-    """Opens the questions and the latents, or the images, of some splits; decodes images first, once, if nobody has.
+    """Opens the questions and the latents, or the images, of some splits; images not yet decoded are decoded first.
 
     Raises:
-      InputError: files are missing or broken, or the latents are not of the model's shape.
+      InputError: files are missing or broken, or the latents do not have the model's shape.
     """
     return Clevr(config, splits)
 
@@ -64,7 +64,7 @@ class Clevr:
         self.images: dict[str, list[ImageQuestions]] = {}
         self.examples: dict[str, Examples] = {}
         for split in splits:
-            limit = 0.0 if split in files.UNLABELLED else DEFAULT_LIMIT  # every question is to be answered
+            limit = 0.0 if split in files.UNLABELLED else DEFAULT_LIMIT  # every question must be answered
             images = files.read_questions(root, split)
             if self.perception_config.kind == STORED:
                 store = open_latents(config, split, range(files.FRAMES))
@@ -103,7 +103,7 @@ class Clevr:
             latents = {name: reordered(order[name], latents_BxFxNxD) for name, latents_BxFxNxD in latents.items()}
         tokens = {QUESTION: question_tokens(model, latents[QUESTION], batch[QUESTION]["question"])}
         if UNSUPERVISED in batch:
-            # Nobody learns from these latents: the auxiliary loss trains f and the transformer alone (paper §2.1).
+            # No gradient flows through these latents; the auxiliary loss trains f and transformer only (paper §2.1).
             latents[UNSUPERVISED] = jax.lax.stop_gradient(latents[UNSUPERVISED])
             visible_BxFxN, target_BxFxN = self.objective.masks(masks[UNSUPERVISED])
             tokens[UNSUPERVISED] = question_tokens(
@@ -128,7 +128,7 @@ class Clevr:
         return {QUESTION: self.examples[split].evaluation(self.questions(split), seen)}
 
     def predict(self, model: nnx.Module, group: str, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """The answer to each question, as its place in ANSWERS."""
+        """The answer to each question, as an index into ANSWERS."""
         assert isinstance(model, Aloe)
         tokens = question_tokens(model, model.perceive(batch), batch["question"])
         return jnp.argmax(model.answer(model.transform(tokens), QUESTION), axis=-1)
@@ -159,7 +159,7 @@ class Clevr:
         return compare
 
     def submission(self, split: str, predictions: Predictions) -> dict[str, str]:
-        """Question index → answer. The data set has no form of its own: whoever hands in sends the answers by mail."""
+        """Question index → answer. The data set defines no submission format: answers are handed in by mail."""
         return {
             str(record.question.question_index): vocabulary.ANSWERS[answer]
             for record, answer in zip(self.questions(split), predictions[QUESTION], strict=True)
@@ -167,10 +167,10 @@ class Clevr:
 
 
 def model_config(config: ConfigDict) -> ModelConfig:
-    """Sizes and settings of the model; without the auxiliary loss it has no map f.
+    """Sizes and settings of the model, which without the auxiliary loss has no map f.
 
     Raises:
-      InputError: the settings make no model.
+      InputError: the settings do not make a valid model.
     """
     return ModelConfig(
         **config.model,
@@ -184,7 +184,7 @@ def model_config(config: ConfigDict) -> ModelConfig:
 def question_tokens(
     model: Aloe, latents_BxFxNxD: jax.Array, words_BxW: jax.Array, visible_BxFxN: jax.Array | None = None
 ) -> jax.Array:
-    """CLS, the question, the objects: tokens_BxTx(D+2). With hidden objects no gradient reaches the words and CLS."""
+    """CLS, question and objects: tokens_BxTx(D+2). If objects are masked, words and CLS receive no gradient."""
     tags_BxWx2 = jnp.broadcast_to(jnp.array(QUESTION_TAG), (*words_BxW.shape, 2))
     hides = visible_BxFxN is not None
     return model.tokens(latents_BxFxNxD, words_BxW, tags_BxWx2, visible_BxFxN, stop_language_gradient=hides)

@@ -1,7 +1,7 @@
-"""The groups of the released templates, and those templates that a world asks: wording and programs, as data.
+"""The groups of the released templates, and the templates that a world uses: wording and programs, as data.
 
-Zero-hop questions are about objects by their attributes, one-hop questions about objects that lie so of another one;
-two numbers, or an attribute of two objects, are compared with none, one or both of them told by a relation.
+Zero-hop questions identify objects by their attributes, one-hop questions by a relation to another object. Comparisons
+are of two numbers, or of an attribute of two objects, with neither, one or both of them described by a relation.
 """
 
 from typing import NamedTuple
@@ -9,9 +9,9 @@ from typing import NamedTuple
 from aloe.errors import InputError
 from aloe.tasks.clevr.vocabulary import ATTRIBUTES
 
-GROUPS = ("zero_hop", "one_hop", "compare_integer", "comparison")  # of which a world asks
+GROUPS = ("zero_hop", "one_hop", "compare_integer", "comparison")  # used by a world
 
-# By group of released templates, their numbers: the `question_family_index` of a question.
+# By group of released templates, the template numbers: a question's `question_family_index`.
 NUMBERS = {
     "zero_hop": range(84, 90),
     "one_hop": range(72, 78),
@@ -29,7 +29,7 @@ def group_of(number: int) -> str:
     """The group of the released template with this number.
 
     Raises:
-      InputError: there is none.
+      InputError: there is no such template.
     """
     for group, numbers in NUMBERS.items():
         if number in numbers:
@@ -43,9 +43,9 @@ class Row(NamedTuple):
     Attributes:
       number: its `question_family_index` in the released files.
       group: one of GROUPS.
-      texts: see grammar.py; each says the same.
-      functions: of its program.
-      asked: the attribute that the question is about, so that no object it asks about may be described by it.
+      texts: equivalent wordings; see grammar.py.
+      functions: those of its program.
+      asked: the attribute that is asked for, by which the object asked about must therefore not be described.
     """
 
     number: int
@@ -56,7 +56,7 @@ class Row(NamedTuple):
 
     @property
     def function(self) -> str:
-        """The last of its program."""
+        """The last function of its program."""
         return self.functions.split()[-1]
 
 
@@ -65,7 +65,7 @@ class _Phrase(NamedTuple):
     functions: str
 
 
-# The object, or the objects, that something is asked of; and those of the other side of a comparison.
+# The object or objects asked about, and those on the other side of a comparison.
 _OBJECT = _Phrase("{A.one}", "scene A unique")
 _NEAR = _Phrase("{B.one}[ that is] {R.text} the {A.one}", "scene A unique R B unique")
 _OTHER = _Phrase("{C.one}", "scene C unique")

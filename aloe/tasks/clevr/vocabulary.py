@@ -1,6 +1,6 @@
-"""CLEVR's words, attributes and answers, and text → ids.
+"""CLEVR's words, attributes and answers, and the conversion of text to ids.
 
-Questions are lower-cased, a `;` and a `,` are words, a `?` is none. Id 0 is padding.
+Questions are lower-cased; `;` and `,` are words, `?` is not. Id 0 is padding.
 """
 
 import re
@@ -19,7 +19,7 @@ RELATIONS = ("left", "right", "behind", "front")
 ANSWERS = (*map(str, range(11)), "yes", "no", *(value for values in ATTRIBUTES.values() for value in values))
 ANSWER_IDS = {answer: number for number, answer in enumerate(ANSWERS)}
 
-# Of the templates of the released questions, with their synonyms.
+# The words of the released question templates, with their synonyms.
 _WORDS = """
 ; , a an and another any anything are as ball balls behind big block blocks blue both brown color cube cubes cyan
 cylinder cylinders do does either else equal fewer front gray greater green has have how in is it its large left less
@@ -28,7 +28,7 @@ shiny side size small sphere spheres than that the there thing things tiny to vi
 """
 WORDS = tuple(_WORDS.split())
 WORD_IDS = {word: number for number, word in enumerate(WORDS, start=1)}
-VOCABULARY_SIZE = len(WORDS) + 1  # with the padding id 0
+VOCABULARY_SIZE = len(WORDS) + 1  # including the padding id 0
 QUESTION_LENGTH = 48
 
 _WORD = re.compile(r"[^\s;,?]+|[;,]")
@@ -40,10 +40,10 @@ def tokenize(text: str) -> list[str]:
 
 
 def question_ids(text: str, length: int = QUESTION_LENGTH) -> np.ndarray:
-    """Ids of the words of a question, int32 of shape [length], padded with 0 at the end.
+    """Word ids of a question, int32 of shape [length], padded with 0 at the end.
 
     Raises:
-      InputError: no words, a word outside the vocabulary, or more than `length`; the message names text and word.
+      InputError: no words, more than `length`, or one outside the vocabulary; the message quotes text and word.
     """
     words = tokenize(text)
     if not 0 < len(words) <= length:

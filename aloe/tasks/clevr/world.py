@@ -1,14 +1,14 @@
 """Writes a CLEVR world of our own: the official files, from a seed.
 
     OUT/images/train/CLEVR_train_000000.png      in train, val and test
-    OUT/scenes/train/CLEVR_train_000000.json     a scene each, and those of a split together:
-    OUT/scenes/CLEVR_train_scenes.json           of train and val
+    OUT/scenes/train/CLEVR_train_000000.json     one scene; in train and val
+    OUT/scenes/CLEVR_train_scenes.json           all scenes of a split; in train and val
     OUT/questions/CLEVR_train_questions.json     in test without programs and answers
-    OUT/truth/                                   private: scenes, and questions with answers, of test
-    OUT/world.json                               the settings, so that two worlds never fill one folder
+    OUT/truth/                                   private: the scenes of test, and its questions with answers
+    OUT/world.json                               the settings, so that two worlds never share a folder
 
-An image is a pure function of (seed, split, number in the split). What is asked about it depends on the images before
-it in its shard too, a stretch of its split within which answers are balanced.
+An image is a pure function of (seed, split, number in the split). Its questions also depend on the preceding images of
+its shard, a contiguous part of the split within which answers are balanced.
 """
 
 import dataclasses
@@ -39,15 +39,15 @@ from aloe.tasks.clevr.scenes import Attributes, parse_scene
 from aloe.tasks.clevr.templates import GROUPS
 from aloe.tasks.clevr.vocabulary import RELATIONS
 
-VERSION = 3  # to be raised when a seed comes to mean other images or questions
-HELD_OUT = 0.15  # of the images for validation, and as much for test
-LEAST, LARGEST = 10, 100_000  # images in all
-SHARD = 2_000  # images that one process asks about: about 40 s, and enough to balance answers
+VERSION = 3  # increment when a seed yields different images or questions
+HELD_OUT = 0.15  # share of the images for validation, and the same for test
+LEAST, LARGEST = 10, 100_000  # images in total
+SHARD = 2_000  # images that one process asks about at a time: about 40 s, and enough to balance answers
 
-# Of launch/make_world.py, beside those that every task has.
+# Flags of launch/make_world.py, in addition to those of every task.
 FLAGS: dict[str, dict[str, Any]] = {
-    "objects": {"type": int, "default": placing.MOST, "help": f"at most so many in an image, {placing.LEAST} or more"},
-    "questions": {"default": ",".join(GROUPS), "help": "which templates are asked, separated by commas"},
+    "objects": {"type": int, "default": placing.MOST, "help": f"maximum number in an image, at least {placing.LEAST}"},
+    "questions": {"default": ",".join(GROUPS), "help": "which templates to ask, comma-separated"},
 }
 
 
@@ -56,12 +56,12 @@ class Report:
     """What was written.
 
     Attributes:
-      out: where.
-      images: number by split.
-      questions: by split, how many of each family.
-      answers: by the function that a program ends with, how often each answer is right.
-      kept: images that were there already.
-      elapsed: seconds that passed in all.
+      out: the folder.
+      images: number of images by split.
+      questions: by split, the number of questions of each family.
+      answers: by the last function of a program, how often each answer is the correct one.
+      kept: number of images that existed already.
+      elapsed: total seconds elapsed.
       drawn: whether the pictures were written too.
     """
 
@@ -96,9 +96,9 @@ class Report:
 class _Settings:
     root: Path
     seed: int
-    size: tuple[int, int] | None  # of the pictures; None draws none
+    size: tuple[int, int] | None  # of the pictures; None: draw no pictures
     objects: int
-    groups: tuple[str, ...]  # of the templates that are asked
+    groups: tuple[str, ...]  # of the templates that questions are made from
 
 
 def write(
@@ -114,21 +114,21 @@ def write(
     objects: int = placing.MOST,
     questions: str = ",".join(GROUPS),
 ) -> Report:
-    """Writes a world, or what is missing of it.
+    """Writes a world, or completes one that is partly written.
 
     Args:
-      out: the folder; made if missing. One with other contents, or of other settings, is refused.
-      videos: images over all splits, 70 % of them for training, 15 % for validation and for test.
-      seed: of everything.
-      width, height: of the pictures in pixels.
-      workers: processes; by default one for each core, and none for few images.
-      gpu: whether this process draws the pictures, on its GPU.
-      draw: whether to write pictures too. A later call that does adds them.
-      objects: at most so many in an image.
-      questions: the groups of templates that are asked, separated by commas.
+      out: the folder; created if missing. One with other contents or settings is refused.
+      videos: images over all splits: 70 % for training, 15 % each for validation and test.
+      seed: of all random numbers.
+      width, height: of the pictures, in pixels.
+      workers: number of processes; by default one per core, and none for few images.
+      gpu: whether this process itself draws the pictures, on its GPU.
+      draw: whether to write pictures too. A later call can add them.
+      objects: maximum number of objects in an image.
+      questions: the groups of templates that questions are made from, comma-separated.
 
     Raises:
-      InputError: an argument that makes no sense, or a folder that holds something else.
+      InputError: an argument is invalid, or the folder holds something else.
     """
     began = time.perf_counter()
     groups = questions.split(",")
@@ -176,12 +176,12 @@ def _sizes(videos: int) -> dict[str, int]:
 
 
 def _make(settings: _Settings, scene_index: int) -> bool:
-    """Writes the scene of an image, and the image, unless they are there, which it tells."""
+    """Writes an image and its scene unless they already exist; returns whether they did."""
     scene_path, image_path = files.scene_path(settings.root, scene_index), files.image_path(settings.root, scene_index)
     if scene_path.exists() and (image_path.exists() or not settings.size):
         return True
     if multiprocessing.parent_process() is not None:
-        jax.config.update("jax_platforms", "cpu")  # not for many processes to share one accelerator
+        jax.config.update("jax_platforms", "cpu")  # many processes must not share one accelerator
     rng = _random(settings.seed, scene_index, 0)
     position_3 = placing.draw_camera(rng)
     objects = placing.draw_objects(int(rng.integers(placing.LEAST, settings.objects + 1)), rng)
@@ -195,7 +195,7 @@ def _make(settings: _Settings, scene_index: int) -> bool:
 def describe(
     scene_index: int, objects: tuple[Attributes, ...], solids: raycast.Solids, position_3: np.ndarray
 ) -> dict[str, Any]:
-    """A scene as the official files tell it, and where the camera is; pixels are those of the official size."""
+    """A scene in the official format, plus the camera's position; pixel coordinates are for the official size."""
     location_Ox3, towards = np.asarray(solids.location_FxOx3)[0], placing.directions(position_3)
     pixels_Ox2, depth_O = placing.view(position_3, placing.WIDTH, placing.HEIGHT).project(location_Ox3)
     yaw_O = np.degrees(np.asarray(solids.yaw_FxO)[0])
@@ -218,12 +218,12 @@ def describe(
     }
 
 
-# The scene of an image as its file has it, and what is asked about it.
+# The scene of an image as stored in its file, and the questions about it.
 _Asked = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 def _ask(settings: _Settings, indices: Mapping[str, range], workers: int) -> dict[str, Counter[tuple[str, str]]]:
-    """Asks about all images and writes their splits; by split, how often each function is answered with what."""
+    """Asks about all images and writes the splits; returns the counts of (function, answer) by split."""
     shards = [
         of_split[start : start + SHARD] for of_split in indices.values() for start in range(0, len(of_split), SHARD)
     ]
@@ -252,7 +252,7 @@ def _ask_shard(settings: _Settings, indices: range) -> list[_Asked]:
 
 
 def _ask_about(settings: _Settings, indices: range) -> Iterator[_Asked]:
-    """Asks about the images of a shard, one after the other."""
+    """Asks about the images of a shard, in order."""
     records = [read_json(files.scene_path(settings.root, index)) for index in indices]
     scenes = (
         (parse_scene(record), _random(settings.seed, index, 1)) for index, record in zip(indices, records, strict=True)
@@ -261,7 +261,7 @@ def _ask_about(settings: _Settings, indices: range) -> Iterator[_Asked]:
 
 
 def _write_split(root: Path, split: str, asked: Iterable[_Asked]) -> Counter[tuple[str, str]]:
-    """Writes the scenes and the questions of a split as its official files; how often each function is answered so."""
+    """Writes the scenes and questions of a split as official files; returns the counts of (function, answer)."""
     official = files.OFFICIAL[split]
     records: list[dict[str, Any]] = []
     questions: list[dict[str, Any]] = []
@@ -278,7 +278,7 @@ def _write_split(root: Path, split: str, asked: Iterable[_Asked]) -> Counter[tup
         _write_json(files.questions_path(root / "truth", split), {"info": info, "questions": questions})
     else:
         _write_json(files.scenes_path(root, split), {"info": info, "scenes": records})
-    # Questions come last: a world that was interrupted has none, and is not taken for a whole one.
+    # Questions are written last: an interrupted world has none, so it is not mistaken for a complete one.
     _write_json(files.questions_path(root, split), {"info": info, "questions": public})
     return Counter((question["program"][-1]["function"], question["answer"]) for question in questions)
 

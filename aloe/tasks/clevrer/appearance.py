@@ -1,4 +1,4 @@
-"""How the objects of a CLEVRER scene look: sizes, colours, the camera, and what of them is in the picture."""
+"""How the objects of a CLEVRER scene look: sizes, colours, the camera, and which of them are in the picture."""
 
 import functools
 import math
@@ -11,16 +11,16 @@ from aloe.tasks.clevrer.view import clevrer_camera
 
 VIEW = clevrer_camera()
 _SIDES_4x3 = VIEW.sides()
-RADIUS = 0.2  # of the disc that stands for an object where objects meet
-FARTHEST = -3.0  # x beyond which objects look too small; the picture's top is at −5.6
+RADIUS = 0.2  # of the disc that represents an object in collisions
+FARTHEST = -3.0  # x beyond which objects look too small; the top edge of the picture is at −5.6
 
-# A cube's side is a compromise: the disc that moves it lies between the circles in and around its square.
+# A cube's side is a compromise: its collision disc is between the inscribed and circumscribed circles of its square.
 HALF_SIZE = {"cube": (0.16, 0.16, 0.16), "sphere": (0.2, 0.2, 0.2), "cylinder": (0.2, 0.2, 0.2)}
-REACH = 0.3  # no part of an object's hull is as far from its centre
+REACH = 0.3  # every point of an object's hull is closer than this to its centre
 
 
 def centered(location: np.ndarray, margin: float = 0) -> np.ndarray:
-    """Whether centres [..., 2] are `margin` pixels inside the picture, and not so far away that things look small."""
+    """Whether centres [..., 2] are `margin` pixels inside the picture, and not so far away that objects look small."""
     height = np.full((*location.shape[:-1], 1), RADIUS)
     pixels, depth = VIEW.project(np.concatenate([location, height], -1))
     inside = (pixels > margin) & (pixels < np.array([VIEW.width, VIEW.height]) - margin)
@@ -28,7 +28,7 @@ def centered(location: np.ndarray, margin: float = 0) -> np.ndarray:
 
 
 def in_view(location_FxOx2: np.ndarray, attributes: tuple[tuple[str, str, str], ...]) -> np.ndarray:
-    """Whether some part of an object can be in the picture: visible_FxO. Judged by hulls with little to spare."""
+    """Whether some part of an object may be in the picture: visible_FxO. Judged by close-fitting hulls."""
     height_O = np.array([HALF_SIZE[shape][2] for _, _, shape in attributes])
     location_FxOx3 = np.append(
         location_FxOx2, np.broadcast_to(height_O[:, None], (*location_FxOx2.shape[:2], 1)), axis=-1
@@ -36,7 +36,7 @@ def in_view(location_FxOx2: np.ndarray, attributes: tuple[tuple[str, str, str], 
     pixels, depth = VIEW.project(location_FxOx3)
     size_2 = (VIEW.width, VIEW.height)
     visible_FxO = ((pixels > 0) & (pixels < size_2)).all(-1) & (depth > 0)
-    # Few of the others need a look at their hulls: most are too far away from the picture.
+    # Few of the others need their hulls tested: most are too far outside the picture.
     near_FxO = ((location_FxOx3 - VIEW.position_3) @ _SIDES_4x3.T < REACH).all(-1)
     unsure_FxO = ~visible_FxO & (depth > 0.5) & near_FxO
     for index, (_, _, shape) in enumerate(attributes):
@@ -49,7 +49,7 @@ def in_view(location_FxOx2: np.ndarray, attributes: tuple[tuple[str, str, str], 
 
 @functools.cache
 def _hull(shape: str) -> np.ndarray:
-    """Points about an object's centre whose convex hull holds it, whatever its turn."""
+    """Points around an object's centre whose convex hull contains the object at any yaw."""
     sides = 16
     angle = np.arange(sides) * 2 * np.pi / sides
     around = np.stack([np.cos(angle), np.sin(angle)], -1) / np.cos(np.pi / sides)
@@ -65,7 +65,7 @@ def _hull(shape: str) -> np.ndarray:
 def solids(
     attributes: tuple[tuple[str, str, str], ...], location_FxOx2: np.ndarray, yaw_FxO: np.ndarray
 ) -> raycast.Solids:
-    """Objects of these (color, material, shape) for the ray-caster."""
+    """Builds the ray-caster's solids for objects of these (color, material, shape)."""
     half_size_Ox3 = np.array([HALF_SIZE[shape] for _, _, shape in attributes])
     height_FxOx1 = np.broadcast_to(half_size_Ox3[:, 2:], (*location_FxOx2.shape[:2], 1))
     return raycast.Solids(

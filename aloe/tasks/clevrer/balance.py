@@ -1,7 +1,7 @@
 """Chooses each video's questions so that no answer is worth guessing: one pass over the videos, in order.
 
-Of the candidates for a place in a video's list, the one is taken whose answers are most wanting among those chosen so
-far: within its subtype, and within questions of the same wording. So what is asked depends only on the videos before.
+Each place in a video's list goes to the candidate whose answers are most underrepresented among those chosen so far,
+within its subtype and among questions of the same wording. So what is asked does not depend on later videos.
 """
 
 import dataclasses
@@ -14,9 +14,9 @@ from aloe.tasks.clevrer.templates import SLOTS
 
 
 class Tally(NamedTuple):
-    """What a question adds to the statistics to be balanced: one `value`, of the wanted `share`, within a `group`.
+    """A question's contribution to the balanced statistics: a `value`, with its target `share`, within a `group`.
 
-    `weight` says how much it counts when candidates are compared.
+    `weight` is its weight when candidates are compared.
     """
 
     group: str
@@ -27,7 +27,7 @@ class Tally(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A question that could be asked: its slot, the official record without question_id, and what it counts as."""
+    """A question that could be asked: its slot, the official record without question_id, and its tallies."""
 
     slot: str
     question: dict[str, Any]
@@ -35,12 +35,12 @@ class Candidate:
 
 
 def choose(videos: Iterable[list[Candidate]]) -> Iterator[list[dict[str, Any]]]:
-    """Candidates of each video → its questions in official order, numbered; no two of a video alike."""
+    """Turns each video's candidates into its questions, numbered in official order; no two in a video are alike."""
     total: Counter[str] = Counter()
     count: Counter[tuple[str, str]] = Counter()
 
     def excess(candidate: Candidate) -> float:
-        """How far its answers are above their share, in standard deviations, on weighted average."""
+        """Weighted mean of how far its answers exceed their target shares, in standard deviations."""
         sigmas = [
             weight * (count[group, value] - share * total[group]) / math.sqrt(share * total[group] + 1)
             for group, value, share, weight in candidate.tallies

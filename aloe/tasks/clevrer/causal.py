@@ -1,6 +1,6 @@
-"""Questions with choices that could be asked about a scene: why something happened, what comes next, and what if.
+"""Multiple-choice questions that could be asked about a scene: why something happened, what comes next, and what if.
 
-No choice hangs on what a viewer could not tell: pairs that may or may not have touched (truth.py) are left out.
+No choice depends on what a viewer could not tell: pairs that may or may not have touched (truth.py) are left out.
 """
 
 import functools
@@ -17,13 +17,13 @@ from aloe.tasks.clevrer.grammar import Row, Sentence, sentences
 from aloe.tasks.clevrer.phrases import pick, shuffled, the
 from aloe.tasks.clevrer.templates import SHARES
 
-TRIES = 4  # sets of choices drawn for a question
-LABELS = 2  # weight of its choices' labels, beside 1 of how many are correct, of what they are about, …
+TRIES = 4  # sets of choices drawn per question
+LABELS = 2  # weight of a question's choice labels, relative to 1 for how many are correct, what they are about, …
 
 
 class _Choice(NamedTuple):
     record: dict[str, Any]  # as in the files, without choice_id
-    sort: str  # choices are balanced among those of one sort
+    sort: str  # choices are balanced within each sort
     objects: tuple[int, ...]
 
     @property
@@ -32,7 +32,7 @@ class _Choice(NamedTuple):
 
 
 def explanatory(scene: Scene, rng: np.random.Generator) -> Iterator[Candidate]:
-    """What is responsible for a collision or an exit? Four choices, none to all of them correct."""
+    """What is responsible for a collision or an exit? Four choices, of which none to all are correct."""
     effects = [event for event in scene.events if event.kind in ("collision", "out")]
     wanted = SHARES["explanatory choices"]
     for effect, negated in itertools.product(effects, (False, True)):
@@ -58,7 +58,7 @@ def explanatory(scene: Scene, rng: np.random.Generator) -> Iterator[Candidate]:
 
 
 def predictive(scene: Scene, truth: Mapping[str, Any], rng: np.random.Generator) -> Iterator[Candidate]:
-    """What will happen next? Two choices, one correct; and if possible something in the wrong one still moves."""
+    """What will happen next? Two choices, one correct; if possible, an object in the wrong one is still moving."""
     moving = {item.index for item in executor.run(["objects", "end", "get_frame", "filter_moving"], scene)}
     question, _ = _question(scene, rng, templates.PREDICTIVE, "predictive", (), False)
     subjects = [("collision", pair) for pair in _clear_pairs(scene, truth["unseen"])]
@@ -79,11 +79,11 @@ def counterfactual(scene: Scene, truth: Mapping[str, Any], rng: np.random.Genera
         question, _ = _question(scene, rng, templates.COUNTERFACTUAL, "counterfactual", (removed,), negated)
         subjects = [("collision", pair) for pair in _clear_pairs(scene, entry) if removed not in pair]
         choices = [
-            # Told apart, so that what happens in the video does not give the answer away.
+            # Separate sorts, so that what actually happens does not give the answer away.
             each._replace(sort="collided" if each.objects in happened else "did not collide")
             for each in _choices(scene, rng, templates.OUTCOMES, subjects, question)
         ]
-        # Pairs to which the removal makes a difference are rare, and are what the question is for.
+        # Pairs for which the removal makes a difference are rare, and are the point of the question.
         weights = [1.0 if (each.objects in happened) == (each.correct != negated) else 20.0 for each in choices]
         for _ in range(TRIES):
             size = str(rng.choice(list(sizes), p=list(sizes.values())))
@@ -104,7 +104,7 @@ def _sentences(rows: tuple[Row, ...], kind: str) -> list[tuple[Sentence, ...]]:
 def _question(
     scene: Scene, rng: np.random.Generator, rows: tuple[Row, ...], kind: str, objects: Sequence[int], negated: bool
 ) -> tuple[dict[str, Any], list[str]]:
-    """A question without its choices, and how its objects are named in it."""
+    """Returns a question without its choices, and the phrases that name its objects."""
     wanted = [each for each in pick(rng, _sentences(rows, kind)) if each.program.endswith("negate") == negated]
     sentence = pick(rng, wanted)
     phrases = [the(scene, index, rng) for index in shuffled(objects, rng)]
@@ -126,7 +126,7 @@ def _choices(
     subjects: Iterable[tuple[str, tuple[int, ...]]],
     question: Mapping[str, Any],
 ) -> list[_Choice]:
-    """A choice for each subject, what it is about and its objects, with its label."""
+    """Makes one labelled choice per subject; a subject is the kind of choice and its objects."""
     choices = []
     for kind, objects in subjects:
         (sentence,) = pick(rng, _sentences(rows, kind))
@@ -144,7 +144,7 @@ def _drawn(
     rng: np.random.Generator,
     weights: Sequence[float],
 ) -> list[_Choice]:
-    """`size` choices, more often those of more weight; how many are correct is drawn as `shares` say. [] if too few."""
+    """Draws `size` choices by weight, the number of correct ones according to `shares`. Returns [] if too few."""
     order = np.argsort(rng.exponential(size=len(choices)) / np.asarray(weights, float))
     correct = [choices[index] for index in order if choices[index].correct]
     wrong = [choices[index] for index in order if not choices[index].correct]
@@ -180,7 +180,7 @@ def _candidate(
 
 @functools.cache
 def _share(kind: str, correct: bool) -> float:
-    """Of correct or wrong labels among a type's choices, as follows from how many are correct of how many."""
+    """Share of correct or wrong labels among a type's choices, as implied by the shares of sizes and correct counts."""
     if kind == "predictive":
         return 0.5
     size = sum(int(n) * share for n, share in SHARES.get(f"{kind} size", {"4": 1.0}).items())

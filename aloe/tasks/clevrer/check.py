@@ -21,11 +21,11 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
 
     Args:
       root: the data folder.
-      decode: whether to decode every video, rather than to read its header.
+      decode: whether to decode every video, rather than only read its header.
       limit: share of the videos of a split that may be missing or broken.
 
     Raises:
-      InputError: the folder is missing or empty, or two files have one index.
+      InputError: the folder is missing or empty, or two files have the same index.
     """
     videos, annotations = files.find_videos(root), files.find_annotations(root)
     size = common_size((videos[index] for index in sorted(videos)), video_size)
@@ -52,7 +52,7 @@ def check(root: Path, decode: bool = False, limit: float = DEFAULT_LIMIT) -> Fin
 
 
 def _count_questions(scenes: Sequence[VideoQuestions]) -> dict[str, int]:
-    """Row name → count; every row is there, also where it is zero, so that the splits align."""
+    """Row name → count; every row is present, even if zero, so that the splits align."""
     questions = [question for scene in scenes for question in scene.questions]
     choices = [choice for question in questions for choice in question.choices]
     types = collections.Counter(question.type for question in questions)

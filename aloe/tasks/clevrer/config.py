@@ -1,20 +1,20 @@
 """CLEVRER's configurations.
 
 paper         appendix A.3, table (a): 28 layers, 10 heads, batch 256 + 256, 200,000 steps on a v2-32
-              (16 TPU v2 chips, 32 devices). Not run here: neither the chips nor the real data are at hand.
+              (16 TPU v2 chips, 32 devices). Not run here: neither the chips nor the real data are available.
 hierarchical  table 1: attention within frames, then between frames, in place of attention between all objects.
 mlp           table 1: four fully connected layers in place of self-attention.
 no_auxiliary  table 1: no self-supervised loss, and so no unsupervised batch.
 lstm          footnote 1: a bidirectional LSTM, here with as many parameters as the transformer.
 adam          appendix A.3: Adam in place of LAMB.
-superpixels   table 1: the last feature map of a ResNet, trained along, in place of objects. The paper tells neither its
-              size nor that of the map: four blocks here, and 4 × 4 superpixels.
-masked_frames appendix B: f(A · image), with f a ResNet of 3 blocks that is trained along, and masks A from files.
+superpixels   table 1: the last feature map of a ResNet, trained jointly, in place of objects. The paper gives neither
+              its size nor that of the map: here four blocks and 4 × 4 superpixels.
+masked_frames appendix B: f(A · image), with f a jointly trained ResNet of 3 blocks, and masks A from files.
 released      the authors' released model and latents, as launch/import_released.py reads them.
-study         8 layers, to see on one or two GPUs and a world of our own that each type of question is learned.
-quickstart    what `make train` runs: the same program, small enough for two CPU cores and some hundred videos.
+study         8 layers, to check on one or two GPUs, with a world of our own, that each type of question is learned.
+quickstart    what `make train` runs: the same program, small enough for two CPU cores and a few hundred videos.
 
-What the paper does not say of a variant is as in `paper`.
+Whatever the paper does not specify for a variant is as in `paper`.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 from aloe.training.defaults import defaults
 
-# By name, what is not as in `paper`.
+# Overrides of `paper`, by variant.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "hierarchical": {"model.architecture": "hierarchical"},
@@ -33,7 +33,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "lstm": {"model.architecture": "lstm", "model.layers": 3, "model.hidden": 512},
     "adam": {
         "optimizer.name": "adam",
-        # Here Adam moves a weight matrix of the initial scale, 0.05, as far as LAMB does at 2e-3. The paper is silent.
+        # Here Adam moves a weight matrix of the initial scale, 0.05, as far as LAMB does at 2e-3. The paper gives none.
         "optimizer.learning_rate": 1e-4,
         "optimizer.final_learning_rate": 1e-8,
     },
@@ -86,7 +86,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
-# By variant, where the paper tells (§3.1).
+# By variant, where the paper gives it (§3.1).
 PAPER_PARAMETERS = {"paper": "15 M", "no_auxiliary": "15 M", "adam": "15 M", "mlp": "20 M"}
 
 
@@ -94,16 +94,16 @@ def get_config(variant: str = "paper") -> ConfigDict:
     """The configuration of a variant. Every field is plain data; `--config.path.to.field=value` overrides it."""
     config = defaults("clevrer", variant)
 
-    config.data.frames = ""  # folder for the decoded frames; empty: frames in the root
-    config.data.frames_per_video = 128  # evenly spread, of which the model's frames are drawn
-    config.data.masks = "exact"  # whose masks, of those that launch/masks.py wrote, for masked_frames
+    config.data.frames = ""  # folder for the decoded frames; if empty, frames/ in the root
+    config.data.frames_per_video = 128  # evenly spaced; the model's frames are drawn from them
+    config.data.masks = "exact"  # source of the masks that launch/masks.py wrote, for masked_frames
 
     config.perception = ConfigDict()
-    config.perception.kind = "stored"  # latents that an encoder made; or superpixels, masked_frames
-    config.perception.size = 64  # rows, and columns, of a frame
-    config.perception.blocks = 3  # of the ResNet, two convolutions each
-    config.perception.width = 16  # channels of the first block; each further one has twice as many
-    config.perception.pretrained = ""  # workdir of a run that this one has its perception from
+    config.perception.kind = "stored"  # latents made by an encoder; or superpixels, masked_frames
+    config.perception.size = 64  # rows and columns of a frame
+    config.perception.blocks = 3  # of the ResNet, with two convolutions each
+    config.perception.width = 16  # channels of the first block, doubled in each further one
+    config.perception.pretrained = ""  # workdir of the run whose perception this one starts from
 
     config.model.layers = 28
     config.model.heads = 10

@@ -1,18 +1,18 @@
 """Which counterfactual questions need counterfactual reasoning (appendix C).
 
 The authors used "a symbolic executor that uses the provided ground-truth video annotations and parsed questions to
-determine causal connectivity and whether each choice happened in the non-counterfactual scenario". It is read so:
+determine causal connectivity and whether each choice happened in the non-counterfactual scenario". Interpreted here as:
 
-* Removing an object can have an effect where it collides with another one in the video, seen or not: the paper's easy
+* Removing an object can have an effect if it collides with another one in the video, in view or not: the paper's easy
   questions are about "an object that did not collide with any other object". What its partners do afterwards is not
-  followed.
-* The non-counterfactual scenario is the video: what the annotation lists as collisions, and nothing after its end. A
-  choice, which names two objects, happened where this pair collided.
-* As if it were descriptive, a question is answered by the choices that happened, or with "not" by those that did not.
-  That is perfect where it gives every choice its label.
+  tracked.
+* The non-counterfactual scenario is the video: the collisions that the annotation lists, and nothing after its end. A
+  choice, which names two objects, happened if this pair collided.
+* As if it were descriptive, a question's correct choices are those that happened, or with "not" those that did not.
+  That is right if it gives every choice its label.
 
-So there are three kinds: the removed object hits nothing (47 % of the real questions, says the paper); it hits
-something, and the question is right as if descriptive (45 % of the rest); and what is left, the hard ones.
+So there are three kinds: the removed object hits nothing (47 % of the real questions, according to the paper); it hits
+something, but the question is right as if descriptive (45 % of the rest); and the remaining, hard ones.
 """
 
 import dataclasses
@@ -36,18 +36,18 @@ HITS_NOTHING, AS_IF_DESCRIPTIVE, HARD = "removed hits nothing", "right as if des
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FromVideo:
-    """What the video alone says of a counterfactual question.
+    """What the video alone says about a counterfactual question.
 
     Attributes:
       removed_collides: whether the removed object collides with any other.
-      correct: of each choice, whether it is correct as if the question were descriptive.
+      correct: for each choice, whether it would be correct if the question were descriptive.
     """
 
     removed_collides: bool
     correct: tuple[bool, ...]
 
     def kind(self, question: Question) -> str:
-        """HITS_NOTHING, AS_IF_DESCRIPTIVE or HARD, by the labels of the question."""
+        """HITS_NOTHING, AS_IF_DESCRIPTIVE or HARD, given the labels of the question."""
         if not self.removed_collides:
             return HITS_NOTHING
         right = self.correct == tuple(choice.correct for choice in question.choices)
@@ -55,10 +55,10 @@ class FromVideo:
 
 
 def from_video(question: Question, scene: Scene) -> FromVideo:
-    """Answers a counterfactual question, which has programs, from the collisions of the video.
+    """Answers a counterfactual question, which must have programs, from the collisions of the video.
 
     Raises:
-      ExecutionError: a program means nothing on this scene.
+      ExecutionError: a program has no meaning on this scene.
     """
     program = question.program or ()
     happened = frozenset(event.objects for event in scene.collisions)
@@ -71,12 +71,12 @@ def from_video(question: Question, scene: Scene) -> FromVideo:
 
 
 def read(root: Path, split: str, records: Sequence[AskedQuestion]) -> dict[AskedQuestion, FromVideo]:
-    """Answers the counterfactual ones of the questions from the annotations of their videos, with a progress bar.
+    """Answers the counterfactual questions among `records` from their videos' annotations, with a progress bar.
 
-    Those of a few videos may be missing, up to the usual limit: they are named, counted and left out.
+    Those of a few videos may be missing, up to the usual limit: they are reported, counted and left out.
 
     Raises:
-      InputError: too many annotations are missing or broken, or programs missing or without meaning.
+      InputError: too many annotations are missing or broken, or programs are missing or have no meaning.
     """
     asked: dict[int, list[AskedQuestion]] = {}
     for record in records:
@@ -103,7 +103,7 @@ def read(root: Path, split: str, records: Sequence[AskedQuestion]) -> dict[Asked
 
 
 def outcomes(answers: Mapping[AskedQuestion, FromVideo]) -> Outcomes:
-    """What becomes of these questions when they are answered as if they were descriptive."""
+    """Outcomes of these questions when they are answered as if they were descriptive."""
     logits_QxC = np.full((len(answers), MAX_CHOICES), -1.0)
     for logit_C, answer in zip(logits_QxC, answers.values(), strict=True):
         logit_C[: len(answer.correct)] = np.where(answer.correct, 1.0, -1.0)
@@ -112,11 +112,11 @@ def outcomes(answers: Mapping[AskedQuestion, FromVideo]) -> Outcomes:
 
 
 def table(answers: Mapping[AskedQuestion, FromVideo], columns: Mapping[str, Outcomes]) -> str:
-    """Percent right of the counterfactual questions by kind.
+    """Tabulates the percentage of counterfactual questions answered right, by kind.
 
     Args:
       answers: from the video, in the order of the questions.
-      columns: outcomes of just these questions by name.
+      columns: outcomes of exactly these questions, by name.
     """
     kind_Q = np.array([answer.kind(record.question) for record, answer in answers.items()])
     rows = {
@@ -149,7 +149,7 @@ def _answered(record: AskedQuestion, scene: Scene) -> FromVideo:
 
 
 def _removed(program: Sequence[str], scene: Scene) -> Object:
-    """The object that a program `all_events <object> get_counterfact …` takes away."""
+    """The object that a program `all_events <object> get_counterfact …` removes."""
     if program[:1] != ("all_events",) or "get_counterfact" not in program:
         raise ExecutionError(f"{' '.join(program)}: removes no object")
     removed = executor.run(program[1 : program.index("get_counterfact")], scene)

@@ -1,7 +1,7 @@
 """Descriptive questions that could be asked about a scene, with their answers.
 
-Nothing is asked that a viewer could not tell: whether a slow thing moves, or which came first of two events that are
-hardly apart.
+Nothing is asked that a viewer could not tell, such as whether a slow object moves, or which of two nearly simultaneous
+events came first.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ from aloe.tasks.clevrer.phrases import pick, some, the
 from aloe.tasks.clevrer.scenes import APART
 from aloe.tasks.clevrer.templates import DESCRIPTIVE, HOLES, SHARES
 
-# A viewer calls this moving. A question whose answer would change if only that counted is not asked.
+# Faster than this is visibly moving. Questions whose answers would change with this threshold are not asked.
 VISIBLY_MOVING = 0.15
-TRIES = 48  # fillings tried for a slot
-ALIKE = 3  # candidates kept of one subtype and answer
+TRIES = 48  # fillings tried per slot
+ALIKE = 3  # candidates kept per subtype and answer
 
 
 def descriptive(slot: str, scene: Scene, rng: np.random.Generator) -> Iterator[Candidate]:
-    """Candidates for one slot (templates.SLOTS)."""
+    """Yields candidates for one slot (templates.SLOTS)."""
     cautious = dataclasses.replace(scene, moving_speed=VISIBLY_MOVING)
     milestones = {way: _milestones(scene, way) for way in ("in", "out")}
     kept: Counter[tuple[str, str]] = Counter()
@@ -79,12 +79,12 @@ def _sentences(slot: str) -> list[tuple[Sentence, ...]]:
 
 
 def _way(sentence: Sentence) -> str:
-    """Whether X's entrance or its exit says when."""
+    """Whether X's entrance ("in") or its exit ("out") sets the time."""
     return "in" if "{X.program} unique filter_in" in sentence.program else "out"
 
 
 def _milestones(scene: Scene, way: str) -> list[int]:
-    """Objects whose one entrance or exit stands well apart from all else that happens."""
+    """Objects whose only entrance or exit is well separated in time from all other events."""
     events = scene.events[1:-1]
     passings = [event for event in events if event.kind == way]
     alone = Counter(event.objects for event in passings)
@@ -97,5 +97,5 @@ def _milestones(scene: Scene, way: str) -> list[int]:
 
 
 def _one(phrase: Filling, scene: Scene) -> bool:
-    """Whether the phrase fits no two objects, so that it would not matter what moves."""
+    """Whether the phrase fits at most one object, so that it would not matter what moves."""
     return len(executor.run(phrase.program.split(), scene)) < 2

@@ -1,4 +1,4 @@
-"""Questions and latents of one split as examples: the arrays that batches are made of."""
+"""Turns questions and latents of one split into examples: the arrays that batches are made of."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class AskedQuestion:
 
 
 def asked(videos: Sequence[VideoQuestions], *, descriptive: bool) -> list[AskedQuestion]:
-    """Descriptive, or multiple-choice, questions of the videos, in order, without those that have no choices."""
+    """The videos' descriptive or multiple-choice questions, in order; the latter without those that have no choices."""
     return [
         AskedQuestion(video.scene_index, question)
         for video in videos
@@ -32,15 +32,15 @@ def asked(videos: Sequence[VideoQuestions], *, descriptive: bool) -> list[AskedQ
 
 
 class Videos(Protocol):
-    """Where what a model is shown of a split's videos comes from: stored latents, or pixels."""
+    """Source of the model's visual input for a split's videos: stored latents, or pixels."""
 
     def see(self, scene_index: int, frames_F: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Arrays by field, each of [F, …]; F frames are given as places among those that there are."""
+        """Arrays by field, each of [F, …]; `frames_F` are indices into the available frames."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Makes examples of one split, with `frames` of the `available` ones of each video."""
+    """Makes examples of one split, with `frames` of the `available` frames of each video."""
 
     videos: Videos
     frames: int
@@ -51,7 +51,7 @@ class Examples:
         return {**question_arrays(record.question), **self.random_frames(record.scene_index, rng)}
 
     def unsupervised(self, record: VideoQuestions, rng: np.random.Generator) -> Example:
-        """A video with a question and a choice of its own, and no answer (paper A.3)."""
+        """A video with one of its questions, a choice of that question, and no answer (paper A.3)."""
         arrays: dict[str, np.ndarray | np.generic] = {
             "question": np.zeros(vocabulary.QUESTION_LENGTH, np.int32),
             "choice": np.zeros(vocabulary.CHOICE_LENGTH, np.int32),
@@ -67,7 +67,7 @@ class Examples:
         return {**arrays, **self.random_frames(record.scene_index, rng)}
 
     def evaluation(self, records: Sequence[AskedQuestion], seen: dict[int, int]) -> grain.MapDataset:
-        """The questions in order, each with the fixed frames of its video, or of the one that `seen` names instead."""
+        """The questions in order, each with fixed frames of its video, or of the video that `seen` maps it to."""
         stride = self.available // self.frames  # 0, 5, …, 120 for 25 frames, as in the released code
         frames_F = np.arange(self.frames) * stride
 
@@ -78,12 +78,12 @@ class Examples:
         return grain.MapDataset.source(records).map(example)
 
     def random_frames(self, scene_index: int, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
-        """What is seen of frames drawn without replacement, in the order of time (appendix A.3)."""
+        """Visual input of frames drawn without replacement, in temporal order (appendix A.3)."""
         return self.videos.see(scene_index, np.sort(rng.choice(self.available, self.frames, replace=False)))
 
 
 def question_arrays(question: Question) -> dict[str, np.ndarray | np.generic]:
-    """Words and labels. Choices that a question has not got exist for neither loss nor metric."""
+    """Words and labels. `exists` masks choices that a question lacks, in losses and metrics alike."""
     words: dict[str, np.ndarray | np.generic] = {"question": vocabulary.question_ids(question.text)}
     if question.is_descriptive:
         return words | {"answer": np.int32(vocabulary.answer_id(question.answer) if question.answer else 0)}

@@ -1,11 +1,11 @@
-"""CLEVRER's official files: where they lie, and reading them.
+"""CLEVRER's official files: locating and reading them.
 
-    <root>/{train,validation,test}.json                          questions; or in a folder of <root>, as questions/
+    <root>/{train,validation,test}.json                          questions; or in a folder of <root>, such as questions/
     <root>/**/video_00012.mp4, <root>/**/annotation_00012.json   by index, wherever the archives were unpacked
-    <root>/**/proposal_00012.json                                as those (proposals.py)
+    <root>/**/proposal_00012.json                                likewise (proposals.py)
     <root>/latents/<encoder>/<split>/                            latents stores (aloe/data/latents.py)
 
-Splits are what the question files say; folder names, positions in the lists and split sizes mean nothing.
+The question files define the splits; folder names, list positions and split sizes carry no meaning.
 """
 
 import re
@@ -41,7 +41,7 @@ def find_questions(root: Path, split: str) -> Path:
 
 
 def question_files(root: Path, split: str) -> list[Path]:
-    """All candidates for the question file of a split; there should be one, and none for a split that is not there."""
+    """All candidates for the question file of a split; there should be one, or none if the split is absent."""
     return [path for path in (root / f"{split}.json", *sorted(root.glob(f"*/{split}.json"))) if path.is_file()]
 
 
@@ -76,11 +76,11 @@ def find_proposals(root: Path) -> dict[int, Path]:
 
 
 def read_questions(root: Path, split: str) -> list[VideoQuestions]:
-    """Reads all questions of a split, every field and every word checked, in the order of the file.
+    """Reads all questions of a split in file order, checking every field and every word.
 
     Raises:
-      InputError: the file is missing, does not parse, or has wrong entries; the message names the file and the first
-        few, each by scene index, question id and field.
+      InputError: the file is missing, does not parse, or has invalid entries; the message names the file and the
+        first few, each by scene index, question id and field.
     """
     path = find_questions(root, split)
     scenes, problems = parse_question_file(path, split)
@@ -91,10 +91,10 @@ def read_questions(root: Path, split: str) -> list[VideoQuestions]:
 
 
 def parse_question_file(path: Path, split: str) -> tuple[list[VideoQuestions], list[str]]:
-    """The good entries of a question file, and what is wrong with the others (`parse_questions`), each with the file.
+    """The valid entries of a question file, and the problems of the others (`parse_questions`), each with the file.
 
     Raises:
-      InputError: the file does not parse, or is no list with an entry for each video.
+      InputError: the file does not parse, or is not a list with an entry for each video.
     """
     entries = read_json(path)
     with within(path):
@@ -103,7 +103,7 @@ def parse_question_file(path: Path, split: str) -> tuple[list[VideoQuestions], l
 
 
 def scene_indices(root: Path, split: str) -> list[int]:
-    """The videos of a split, in the order of its question file. Errors as `read_questions`."""
+    """The videos of a split, in the order of its question file. Same errors as `read_questions`."""
     return [scene.scene_index for scene in read_questions(root, split)]
 
 
@@ -111,8 +111,8 @@ def read_annotation(path: Path, frames: int = FRAMES) -> Annotation:
     """Reads the annotation of one video.
 
     Raises:
-      InputError: it does not parse, a field is wrong, it has not `frames` frames, or it is of another video than its
-        name says. The message names the file, the place and the field.
+      InputError: it does not parse, a field is wrong, it does not have `frames` frames, or it is for a different video
+        than its name says. The message names the file, the place and the field.
     """
     record = read_json(path)
     with within(path):

@@ -1,8 +1,8 @@
 """How templates become sentences: rows with holes, what fills the holes, and phrases for objects.
 
-A row's text and program have the same holes. Some are filled from a short list (an order, a time); with every choice of
-those a row becomes its sentences, in which only phrases for objects are left open. So one list of rows serves whoever
-writes questions and whoever reads them.
+A row's text and program have the same holes. Some are filled from a short list (an order, a time); expanding all
+combinations of these turns a row into its sentences, in which only phrases for objects are left open. So one list of
+rows serves both writing and parsing questions.
 """
 
 import functools
@@ -18,7 +18,7 @@ OBJECT_HOLES = "ABXO"  # A, B, X: one object; O: any number
 
 
 class Filling(NamedTuple):
-    """What stands in a hole: `text` (or another form of it) in the text, `program` in the program."""
+    """What fills a hole: `text` (or another form of it) in the text, `program` in the program."""
 
     text: str
     program: str = ""
@@ -31,7 +31,7 @@ class Filling(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A template: its kind, text and program, with holes `{name.form}`; fillings may have holes of objects in turn."""
+    """A template: its kind, text and program, with holes `{name.form}`; fillings may themselves have object holes."""
 
     kind: str
     text: str
@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """A row of which only the holes of objects are left: `{A.text}`, `{O.plural}`, and `{A.program}`."""
+    """A row in which only the object holes are left: `{A.text}`, `{O.plural}`, and `{A.program}`."""
 
     kind: str
     text: str
@@ -47,7 +47,7 @@ class Sentence(NamedTuple):
 
     @property
     def holes(self) -> tuple[str, ...]:
-        """The letters of its open holes, in the order of the text."""
+        """The letters of its open holes, in text order."""
         return tuple(name.split(".")[0] for _, name, _, _ in string.Formatter().parse(self.text) if name)
 
     def fill(self, phrases: Mapping[str, Filling]) -> tuple[str, list[str]]:
@@ -61,7 +61,7 @@ _OPEN = {
 
 
 def sentences(row: Row, holes: Mapping[str, Sequence[Filling]]) -> tuple[Sentence, ...]:
-    """All sentences of a row, `holes` telling what may stand in those that are not for objects."""
+    """All sentences of a row; `holes` lists the fillings of the holes that are not for objects."""
     named = [letter for letter in holes if any(f"{{{letter}." in part for part in row)]
     return tuple(
         Sentence(*(part.format(**_OPEN, **dict(zip(named, fillings, strict=True))) for part in row))
@@ -79,11 +79,11 @@ def _phrase(words: tuple[tuple[str, str], ...]) -> Filling:
 
 
 def phrase(words: Mapping[str, str]) -> Filling:
-    """The objects with these attributes: "red cube", "metal objects"."""
+    """The phrase for the objects with these attributes: "red cube", "metal objects"."""
     return _phrase(tuple(words.items()))
 
 
 def attributes_of(text: str) -> dict[str, str]:
-    """The attributes that a phrase, singular or plural, gives."""
+    """The attributes that a phrase, singular or plural, names."""
     words: Iterable[str] = (word.removesuffix("s") for word in text.split())
     return {name: word for word in words for name, values in ATTRIBUTES.items() if word in values}

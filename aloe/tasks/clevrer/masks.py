@@ -1,6 +1,6 @@
-"""The exact masks of a world's frames: which object each pixel shows, drawn anew from what the world's files tell.
+"""The exact masks of a world's frames: which object each pixel shows, re-rendered from the world's annotations.
 
-Only worlds of our own have them: of the official videos the shapes in the picture are not known exactly.
+Only worlds of our own have them: for the official videos, the exact shapes in the picture are unknown.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
     """The exact masks of some frames of a video.
 
     Args:
-      path: of the video's annotation.
+      path: the video's annotation file.
       frame_numbers: which frames.
-      size: rows, and columns; the whole picture is squeezed into them, as the frames are.
+      size: rows and columns; the whole picture is squeezed to fit, as the frames are.
 
     Raises:
       InputError: the annotation is broken.
@@ -60,12 +60,12 @@ def find(root: Path) -> dict[int, Path]:
 
 
 def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> np.ndarray:
-    """masks_FxNxYxX (bool), object n in slot n, and none for further objects. Arguments and errors as `exact`."""
+    """masks_FxNxYxX (bool): object n in slot n, further objects dropped. Same arguments and errors as `exact`."""
     return exact(path, frame_numbers, size).by_slot(slots)
 
 
 def _yaw(record: Any, annotation: Annotation) -> np.ndarray:
-    """Turns about the vertical, yaw_FxO in radians, which only the drawing of pictures has need of."""
+    """Rotations about the vertical axis, yaw_FxO in radians, which only rendering needs."""
     ids = [each.object_id for each in annotation.objects]
     yaw = []
     for number, entry in enumerate(record["motion_trajectory"]):

@@ -1,11 +1,11 @@
 """The oracle encoder: object latents made from the annotations instead of from pixels.
 
-It fills the latents store where no perception has been trained. It stays beside trained perception as a named control
-that separates reasoning from perception: a model on these latents sees every object exactly as it is, so what it still
-gets wrong is reasoning. It is no baseline of the paper.
+It fills the latents store where no perception has been trained. Alongside trained perception it remains a named control
+that separates reasoning from perception: a model on these latents sees every object exactly as it is, so its remaining
+errors are errors of reasoning. It is not a baseline of the paper.
 
-A visible object becomes 15 features, position x and y and its colour, shape and material one-hot; how they become
-latents: `aloe.perception.feature_map`.
+A visible object becomes 15 features: position x and y, and one-hot colour, shape and material.
+`aloe.perception.feature_map` maps them to latents.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,15 +23,15 @@ SLOTS = 8
 SIZE = 16
 FEATURES = 2 + len(COLORS) + len(SHAPES) + len(MATERIALS)
 
-_VERSION = 1  # raise it when other latents come out; stores of another version are refused
-_POSITION_SCALE = 1.6  # world units; the standard deviation over what the camera sees, some 6 across
+_VERSION = 1  # increment it when the latents change; stores of another version are refused
+_POSITION_SCALE = 1.6  # world units; the standard deviation over what the camera sees, about 6 across
 
 
 def encode(annotation: Annotation, slots: int = SLOTS, size: int = SIZE) -> np.ndarray:
     """Latents of one video, latents_FxNxD in float32.
 
-    A pure function of the annotation: order and noise of a frame are drawn from (scene index, frame). Of more than
-    `slots` visible objects the first in the order of the annotation are kept (`crowded_frames` counts such frames).
+    A pure function of the annotation: a frame's slot order and noise depend only on (scene index, frame). If more than
+    `slots` objects are visible, the first in annotation order are kept (`crowded_frames` counts such frames).
 
     Raises:
       ValueError: `size` is less than FEATURES + 1.
@@ -42,7 +42,7 @@ def encode(annotation: Annotation, slots: int = SLOTS, size: int = SIZE) -> np.n
 
 
 def features(annotation: Annotation) -> np.ndarray:
-    """What is told of each object, seen or not, features_FxOx15: x, y, colour, shape, material, scaled."""
+    """Scaled features of each object, visible or not, features_FxOx15: x, y, colour, shape, material."""
     named = [
         (COLORS, [entry.color for entry in annotation.objects]),
         (SHAPES, [entry.shape for entry in annotation.objects]),
@@ -55,16 +55,16 @@ def features(annotation: Annotation) -> np.ndarray:
 
 
 def crowded_frames(annotation: Annotation, slots: int = SLOTS) -> int:
-    """How many frames show more than `slots` objects, so that some were left out."""
+    """How many frames show more than `slots` objects, so that some were dropped."""
     return int((annotation.visible_FxO.sum(axis=1) > slots).sum())
 
 
 class Encoder:
-    """Encodes the videos of a data folder, as `aloe.perception.fill` wants it.
+    """Encodes the videos of a data folder, as `aloe.perception.fill` expects.
 
     Attributes:
-      description: what the latents store says of its encoder; the checksum is that of the map.
-      frame_numbers: of the F frames; slots, size: N and D of a video.
+      description: how the latents store identifies its encoder; the checksum is that of the projection.
+      frame_numbers: those of the F frames; slots, size: N and D of a video.
     """
 
     frame_numbers = range(FRAMES)
@@ -78,7 +78,7 @@ class Encoder:
         self._crowded: dict[int, int] = {}
 
     def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
-        """The latents of each video in turn, or what is wrong where its annotation is broken or missing."""
+        """Yields the latents of each video in turn, or the error where its annotation is broken or missing."""
         found = [(index, self._paths.get(index)) for index in scene_indices]
         for index, result in zip(scene_indices, ordered_map(_encode_file, found, self._workers), strict=True):
             if isinstance(result, InputError):
@@ -90,7 +90,7 @@ class Encoder:
                 yield latents_FxNxD
 
     def remarks(self) -> list[str]:
-        """What is worth telling after the encoding: videos with more visible objects than slots."""
+        """Notes to report after encoding: videos with more visible objects than slots."""
         if not self._crowded:
             return []
         frames = sum(self._crowded.values())

@@ -1,6 +1,6 @@
-"""Text → program: for questions that come without one, such as those of the test split.
+"""Parses text into programs, for questions that come without one, such as those of the test split.
 
-It reads by the templates that the world writes by (templates.py), which are those of the released questions.
+It matches the templates that our own worlds' questions are written from (templates.py), those of the released ones.
 """
 
 import functools
@@ -25,7 +25,7 @@ def question_program(text: str) -> list[str]:
 
 
 def choice_program(text: str) -> list[str]:
-    """The program of a choice: of an event or an object, to be followed by the question's.
+    """The program of a choice: it yields an event or an object, and is to be followed by the question's.
 
     Raises:
       InputError: no template says this; the message names the text.
@@ -51,9 +51,9 @@ def _grammar(kind: str) -> list[tuple[re.Pattern[str], Sentence]]:
 
 
 def _pattern(sentence: Sentence) -> re.Pattern[str]:
-    """Matches the sentence with any phrases, each found under its letter."""
+    """Matches the sentence with any phrases, each captured under its letter."""
     phrases = {
         letter: Filling(f"(?P<{letter}>{_PHRASE})", plural=f"(?P<{letter}>{_PHRASE}s)") for letter in OBJECT_HOLES
     }
-    # No template holds a character that means something in a pattern, but for the mark at its end.
+    # The only regex metacharacter in any template is the question mark at its end.
     return re.compile(sentence.text.replace("?", r"\?").format(**phrases))

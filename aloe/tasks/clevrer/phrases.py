@@ -1,4 +1,4 @@
-"""Phrases for the objects of a scene: for one alone, as people would say it, and for any number."""
+"""Phrases for the objects of a scene: for exactly one, as people would put it, and for any number."""
 
 import functools
 import itertools
@@ -20,12 +20,12 @@ NAMED_BY = {
     ("material", "shape"): 0.14,
     ("color", "material", "shape"): 0.02,
 }
-MINIMAL = 0.85  # how often a word less would not do
-ATTRIBUTES_OF_SOME = [0.25, 0.45, 0.27, 0.03]  # how often a phrase for any number of objects has 0 to 3 of them
+MINIMAL = 0.85  # how often a phrase must have no word that could be dropped
+ATTRIBUTES_OF_SOME = [0.25, 0.45, 0.27, 0.03]  # how often a phrase for any number of objects names 0 to 3 attributes
 
 
 def the(scene: Scene, index: int, rng: np.random.Generator) -> Filling:
-    """A phrase that fits one object and no other, most often with no word too many."""
+    """A phrase that fits one object and no other, usually without a redundant word."""
     alone, minimal = _alone(scene.objects, index)
     allowed = minimal if rng.random() < MINIMAL else alone
     weight = np.array([NAMED_BY[names] for names in allowed])
@@ -35,7 +35,7 @@ def the(scene: Scene, index: int, rng: np.random.Generator) -> Filling:
 
 @functools.lru_cache(maxsize=16)
 def _alone(objects: tuple[Object, ...], index: int) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """The sets of attributes that tell an object from all others, and those of them from which none can be dropped."""
+    """The sets of attributes that distinguish an object from all others, and the minimal ones among them."""
     alike = [
         {name for name in ATTRIBUTES if getattr(other, name) == getattr(objects[index], name)} for other in objects
     ]
@@ -44,7 +44,7 @@ def _alone(objects: tuple[Object, ...], index: int) -> tuple[list[tuple[str, ...
 
 
 def some(scene: Scene, rng: np.random.Generator) -> tuple[Filling, frozenset[str]]:
-    """A phrase for any number of objects, most often such as the scene has; and the attributes that it gives."""
+    """A phrase for any number of objects, usually one that occurs in the scene, and the attributes that it names."""
     size = int(rng.choice(4, p=ATTRIBUTES_OF_SOME))
     names = pick(rng, list(itertools.combinations(ATTRIBUTES, size)))
     if rng.random() < 0.7:

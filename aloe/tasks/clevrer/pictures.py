@@ -1,4 +1,4 @@
-"""Videos of scenes: drawn by the ray-caster, on this processor or on a GPU, and written as mp4."""
+"""Videos of scenes: drawn by the ray-caster, on the CPU or on a GPU, and written as mp4."""
 
 import time
 from collections import deque
@@ -13,26 +13,26 @@ from aloe.data.whole import write_whole
 from aloe.render import raycast
 from aloe.tasks.clevrer.view import clevrer_camera
 
-SMOOTHED = 240  # pictures narrower than this are drawn with four rays a pixel, as if made smaller from larger ones
+SMOOTHED = 240  # pictures narrower than this get four rays per pixel, as if downscaled from larger ones
 FRAMES_AT_ONCE = 32  # on a GPU; a whole video at once gains little more
 
 
 def draw(solids: raycast.Solids, width: int, height: int, *, gpu: bool = False) -> jax.Array:
-    """The frames of a scene, image_FxYxXx3 in uint8; on a GPU they are asked for, not waited for."""
+    """The frames of a scene, image_FxYxXx3 in uint8; on a GPU, dispatched without waiting for the result."""
     samples = 2 if width < SMOOTHED else 1
     at_once = FRAMES_AT_ONCE if gpu else None
     return raycast.render(solids, clevrer_camera(width, height), samples=samples, frames_at_once=at_once)
 
 
 def write(image_FxYxXx3: np.ndarray | jax.Array, file: Path) -> None:
-    """Writes frames as a video of 25 a second, whole or not at all."""
+    """Writes frames as a video at 25 frames per second, whole or not at all."""
     frames = np.asarray(image_FxYxXx3)
     write_whole(file, lambda unfinished: _encode(frames, unfinished))
 
 
 def _encode(image_FxYxXx3: np.ndarray, file: Path) -> None:
     with av.open(str(file), "w", format="mp4") as container:
-        # Fast settings that are hardly lossy: nobody keeps these for long, and a tenth of the time goes here.
+        # Fast, nearly lossless settings: nobody keeps these for long, and a tenth of the time is spent here.
         stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "16"})
         stream.height, stream.width = image_FxYxXx3.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -43,14 +43,14 @@ def _encode(image_FxYxXx3: np.ndarray, file: Path) -> None:
 
 
 class Drawer:
-    """Draws on this process's GPU, one scene after the other, while threads write the videos that are drawn.
+    """Draws on this process's GPU, one scene after another, while threads write the videos already drawn.
 
-    To be used as a context; when it is left without an error, all videos are written.
+    A context manager; on exit without an error, all videos have been written.
     """
 
     def __init__(self, width: int, height: int, threads: int) -> None:
         self.width, self.height = width, height
-        self.seconds = 0.0  # of processor time that writing took
+        self.seconds = 0.0  # CPU time spent writing
         self._ahead = 2 * threads
         self._threads = ThreadPoolExecutor(threads)
         self._written: deque[Future[float]] = deque()
@@ -66,7 +66,7 @@ class Drawer:
             self._threads.shutdown(cancel_futures=True)
 
     def add(self, solids: raycast.Solids, file: Path) -> None:
-        """Has one more video drawn and written; waits where writing lags behind."""
+        """Draws one more video and queues it for writing; blocks while writing lags behind."""
         image_FxYxXx3 = draw(solids, self.width, self.height, gpu=True)
         self._written.append(self._threads.submit(_timed_write, image_FxYxXx3, file))
         if len(self._written) > self._ahead:

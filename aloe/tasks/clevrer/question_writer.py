@@ -1,6 +1,6 @@
-"""Questions that could be asked about a scene: the templates filled in, with their answers.
+"""Questions that could be asked about a scene: filled-in templates, with their answers.
 
-Many more than are asked, several for each answer where the scene has them; balance.py chooses.
+There are many more than are asked, several per answer where the scene allows; balance.py chooses among them.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from aloe.tasks.clevrer.templates import DESCRIPTIVE
 
 
 def candidates(scene: Scene, truth: Mapping[str, Any], rng: np.random.Generator) -> list[Candidate]:
-    """Questions of every slot.
+    """Returns candidates for every slot.
 
     Args:
       scene: what the answers are read from.
-      truth: of the same scene (truth.describe); its unclear pairs are not asked about.
+      truth: that of the same scene (truth.describe); its unclear pairs are not asked about.
       rng: chooses wording and fillings.
     """
     found = [candidate for slot in DESCRIPTIVE for candidate in descriptive(slot, scene, rng)]

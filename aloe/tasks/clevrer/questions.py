@@ -1,7 +1,7 @@
 """The entries of CLEVRER's question files as frozen dataclasses, checked field by field.
 
-Which keys there are differs: multiple-choice questions have no subtype and no answer of their own, the test split has
-neither answers nor programs, and programs may be left out anywhere. Keys that nothing here needs are not read.
+Which keys are present varies: multiple-choice questions have no subtype and no answer of their own, the test split has
+neither answers nor programs, and programs may be missing anywhere. Unused keys are not read.
 """
 
 import sys
@@ -32,7 +32,7 @@ class Question:
     """One question. Descriptive ones have a subtype and an answer, the others choices, any number of them correct.
 
     `answer` is None for multiple choice and where the split has no answers, `subtype` where the file gives none,
-    `program` where it is left out.
+    `program` where it is missing.
     """
 
     question_id: int
@@ -57,18 +57,17 @@ class VideoQuestions:
 
 
 def parse_questions(entries: Any, labelled: bool) -> tuple[list[VideoQuestions], list[str]]:
-    """The content of a question file.
+    """Parses the content of a question file.
 
     Args:
       entries: the JSON list, an entry for each video.
-      labelled: whether answers must be there (train and validation; test has none, but they are read if given).
+      labelled: whether answers are required (train and validation; test has none, but they are read if given).
 
     Returns:
-      The good entries in the order of the file, and what is wrong with the others, each with scene index, question id
-      and field.
+      The valid entries in file order, and the problems of the others, each with scene index, question id and field.
 
     Raises:
-      InputError: this is no list, or an empty one.
+      InputError: this is not a list, or it is empty.
     """
     if not isinstance(entries, list) or not entries:
         raise InputError("the file must be a list with an entry for each video")
@@ -99,7 +98,7 @@ def parse_questions(entries: Any, labelled: bool) -> tuple[list[VideoQuestions],
 
 
 def parse_question(record: Any, labelled: bool) -> Question:
-    """One entry of the list `questions` of a video; `labelled` as in `parse_questions`.
+    """Parses one entry of a video's list `questions`; `labelled` as in `parse_questions`.
 
     Raises:
       InputError: a field is missing or wrong, a word is outside the vocabulary, a text is too long, or there are more
@@ -119,7 +118,7 @@ def parse_question(record: Any, labelled: bool) -> Question:
                 answer = field(record, "answer", str)
                 vocabulary.answer_id(answer)
         else:
-            # A few questions of this family of data sets have an empty list, or none.
+            # In this family of data sets, a few questions have an empty list or no list.
             listed = optional_field(record, "choices", list) or []
             if len(listed) > MAX_CHOICES:
                 raise InputError(f"field 'choices' has {len(listed)} entries; at most {MAX_CHOICES} fit")
@@ -145,4 +144,4 @@ def _parse_program(record: Any) -> tuple[str, ...] | None:
         return None
     if not all(isinstance(token, str) for token in program):
         raise InputError("field 'program' must be a list of strings")
-    return tuple(map(sys.intern, program))  # millions of tokens, 47 different ones
+    return tuple(map(sys.intern, program))  # millions of tokens, 47 distinct ones

@@ -2,10 +2,10 @@
 
     <folder>/train/12.npz, <folder>/valid/10012.npz     latents_FxNxD; folders do not matter, indices do
     <folder>/checkpoints/                               a TensorFlow checkpoint of their model (aloe/model/released.py)
-    <folder>/vocab.json                                 ids of words and answers, which are ours (vocabulary.py)
+    <folder>/vocab.json                                 ids of words and answers, the same as ours (vocabulary.py)
 
-The latents are taken as they are: the released model reads them unscaled, at frames 0, 5, …, 120 when it is evaluated.
-It draws the order of the slots anew at every call; ours is evaluated in the order of the files, one of those orders.
+The latents are used as they are: the released model reads them unscaled, at frames 0, 5, …, 120 in evaluation. It draws
+a new order of the slots on every call; ours is evaluated in the order of the files, which is one of those orders.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ CHECKPOINTS = "checkpoints"
 
 
 def encoder(folder: Path, scene_indices: Sequence[int], workers: int | None = None) -> LatentFiles:
-    """What fills a latents store with the released latents of these videos. Errors as `LatentFiles`."""
+    """Encoder that fills a latents store with the released latents of these videos. Same errors as `LatentFiles`."""
     return LatentFiles(folder, scene_indices, (FRAMES, SLOTS, SIZE), "released", workers)
 
 
 def check_vocabulary(folder: Path) -> None:
-    """Raises InputError if the folder's vocab.json gives a word or an answer another id than ours; it may be absent."""
+    """Raises InputError if the folder's vocab.json gives a word or answer another id than ours; it may be absent."""
     path = folder / "vocab.json"
     if not path.exists():
         return

@@ -1,8 +1,8 @@
-"""Draws a CLEVRER scene and lets it happen.
+"""Samples a CLEVRER scene and simulates it.
 
-Objects rest in view, move in view from the first frame, or wait out of view until they are pushed in. Each mover is
-aimed at something, and kept only if what then happens is clear to see: so every answer can be found by looking. A scene
-is a pure function of (seed, scene_index). World units, units a second, radians.
+Objects rest in view, move in view from the first frame, or wait out of view until they are pushed in. Each moving
+object is aimed at something, and kept only if what then happens is clearly visible, so that every answer can be found
+by looking. A scene is a pure function of (seed, scene_index). World units, units per second, radians.
 """
 
 import dataclasses
@@ -17,26 +17,26 @@ from aloe.tasks.clevrer.annotations import COLORS, MATERIALS, SHAPES
 from aloe.tasks.clevrer.appearance import FARTHEST, RADIUS, VIEW, centered, in_view
 
 SEEN = 128  # frames of the video
-FRAMES = 175  # 7 s at 25 frames a second; the rest is what happens next
+FRAMES = 175  # 7 s at 25 frames per second; those after the video are what happens next
 PHYSICS = discs.Physics(radius=RADIUS)
 
-# Nothing happens in these frames: whether it is still at the start, already at the end, would be hard to tell.
+# No event falls in these frames: on which side of the video's start or end it lies would be hard to tell.
 QUIET_START, QUIET_END = 5, (SEEN - 5, SEEN + 4)
-APART = 6  # frames between two events whose order counts; of every fifth frame, one lies between them
-SLOWEST_HIT = 0.2  # approach of a collision that shows
-SHORTEST_VIEW = 25  # frames of the video in which every object is well in view, its centre too
-LONGEST_EDGE = 40  # frames in which some of it is in view, but not its centre
-EXITS, LATE = 0.4, 0.7  # how often the first push must make something leave, the last one something to predict
+APART = 6  # minimum frames between two events whose order matters; with every fifth frame sampled, one lies between
+SLOWEST_HIT = 0.2  # minimum approach speed of a visible collision
+SHORTEST_VIEW = 25  # minimum frames of the video in which an object is well in view, including its centre
+LONGEST_EDGE = 40  # maximum frames in which part of it is in view, but not its centre
+EXITS, LATE = 0.4, 0.7  # how often the first push must cause an exit, the last one a collision to predict
 
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """How a video begins; all else follows by physics.
+    """The initial conditions of a video; everything else follows from physics.
 
     Attributes:
       attributes: (color, material, shape) of each object, no two alike.
       location_Ox2, angle_O: at frame 0.
-      velocity_Ox2, start_O: the push that each object gets, and the frame of it; zero for those that rest.
+      velocity_Ox2, start_O: the push that each object gets, and its frame; zero for those at rest.
     """
 
     attributes: tuple[tuple[str, str, str], ...]
@@ -65,13 +65,13 @@ class Scene:
         )
 
 
-Goal = Callable[[Scene, discs.Motion], bool]  # what a push has to bring about
+Goal = Callable[[Scene, discs.Motion], bool]  # what a push must bring about
 
 
 def sample(seed: int, scene_index: int) -> tuple[Scene, discs.Motion]:
-    """Draws until a scene is good; the same scene for the same seed and index."""
+    """Samples until a scene is acceptable; the same seed and index give the same scene."""
     rng = np.random.default_rng((seed, scene_index))
-    # Fixed first, as a crowded scene fails more often, and so does one with an exit or something to predict.
+    # Fixed first, because crowded scenes and those with an exit or something to predict are rejected more often.
     objects = int(rng.choice([3, 4, 5, 6], p=[0.1, 0.3, 0.3, 0.3]))
     exits, late = rng.random(2) < (EXITS, LATE)
     while True:
@@ -81,7 +81,7 @@ def sample(seed: int, scene_index: int) -> tuple[Scene, discs.Motion]:
 
 
 def _draw(rng: np.random.Generator, objects: int, exits: bool, late: bool) -> tuple[Scene, discs.Motion] | None:
-    # Few colours a scene, so that it often takes two words to say which object is meant.
+    # Few colours per scene, so that it often takes two words to identify an object.
     palette = rng.choice(COLORS, objects // 2 + 1, replace=False).tolist()
     kinds = list(itertools.product(palette, MATERIALS, SHAPES))
     chosen = [kinds[index] for index in rng.permutation(len(kinds))[:objects]]
@@ -125,13 +125,13 @@ def _a_late_collision(scene: Scene, motion: discs.Motion) -> bool:
 
 
 def _place(rng: np.random.Generator) -> np.ndarray:
-    """A place for a disc, anywhere well inside the picture."""
+    """A random place for a disc, well inside the picture."""
     ray_3 = VIEW.ray(rng.uniform((0.12, 0.2), (0.88, 0.78)) * (VIEW.width, VIEW.height))
     return (VIEW.position_3 + (RADIUS - VIEW.position_3[2]) / ray_3[2] * ray_3)[:2]
 
 
 def _gap(location_Ox2: np.ndarray, point_2: np.ndarray) -> float:
-    """Between a disc at the point and the nearest other."""
+    """Gap between a disc at the point and the nearest other one."""
     return float(np.linalg.norm(location_Ox2 - point_2, axis=-1).min(initial=np.inf)) - 2 * RADIUS
 
 
@@ -140,12 +140,12 @@ def _aim(
 ) -> tuple[np.ndarray, float, np.ndarray, int] | None:
     """A push that would bring a new object to a target at some frame: place, angle, velocity, start; or None.
 
-    Sliding slows by v' = −a − c·v; so, going back by τ from the speed v at the target,
-    speed (v + a/c)·exp(cτ) − a/c and distance (v + a/c)·(exp(cτ) − 1)/c − aτ/c.
+    Sliding decelerates by v' = −a − c·v; so, at time τ before reaching the target with speed v,
+    the speed is (v + a/c)·exp(cτ) − a/c and the distance (v + a/c)·(exp(cτ) − 1)/c − aτ/c.
     """
     frame = int(rng.integers(SEEN + 6, FRAMES) if goal is _a_late_collision else rng.integers(15, SEEN - 5))
     if rng.random() < 0.9:
-        # What moves is the better target: its meeting would not be the same without what set it in motion.
+        # Moving targets are better: the collision then depends on whatever set them in motion.
         moving = np.flatnonzero(np.linalg.norm(motion.velocity_FxOx2[frame], axis=-1) > SLOWEST_HIT)
         any_of = moving if moving.size and rng.random() < 0.75 else np.arange(len(scene.attributes))
         target_2 = motion.location_FxOx2[frame, rng.choice(any_of)]
@@ -168,7 +168,7 @@ def _aim(
         if not centered(place_Fx2[-1], margin=40) or _gap(scene.location_Ox2, place_Fx2[-1]) < 0.1:
             return None
     else:
-        # So far out that its shadow is out of view too; never, if not at the farthest place.
+        # Far enough back that its shadow is out of view too; if even the farthest place is not, give up.
         back_Fx1x2 = (place_Fx2 + 0.35 * ahead_2)[:, None]
         if in_view(back_Fx1x2[-1:], (kind,)).all():
             return None
@@ -181,7 +181,7 @@ def _aim(
 
 
 def clear(scene: Scene, motion: discs.Motion) -> bool:
-    """Whether everything that happens can be seen and told apart, and no pair meets twice."""
+    """Whether all events can be seen and told apart, and no pair collides twice."""
     collisions = motion.collisions
     if len({collision.pair for collision in collisions}) < len(collisions):
         return False

@@ -1,7 +1,7 @@
-"""CLEVRER's metrics, and the table that shows them beside their controls.
+"""CLEVRER's metrics, and the table that compares them with the controls.
 
-Descriptive questions: share answered right. Multiple choice: *per question*, the share with every option right, which
-is what the paper reports, and *per option*. Questions are pooled over videos.
+Descriptive questions: share answered correctly. Multiple choice: *per question*, the share with every option right,
+which is what the paper reports, and *per option*. Questions are pooled over videos.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ Questions = Mapping[str, Sequence[AskedQuestion]]  # by group: "descriptive", "c
 
 @dataclasses.dataclass(frozen=True)
 class Outcomes:
-    """What became of each of Q questions: all arrays have one entry a question."""
+    """Results on each of Q questions: all arrays have one entry per question."""
 
     type_Q: np.ndarray
     video_Q: np.ndarray
@@ -30,7 +30,7 @@ class Outcomes:
     options_Q: np.ndarray  # 0 for descriptive questions
 
     def where(self, chosen_Q: np.ndarray) -> "Outcomes":
-        """Of the chosen questions alone."""
+        """Outcomes of the chosen questions only."""
         return Outcomes(*(getattr(self, field.name)[chosen_Q] for field in dataclasses.fields(self)))
 
     def of(self, question_type: str) -> "Outcomes":
@@ -38,12 +38,12 @@ class Outcomes:
 
     @property
     def per_question(self) -> float | None:
-        """Percent of the questions that are right; None where there are none."""
+        """Percentage of the questions that are right; None if there are none."""
         return 100 * float(self.right_Q.mean()) if len(self.right_Q) else None
 
     @property
     def per_option(self) -> float | None:
-        """Percent of the options that are right; None where there are none."""
+        """Percentage of the options that are right; None if there are none."""
         options = self.options_Q.sum()
         return 100 * float(self.right_options_Q.sum() / options) if options else None
 
@@ -67,7 +67,7 @@ def outcomes(questions: Questions, predictions: Mapping[str, np.ndarray]) -> Out
 
 
 def percentages(results: Outcomes) -> dict[str, float]:
-    """Per question by type, and per option for the multiple-choice types, in percent."""
+    """Percentages right per question, by type, and per option for the multiple-choice types."""
     scores: dict[str, float | None] = {}
     for question_type in TYPES:
         chosen = results.of(question_type)
@@ -76,7 +76,7 @@ def percentages(results: Outcomes) -> dict[str, float]:
 
 
 def majority_predictions(train: Questions, questions: Questions) -> dict[str, np.ndarray]:
-    """The control that sees no video: the training split's commonest answer of each subtype, or label of each type."""
+    """A control that sees no video: the training split's most common answer per subtype, or label per type."""
     answers: dict[str | None, Counter[str]] = {}
     for record in train["descriptive"]:
         answers.setdefault(record.question.subtype, Counter())[record.question.answer or ""] += 1
@@ -96,12 +96,12 @@ def majority_predictions(train: Questions, questions: Questions) -> dict[str, np
 
 
 def table(columns: Mapping[str, Outcomes]) -> str:
-    """Percent right by type, of the model and of its controls.
+    """Tabulates the percentage right by type, for the model and its controls.
 
-    Below it, by how many points the model beats the controls that answer every question, with intervals.
+    Below that, by how many points the model beats the controls that answer every question, with intervals.
 
     Args:
-      columns: "model", "shuffled" (latents of other videos) and any others by name; they may leave out questions.
+      columns: "model", "shuffled" (latents of other videos) and any others by name, which may omit questions.
     """
     model = columns["model"]
     types = [each for each in TYPES if len(model.of(each).right_Q)]
@@ -119,15 +119,15 @@ def table(columns: Mapping[str, Outcomes]) -> str:
 
 
 def gained(results: Outcomes, control: Outcomes) -> np.ndarray:
-    """For every question 1 where only the results are right, −1 where only the control is, else 0."""
+    """For each question, 1 where only the results are right, −1 where only the control is, else 0."""
     return results.right_Q.astype(float) - control.right_Q
 
 
 def percent_table(title: str, rows: Mapping[str, Mapping[str, Outcomes]]) -> str:
-    """Percent right, per question and then per option.
+    """Tabulates the percentage right, per question and then per option.
 
     Args:
-      title: stands over the names of the rows.
+      title: header of the column of row names.
       rows: row → column → outcomes; the first column's questions are counted.
     """
     columns = list(next(iter(rows.values())))

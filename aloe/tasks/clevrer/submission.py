@@ -1,4 +1,4 @@
-"""Answers to the test split in the form that CLEVRER's challenge took (chuangg/CLEVRER: executor/get_results.py)."""
+"""Answers to the test split in the format of CLEVRER's challenge (chuangg/CLEVRER: executor/get_results.py)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,11 +17,11 @@ def submission(videos: Sequence[VideoQuestions], predictions: Mapping[str, np.nd
             {"question_id": 0, "answer": "sphere"},
             {"question_id": 11, "choices": [{"choice_id": 0, "answer": "correct"}, …]}]}, …]
 
-    A multiple-choice question without choices has an empty list.
+    A multiple-choice question without choices gets an empty list.
 
     Args:
-      videos: of the split.
-      predictions: for the questions that `asked` gives, in its order; "descriptive": answer ids [Q]; "choice": logits
+      videos: those of the split.
+      predictions: for the questions that `asked` gives, in that order; "descriptive": answer ids [Q]; "choice": logits
         [Q, C], at least 0 for "correct".
     """
     predicted = {

@@ -1,9 +1,9 @@
 """CLEVRER for the training loop: batches, heads, losses and evaluation (paper §3.1, appendix A.3).
 
-A supervised batch is half descriptive and half multiple-choice questions; the unsupervised one is videos of the whole
-training split with a question and a choice of theirs, never the answers. The three are drawn independently, and go
-through the tower together. Every choice is a sequence of its own. With an objective of weight 0 there is no
-unsupervised batch, and the model has no map f.
+A supervised batch consists of descriptive and multiple-choice questions, half each in the paper; the unsupervised one,
+of videos of the whole training split, each with a question and a choice of its own, never the answers. The three are
+drawn independently, and go through the tower together. Every choice is a sequence of its own. With an objective of
+weight 0 there is no unsupervised batch, and the model has no map f.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,18 +39,18 @@ from aloe.training.task import TRAINING_SPLITS, Batch, Compare, Comparison, Diag
 
 DESCRIPTIVE, CHOICE, UNSUPERVISED = "descriptive", "choice", "unsupervised"
 AUXILIARY = "auxiliary"
-AS_IF_DESCRIPTIVE = "as if\ndescriptive"  # a control's column
+AS_IF_DESCRIPTIVE = "as if\ndescriptive"  # column of a control
 
-# Two bits that a word carries beside its embedding, as in the released code: they tell a multiple-choice question from
+# Two bits appended to each word's embedding, as in the released code: they distinguish a multiple-choice question from
 # its choice; a descriptive question and the empty choice after it are both tagged as a choice.
 QUESTION_TAG, CHOICE_TAG = (1.0, 0.0), (0.0, 1.0)
 
 
 def make(config: ConfigDict, splits: Sequence[str] = TRAINING_SPLITS) -> "Clevrer":
-    """Opens the questions and the latents, or the frames, of some splits; decodes frames first, once, if nobody has.
+    """Opens the questions and the latents, or frames, of some splits; decodes the frames first if not yet done.
 
     Raises:
-      InputError: files are missing or broken, or the latents are not of the model's shape.
+      InputError: files are missing or broken, or the latents do not have the model's shape.
     """
     return Clevrer(config, splits)
 
@@ -156,7 +156,7 @@ class Clevrer:
         return {group: self.examples[split].evaluation(records, seen) for group, records in questions.items()}
 
     def predict(self, model: nnx.Module, group: str, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Descriptive: the answer's id, never 0, which is no answer. Choice: logit_BxC, at least 0 for "correct"."""
+        """Descriptive: the answer's id, never 0, which is padding. Choice: logit_BxC, at least 0 for "correct"."""
         assert isinstance(model, Aloe)
         batch = {**batch, "latents": model.perceive(batch)}
         if group == DESCRIPTIVE:
@@ -175,7 +175,7 @@ class Clevrer:
         return Diagnosis()
 
     def comparison(self, split: str, *, hard: bool = False) -> Compare:
-        """With a column for counterfactual questions answered as if descriptive, where the data has what it takes.
+        """Has a column for counterfactual questions answered as if descriptive, where the data allows it.
 
         `hard` adds a table of counterfactual questions by kind (appendix C).
         """
@@ -214,7 +214,7 @@ def model_config(config: ConfigDict) -> ModelConfig:
     """Sizes and settings of the model; without the auxiliary loss it has no map f.
 
     Raises:
-      InputError: the settings make no model.
+      InputError: the settings do not make a valid model.
     """
     return ModelConfig(
         **config.model,
@@ -232,7 +232,7 @@ def descriptive_tokens(model: Aloe, batch: Mapping[str, jax.Array]) -> jax.Array
 
 
 def choice_tokens(model: Aloe, batch: Mapping[str, jax.Array]) -> jax.Array:
-    """One sequence a choice, absent ones too: tokens_(B·C)xTx(D+2)."""
+    """One sequence per choice, including absent ones: tokens_(B·C)xTx(D+2)."""
     examples, choices, length = batch["choices"].shape
     question_BxW = jnp.repeat(batch["question"], choices, axis=0)
     words_BxW = jnp.concatenate([question_BxW, batch["choices"].reshape(examples * choices, length)], axis=1)
@@ -241,14 +241,14 @@ def choice_tokens(model: Aloe, batch: Mapping[str, jax.Array]) -> jax.Array:
 
 
 def unsupervised_tokens(model: Aloe, batch: Mapping[str, jax.Array], visible_BxFxN: jax.Array) -> jax.Array:
-    """As the supervised ones, with objects hidden and no gradient to the words and CLS (paper §2.1)."""
+    """Like the supervised ones, but with objects masked and no gradient to the words and CLS (paper §2.1)."""
     words_BxW = jnp.concatenate([batch["question"], batch["choice"]], axis=1)
     tags_BxWx2 = word_tags(batch["is_choice"])
     return model.tokens(batch["latents"], words_BxW, tags_BxWx2, visible_BxFxN, stop_language_gradient=True)
 
 
 def word_tags(is_choice_B: jax.Array) -> jax.Array:
-    """tags_BxWx2 of question and choice words, of multiple-choice or else descriptive questions."""
+    """tags_BxWx2 of question and choice words, for multiple-choice (`is_choice_B`) or descriptive questions."""
     question_Bx2 = jnp.where(is_choice_B[:, None], jnp.array(QUESTION_TAG), jnp.array(CHOICE_TAG))
     question_BxWx2 = jnp.repeat(question_Bx2[:, None], vocabulary.QUESTION_LENGTH, axis=1)
     choice_BxWx2 = jnp.broadcast_to(jnp.array(CHOICE_TAG), (len(is_choice_B), vocabulary.CHOICE_LENGTH, 2))
@@ -256,9 +256,9 @@ def word_tags(is_choice_B: jax.Array) -> jax.Array:
 
 
 def without_gradient(rows: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-    """Latents that nobody learns from: the auxiliary loss trains f and the transformer alone (paper §2.1).
+    """Stops gradients to the latents: the auxiliary loss trains only f and the transformer (paper §2.1).
 
-    Where latents are learned this holds for what the transformer is shown as well as for the targets, which the loss
-    would else draw together. So the unsupervised videos go through the perception forwards only.
+    Where latents are learned, this holds for the transformer's inputs as well as for the targets, which the loss would
+    otherwise collapse. So the unsupervised videos only take the forward pass through perception.
     """
     return {**rows, "latents": jax.lax.stop_gradient(rows["latents"])}

@@ -1,16 +1,16 @@
-"""The templates of questions: what they say beside the program that answers them, as data.
+"""Question templates as data: their text, and the program that answers it.
 
 A row is a kind, a text and a program with the same holes (grammar.py); a new template is a new row, and a new filling a
 line in the lists below. Wording, programs and order are those of the released questions. phrases.py, descriptive.py and
-causal.py fill the holes of objects; parser.py reads the same rows.
+causal.py fill the object holes; parser.py parses with the same rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from aloe.tasks.clevrer.grammar import ATTRIBUTES, Filling, Row, Sentence, sentences
 
-# What may stand in a hole that is not for objects: Q an attribute; N an order; S a state; T a time; E which events;
-# V passing the picture's border; G a denial; W the question word; C a condition.
+# Fillings of the holes that are not for objects: Q an attribute; N an order; S a state; T a time; E which events; V
+# crossing the picture's border; G a negation; W the question word.
 HOLES: dict[str, Sequence[Filling]] = {
     "Q": [
         Filling(text, f"query_{name}") for name in ATTRIBUTES for text in (f"is the {name} of", f"{name} is")
@@ -113,24 +113,24 @@ OUTCOMES = (
 
 
 def of_questions() -> Iterator[Sentence]:
-    """Every sentence that a question can be."""
+    """Yields every sentence that a question can be."""
     for row in (*(row for rows in DESCRIPTIVE.values() for row in rows), *EXPLANATORY, *PREDICTIVE, *COUNTERFACTUAL):
         yield from sentences(row, HOLES)
 
 
 def of_choices() -> Iterator[Sentence]:
-    """Every sentence that a choice can be."""
+    """Yields every sentence that a choice can be."""
     for row in (*CAUSES, *OUTCOMES):
         yield from sentences(row, HOLES)
 
 
-# The places in a video's list of questions, and how many of each; those left empty are closed up.
+# The slots in a video's list of questions, and how many of each; empty ones leave no gap.
 SLOTS = (
     ("event query", 3), ("event count", 2), ("event exist", 1), ("motion query", 2), ("motion count", 2),
     ("motion exist", 1), ("explanatory", 2), ("predictive", 1), ("counterfactual", 2),
 )  # fmt: skip
 
-# Shares to aim at, within a group of questions or choices: about those of the released training questions.
+# Target shares within a group of questions or choices: roughly those of the released training questions.
 SHARES: dict[str, Mapping[str, float]] = {
     "query": {"query_color": 0.37, "query_shape": 0.34, "query_material": 0.29},
     "exist": {"yes": 0.5, "no": 0.5},

@@ -1,6 +1,6 @@
-"""What happens in a scene, told in the official annotation's format, and what that has no place for: the truth.
+"""What happens in a scene: an annotation in the official format, and what that has no place for, the truth.
 
-Beside what happens stands what cannot be told by looking: the pairs of which a viewer could not say whether they meet.
+The truth also lists what cannot be told by looking: the pairs for which a viewer could not say whether they collide.
 """
 
 import dataclasses
@@ -14,14 +14,14 @@ from aloe.render import discs
 from aloe.tasks.clevrer.appearance import HALF_SIZE, in_view
 from aloe.tasks.clevrer.scenes import PHYSICS, QUIET_END, SEEN, Scene, shows
 
-NEAR_MISS = 0.12  # gap between two discs that might look like a touch
+NEAR_MISS = 0.12  # gap below which two discs might look as if they touch
 
 
 def describe(scene: Scene, motion: discs.Motion, scene_index: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The annotation in the official format, and the truth that it has no place for.
 
     The truth: `unseen`, the collisions after the video; `counterfactual`, those of the 7 s without each object in turn;
-    and beside each of them `unclear`, the pairs of which a viewer could not say whether they collide.
+    and for each of them `unclear`, the pairs for which a viewer could not say whether they collide.
     """
     visible_FxO = in_view(motion.location_FxOx2, scene.attributes)
     annotation = {
@@ -57,7 +57,7 @@ def _counterfactual(scene: Scene, removed: int) -> dict[str, Any]:
         dataclasses.replace(collision, pair=(kept[collision.pair[0]], kept[collision.pair[1]]))
         for collision in motion.collisions
     ]
-    # Whether a question about the video means what happens after its end is not agreed upon: such pairs are unclear.
+    # It is ambiguous whether a question about the video includes what happens after its end: such pairs are unclear.
     unclear = {(kept[one], kept[other]) for one, other in _near_misses(motion.location_FxOx2, motion.collisions)}
     unclear |= {
         collision.pair

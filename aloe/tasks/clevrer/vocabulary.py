@@ -35,16 +35,16 @@ CHOICE_LENGTH = 12
 
 
 def tokenize(text: str) -> list[str]:
-    """Splits text as the released code does: lower case, no `?`, cut at white space."""
+    """Splits text as the released code does: lower-cased, without `?`, at whitespace."""
     return text.lower().replace("?", "").split()
 
 
 def question_ids(text: str, length: int = QUESTION_LENGTH) -> np.ndarray:
-    """Ids of the words of a question, int32 of shape [length], padded with 0 at the end; not to be written to.
+    """Ids of the words of a question, int32 of shape [length], padded with 0 at the end; read-only.
 
     Raises:
       InputError: no words, a word outside the vocabulary, or more than `length` words. The message names the text, the
-        word and the nearest word; whoever knows the file and the question adds those (`aloe.data.fields.within`).
+        word and the nearest word; callers that know the file and the question add those (`aloe.data.fields.within`).
     """
     return _padded_ids(text, length, "question")
 
@@ -65,7 +65,7 @@ def answer_id(answer: str) -> int:
     return ANSWER_IDS[answer]
 
 
-@functools.lru_cache(maxsize=1 << 17)  # more than the questions and choices of all splits, whose texts recur
+@functools.lru_cache(maxsize=1 << 17)  # more than the questions and choices of all splits, as texts repeat
 def _padded_ids(text: str, length: int, kind: str) -> np.ndarray:
     words = tokenize(text)
     if not words:

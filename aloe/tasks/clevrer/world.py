@@ -1,17 +1,17 @@
 """Writes a CLEVRER world of our own: the official files, from a seed.
 
-    OUT/video_00000-01000/video_00000.mp4             128 frames, 25 a second; 1,000 files a folder
-    OUT/annotation_00000-01000/annotation_00000.json  of the train and validation videos
-    OUT/{train,validation,test}.json                  questions; those of test without programs and answers
-    OUT/world.json                                    the settings, so that two of them never fill one folder
+    OUT/video_00000-01000/video_00000.mp4             128 frames at 25 per second; 1,000 files per folder
+    OUT/annotation_00000-01000/annotation_00000.json  for the train and validation videos
+    OUT/{train,validation,test}.json                  questions; for test, without programs and answers
+    OUT/world.json                                    the settings, so that two worlds never share a folder
     OUT/truth/                                        private: what no model may see
 
-In truth/ lie, in the same layout, truth_*.json of every video (collisions after the video, and without each object;
-see truth.describe), hidden_annotation_*.json of the test videos, and hidden_test.json with programs and answers: names
-that no reader of the official files takes for its own.
+In truth/ are, in the same layout, truth_*.json for every video (collisions after the video, and without each object;
+see truth.describe), hidden_annotation_*.json for the test videos, and hidden_test.json with programs and answers: names
+that no reader of the official files matches.
 
 Train videos are numbered from 0, validation from 10000, test from 15000. A video is a pure function of (seed, number).
-What is asked about it depends on the videos before it in its split too, as answers are balanced; but neither on the
+What is asked about it also depends on the videos before it in its split, as answers are balanced, but neither on the
 number of processes nor on how many videos follow.
 """
 
@@ -44,7 +44,7 @@ from aloe.tasks.clevrer.annotations import parse_annotation
 START = {"train": 0, "validation": 10_000, "test": 15_000}
 LARGEST = {"train": 10_000, "validation": 5_000, "test": 5_000}
 FOLDER = 1_000
-VERSION = 2  # to be raised when a seed comes to mean other videos or questions
+VERSION = 2  # increment when a seed would yield other videos or questions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Report:
     Attributes:
       out: where.
       videos: per split.
-      kept: videos that were there already.
+      kept: how many videos were already there.
       questions: per split and type.
-      answers: how often each answer occurs, per subtype; per type of choices, how often each label.
-      seconds: of processor time per stage, all processes together.
-      elapsed: seconds that passed in all.
-      drawn: whether the videos were written too, or only what is known of them.
+      answers: count of each answer, per subtype; for multiple choice, count of each label, per type.
+      seconds: CPU time per stage, summed over all processes.
+      elapsed: total wall-clock seconds.
+      drawn: whether the videos were written too, or only the data about them.
     """
 
     out: Path
@@ -101,7 +101,7 @@ class _Settings:
     gpu: bool
 
     def file(self, kind: str, suffix: str, index: int) -> Path:
-        """Of video `index`; everything that is private to the world lies in truth/."""
+        """Path of a file of video `index`; everything that is private to the world is in truth/."""
         start = index // FOLDER * FOLDER
         if kind == "annotation" and index >= START["test"]:
             kind = "hidden_annotation"
@@ -114,7 +114,7 @@ class _Made:
     candidates: list[question_writer.Candidate]
     seconds: dict[str, float]
     kept: bool
-    undrawn: tuple[raycast.Solids, Path] | None  # what the parent is to draw, and where to
+    undrawn: tuple[raycast.Solids, Path] | None  # what the parent must draw, and to which file
 
 
 def write(
@@ -128,19 +128,19 @@ def write(
     gpu: bool = False,
     draw: bool = True,
 ) -> Report:
-    """Writes a world, or what is missing of it.
+    """Writes a world, or whatever is missing from it.
 
     Args:
-      out: the folder; made if missing. One with other contents, or of another seed or size, is refused.
-      videos: in all: a tenth (one at least) for validation, a tenth for test, the rest for train.
-      seed: of everything.
+      out: the folder; created if missing. One with other contents, or of another seed or size, is refused.
+      videos: in total; a tenth (at least one) for validation, a tenth for test, the rest for train.
+      seed: for everything.
       width, height: of the pictures in pixels, both even.
-      workers: processes; by default one for each core.
-      gpu: whether this process draws the pictures, on its GPU, which rounds them a little otherwise than a CPU.
-      draw: whether to write the videos too. A later call that does writes those that are missing, and leaves the rest.
+      workers: processes; by default one per core.
+      gpu: whether this process draws the pictures on its GPU, which rounds slightly differently from a CPU.
+      draw: whether to write the videos too. A later call that does writes the missing ones and leaves the rest.
 
     Raises:
-      InputError: an argument that makes no sense, or a folder that holds something else.
+      InputError: an argument is invalid, or the folder holds something else.
     """
     began = time.perf_counter()
     _check(videos, seed, width, height, workers, gpu, draw)
@@ -166,7 +166,7 @@ def write(
                 seconds[stage] += spent
             yield video.candidates
 
-    # Not forked: JAX's threads would not survive it.
+    # Spawned, not forked: JAX's threads would not survive a fork.
     spawn = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(workers, spawn, initializer=_start_worker) as pool,
@@ -213,20 +213,20 @@ def _check(videos: int | None, seed: int, width: int, height: int, workers: int 
 
 
 def _splits(videos: int) -> dict[str, int]:
-    """A tenth each for validation and test, and more of it where train is full."""
+    """A tenth each for validation and test, or more if train is full."""
     held_out = max(1, round(videos / 10), -(-(videos - LARGEST["train"]) // 2))
     return {"train": videos - 2 * held_out, "validation": held_out, "test": held_out}
 
 
 def _start_worker() -> None:
-    """One thread a process, as the processes keep all cores busy; and Ctrl-C is the parent's to handle."""
+    """One thread per process, as the processes keep all cores busy; Ctrl-C is left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     jax.config.update("jax_platforms", "cpu")
 
 
 def _make(settings: _Settings, index: int) -> _Made:
-    """Writes a video (but for its pictures, if the parent draws) and all about it, unless it is there; and asks."""
+    """Writes a video (only its data, if the parent draws) unless it exists, and makes its candidate questions."""
     seconds = {}
     undrawn = None
     clock = time.process_time()
