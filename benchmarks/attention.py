@@ -1,4 +1,4 @@
-"""Attention by itself: throughput over the length of the sequence, every path, both forms, forward and gradient."""
+"""Attention in isolation: throughput over sequence length, for every path, both forms, forward and gradient."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -19,13 +19,13 @@ from benchmarks.results import Measured, Row
 from benchmarks.timing import measure
 
 TABLE, CLASSES = "attention", "attention: time by class of operations"
-# (T, H, K): ACRE, CLEVRER and CATER as they are, and longer videos with the heads of the last, and of CLEVRER.
+# (T, H, K): ACRE, CLEVRER and CATER as they are, then longer videos with CATER's heads, and with CLEVRER's.
 SIZES = (
     *((57, 10, 18), (233, 10, 18), (641, 8, 38), (2048, 8, 38), (4096, 8, 38)),
     *((641, 10, 18), (1024, 10, 18), (2048, 10, 18), (4096, 10, 18)),
 )
 QUICK_SIZES = ((17, 2, 6),)
-TOKENS, LEAST_TOKENS = {"gpu": 1 << 17, "tpu": 1 << 15}, 1 << 12  # in a batch, as far as they fit; of a CPU the least
+TOKENS, LEAST_TOKENS = {"gpu": 1 << 17, "tpu": 1 << 15}, 1 << 12  # per batch, if they fit; a CPU gets the least
 QUICK_TOKENS = 128
 DROPOUT = 0.1
 
@@ -48,7 +48,7 @@ def run(options: Options) -> Measured:
 
 
 class Case(NamedTuple):
-    """What is measured: the shape (T, H, K), and by name the form, the path and the work."""
+    """What is measured: the shape (T, H, K), and the names of form, path and work."""
 
     shape: tuple[int, int, int]
     form: str
@@ -57,7 +57,7 @@ class Case(NamedTuple):
 
 
 def cases(options: Options) -> Iterator[Case]:
-    """All of them; dropout in one form alone, as it is the same in any."""
+    """All cases; dropout is measured in one form only, as it is the same in both."""
     sizes = [size for size in (QUICK_SIZES if options.quick else SIZES) if size[0] in (options.lengths or [size[0]])]
     for size, form in itertools.product(sizes, FORMS):
         paths = options.paths or different(form, size[2], number_type(), size[0], size[1] * size[2])
@@ -66,12 +66,12 @@ def cases(options: Options) -> Iterator[Case]:
 
 
 def number_type() -> jnp.dtype:
-    """bfloat16, or float32 on CPUs, which have no arithmetic of their own for the other."""
+    """bfloat16, or float32 on CPUs, which lack native bfloat16 arithmetic."""
     return jnp.dtype("float32" if jax.devices()[0].platform == "cpu" else "bfloat16")
 
 
 def largest(case: Case, options: Options) -> int:
-    """The batch that is tried first."""
+    """The batch size that is tried first."""
     tokens = QUICK_TOKENS if options.quick else TOKENS.get(jax.devices()[0].platform, LEAST_TOKENS)
     return max(1, tokens // case.shape[0])
 
@@ -82,7 +82,7 @@ def lowered(batch: int, shape: tuple[int, int, int], form: str, path: str, work:
 
 
 def measured(case: Case, options: Options, device: jax.Device) -> tuple[Row, Callable[[], Any], jax.stages.Compiled]:
-    """Times one case at the largest batch that fits; the row, the call that it timed, and its program."""
+    """Times one case at the largest batch that fits; returns the row, the timed call and its program."""
     shape, form, path, work = case
     tokens, heads, size = shape
     dtype = number_type()
@@ -109,13 +109,13 @@ def measured(case: Case, options: Options, device: jax.Device) -> tuple[Row, Cal
 
 
 def described(case: Case) -> dict[str, str | int]:
-    """The case as a row's, but for the batch, which is as large as fits."""
+    """The case as it appears in a row, without the batch, which is as large as fits."""
     tokens, heads, size = case.shape
     return {"T": tokens, "H×K": f"{heads}×{size}", "form": case.form, "path": case.path, "work": case.work}
 
 
 def function(form: str, work: str) -> Callable[..., Any]:
-    """Of the arguments: the output, or also the gradient of a product with it by all that has one."""
+    """A function of `arguments`: the output and, except for "forward", the VJP with the cotangent."""
 
     def forward(keys_B: jax.Array, *arrays: jax.Array) -> jax.Array:
         dropout = (DROPOUT, keys_B) if work == DROPPED else None
@@ -131,9 +131,9 @@ def function(form: str, work: str) -> Callable[..., Any]:
 def arguments(
     batch: int, tokens: int, heads: int, size: int, dtype: jnp.dtype, *, abstract: bool = False
 ) -> tuple[jax.Array, ...]:
-    """Keys of dropout, a cotangent, then those of `relative_attention`; or what tells their shapes and types.
+    """Dropout keys, a cotangent, then the arguments of `relative_attention`; if `abstract`, only shapes and dtypes.
 
-    The weights of positions and the biases are float32, as a model's parameters are.
+    The position weights and the biases are float32, as a model's parameters are.
     """
     width = heads * size
 

@@ -1,6 +1,6 @@
-"""Plain attention, and ways to its position logits, to be measured against `aloe.attention.relative`.
+"""Plain attention, and ways to compute its position logits, to be measured against `aloe.attention.relative`.
 
-The ways take (q_BxTxHxK, relative_ExHxK, offset), and give q_i · r(i − j + offset) for all i, j: [B, H, T, T] in
+The ways take (q_BxTxHxK, relative_ExHxK, offset) and return q_i · r(i − j + offset) for all i, j: [B, H, T, T] in
 float32.
 """
 
@@ -16,13 +16,13 @@ from aloe.attention.definition import frequencies, sinusoids
 from aloe.attention.dropout import kept_mask
 
 PositionLogits = Callable[..., jax.Array]
-Attention = Callable[..., tuple[jax.Array, jax.Array | None]]  # of the arguments of `relative.relative_attention`
+Attention = Callable[..., tuple[jax.Array, jax.Array | None]]  # takes what `relative.relative_attention` does
 
 
 def shift(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:
-    """Logits of all 2T − 1 distances for every query, then row i shifted (Dai et al., 2019, appendix B).
+    """Logits of all 2T − 1 distances for every query, then row i is shifted (Dai et al., 2019, appendix B).
 
-    The shift is a pad and a reshape: one column more, and then rows that are one shorter begin one column earlier each.
+    The shift is a pad and a reshape: after adding a column, rows made one shorter each begin one column earlier.
     """
     batch, tokens, heads, _ = q_BxTxHxK.shape
     distances_P = np.arange(tokens - 1, -tokens, -1) + offset
@@ -36,13 +36,13 @@ def shift(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> j
 
 
 def angle_addition(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int = 0) -> jax.Array:
-    """One product of width E for each pair: the sinusoids of i − j are products of those of i and of j.
+    """One dot product of width E per pair: the sinusoids of i − j are products of those of i and of j.
 
     With a query's weights s and c for the sine and the cosine of a frequency w,
 
         s·sin w(i − j) + c·cos w(i − j) = (s·sin wi + c·cos wi)·cos wj + (c·sin wi − s·cos wi)·sin wj.
 
-    Positions are counted from the middle of the sequence, where the rotation of s and c is smallest.
+    Positions are counted from the middle of the sequence, which keeps the rotations of s and c smallest.
     """
     tokens, width = q_BxTxHxK.shape[1], len(relative_ExHxK)
     middle = (tokens - 1) / 2
@@ -56,7 +56,7 @@ def angle_addition(q_BxTxHxK: jax.Array, relative_ExHxK: jax.Array, offset: int 
 
 
 def recomputed(attention: Attention) -> Attention:
-    """The same, of which no array of pairs waits for the gradient: it is computed again, as in `relative`."""
+    """The same, but with no [T, T] array saved for the backward pass: these are recomputed, as in `relative`."""
 
     def relative_attention(*arrays: jax.Array, **options: Any) -> tuple[jax.Array, jax.Array | None]:
         return jax.checkpoint(functools.partial(attention, **options))(*arrays)
@@ -65,9 +65,9 @@ def recomputed(attention: Attention) -> Attention:
 
 
 def differentiated(position_logits: PositionLogits) -> Attention:
-    """Attention as anybody would write it down, with a way to the position logits, and differentiated by JAX.
+    """Attention written the obvious way around `position_logits`, and differentiated by JAX.
 
-    In place of `aloe.attention.relative.relative_attention`, with its arguments.
+    It replaces `aloe.attention.relative.relative_attention`, and takes the same arguments.
     """
 
     def relative_attention(
@@ -85,7 +85,7 @@ def differentiated(position_logits: PositionLogits) -> Attention:
         dtype = q_BxTxHxK.dtype
         q = q_BxTxHxK * q_BxTxHxK.shape[-1] ** -0.5
         position_q = q + position_bias_HxK.astype(dtype)
-        # Batch axes first: XLA's CPU backend is two to three times slower on products whose batch axes lie apart.
+        # Batch axes first: XLA's CPU backend is two to three times slower on products with non-adjacent batch axes.
         q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = (
             jnp.swapaxes(x, 1, 2) for x in (q + content_bias_HxK.astype(dtype), k_BxTxHxK, v_BxTxHxK)
         )
@@ -107,12 +107,12 @@ def differentiated(position_logits: PositionLogits) -> Attention:
 
 
 def _wrap(near_BxHxTxT: jax.Array, far_BxHxTxT: jax.Array) -> jax.Array:
-    """The released form: `near` up to the diagonal, then a 0, then the next row of `far`, which is T tokens farther."""
+    """The released form: `near` up to the diagonal, then a 0, then the next row of `far`, T tokens farther away."""
     tokens = near_BxHxTxT.shape[-1]
     beyond = np.arange(tokens) - np.arange(tokens)[:, None]  # j - i
     return jnp.where(beyond <= 0, near_BxHxTxT, jnp.where(beyond > 1, jnp.roll(far_BxHxTxT, -1, axis=2), 0))
 
 
 def _wide(x: jax.Array) -> jnp.dtype:
-    """The type of logits: float32, or float64 for float64."""
+    """The dtype of logits: float32, or float64 for float64."""
     return jnp.promote_types(x.dtype, jnp.float32)

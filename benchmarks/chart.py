@@ -1,4 +1,4 @@
-"""The picture of the attention benchmark: throughput over the length of the sequence."""
+"""The plot of the attention benchmark: throughput over sequence length."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,12 +15,12 @@ MARKERS = "osd^"
 
 
 def draw_attention(results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """Tokens a second and useful TFLOP/s over T: a column for each kind of work, a line for each path, form and size.
+    """Plots tokens per second and useful TFLOP/s over T: a column per kind of work, a line per path, form and size.
 
     Args:
-      results: for the title: device and commit.
-      rows: of the table of attention, as JSON.
-      out: the picture; its ending says in which format.
+      results: the results file, for device and commit in the title.
+      rows: rows of the attention table, as JSON.
+      out: the image file; its suffix determines the format.
     """
     works, paths, sizes = (distinct(rows, name) for name in ("work", "path", "H×K"))
     colors = {path: f"C{place}" for place, path in enumerate(paths)}
@@ -55,12 +55,12 @@ def draw_attention(results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 
 
 def distinct(rows: Iterable[Mapping[str, Any]], name: str) -> list[Any]:
-    """The values of a field of the cases, each once, in the order of the rows."""
+    """The distinct values of a field of the cases, in the order of the rows."""
     return list(dict.fromkeys(row["case"][name] for row in rows))
 
 
 def lines(rows: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Rows whose cases differ in their length alone, together and by length."""
+    """Groups rows whose cases differ only in length, and sorts each group by length."""
     grouped: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
         grouped.setdefault(tuple(row["case"][name] for name in ("path", "form", "H×K")), []).append(row)

@@ -1,4 +1,4 @@
-"""Checkpoints: for how long saving blocks the loop, when the save is whole, and how long a restore takes."""
+"""Checkpoints: how long a save blocks the loop and how long until it is complete, and how long a restore takes."""
 
 import functools
 import tempfile
@@ -14,7 +14,7 @@ from benchmarks.timing import seconds, summary
 from benchmarks.training import make_run, with_data
 
 TABLE = "checkpoint"
-EVERY = 60.0  # seconds between saves, for the share of them that saving blocks
+EVERY = 60.0  # seconds between saves, for the share of the time that saving blocks
 
 
 def run(options: Options) -> Measured:
@@ -39,7 +39,7 @@ def rows(folder: Path, options: Options) -> Iterator[Row]:
 
     size = byte_count(state)
     for what, times in (("save, blocks", blocked), ("save, until whole", whole), ("restore", restored)):
-        later = summary(times[1:])  # the first compiles what moves the state into its shares
+        later = summary(times[1:])  # the first compiles the slicing of the state into shares
         figures = {"state_bytes": size, "first_seconds": times[0]}
         if times is blocked:
             figures["blocked of a minute_share"] = later.median / EVERY

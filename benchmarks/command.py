@@ -29,7 +29,7 @@ FILES = {COMPARE: 2, SHOW: 1, README: 0}
 CONFIG = "config"
 OVERRIDE = f"--{CONFIG}."
 OF_ALL_PARTS, OF_A_RUN = ("quick", "out"), ("task", "variant", CONFIG)
-FLAGS: Mapping[str, Collection[str]] = {  # that a part heeds beside those of all parts
+FLAGS: Mapping[str, Collection[str]] = {  # used by a part in addition to those of all parts
     "attention": ("paths", "lengths", "trace"),
     "step": ("paths", "trace", *OF_A_RUN),
     "input": OF_A_RUN,
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(flags: argparse.Namespace) -> None:
-    """Does what the flags ask for. Raises InputError where that cannot be done."""
+    """Does what the flags ask for. Raises InputError if that is impossible."""
     check_flags(flags)
     if flags.part == COMPARE:
         print(compare.compared(*map(compare.read, flags.files)))
@@ -60,19 +60,17 @@ def run(flags: argparse.Namespace) -> None:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    # A flag that is not given is no attribute, so that `check_flags` sees which are.
+    # Flags that are not given are no attributes, so that `check_flags` can tell which were.
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", allow_abbrev=False, argument_default=argparse.SUPPRESS
     )
     parser.add_argument("part", nargs="?", default=ALL, choices=(*PARTS, ALL, *FILES))
-    parser.add_argument("files", nargs="*", type=Path, default=[], help="of compare: two results; of show: one")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that all works")
-    parser.add_argument("--out", type=Path, help=f"folder for the results, {OUT} if not given")
-    parser.add_argument(
-        "--trace", action="store_true", help=f"add tables of time by class of operations: {of('trace')}"
-    )
-    parser.add_argument("--paths", help=f"of attention, with commas between ({', '.join(PATHS)}): {of('paths')}")
-    parser.add_argument("--lengths", help=f"in tokens, with commas between: {of('lengths')}")
+    parser.add_argument("files", nargs="*", type=Path, default=[], help="results: two for compare, one for show")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything works")
+    parser.add_argument("--out", type=Path, help=f"folder for the results; default: {OUT}")
+    parser.add_argument("--trace", action="store_true", help=f"add tables of time by class of operation: {of('trace')}")
+    parser.add_argument("--paths", help=f"of attention, comma-separated ({', '.join(PATHS)}): {of('paths')}")
+    parser.add_argument("--lengths", help=f"in tokens, comma-separated: {of('lengths')}")
     parser.add_argument("--task", help=f"whose configuration is measured: {of('task')}")
     parser.add_argument("--variant", help=f"of the task's configurations: {of('variant')}")
     parser.epilog = f"{OVERRIDE}path.to.field=value overrides a field of the configuration: {of(CONFIG)}."
@@ -89,26 +87,26 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def of(flag: str) -> str:
-    """The parts that heed a flag."""
+    """The parts that use a flag, comma-separated."""
     return ", ".join(part for part in PARTS if flag in heeded(part))
 
 
 def heeded(part: str) -> Collection[str]:
-    """The flags that a part does something with; of "all", each goes to the parts that heed it."""
+    """The flags that a part uses; "all" passes each flag to the parts that use it."""
     if part == ALL:
         return {flag for each in PARTS for flag in heeded(each)}
     return (*OF_ALL_PARTS, *FLAGS[part]) if part in PARTS else ()
 
 
 def check_flags(flags: argparse.Namespace) -> None:
-    """Raises InputError on a flag that the part does nothing with."""
+    """Raises InputError on a flag that the part does not use."""
     for flag in sorted(vars(flags).keys() - {"part", "files"} - set(heeded(flags.part))):
         name = f"{OVERRIDE}…" if flag == CONFIG else f"--{flag}"
         raise InputError(f"{name}: nothing that {flags.part} does depends on it, but: {of(flag)}. Leave it out.")
 
 
 def options(flags: argparse.Namespace) -> Options:
-    """Raises InputError on a path, a length or a task that is none."""
+    """The options that the flags give. Raises InputError on an unknown path, length or task."""
     given = {name: value for name, value in vars(flags).items() if name not in ("part", "files", "out")}
     given["overrides"] = given.pop(CONFIG, {})
     given["paths"] = [name for name in given.get("paths", "").split(",") if name]
@@ -128,9 +126,9 @@ def options(flags: argparse.Namespace) -> Options:
 
 
 def measure(part: str, options: Options, folder: Path) -> None:
-    """Runs one part or all; prints the tables at the end, and writes results as they come, and attention's picture."""
+    """Runs one part or all; writes results as they come in, and in the end prints the tables and plots attention."""
     results.check_folder(folder)
-    results.commit()  # of the code that runs, whatever happens to the files meanwhile
+    results.commit()  # cached: that of the running code, even if files change meanwhile
     words = [part, *options.words, jax.devices()[0].device_kind.replace(" ", "-").lower()]
     path = folder / f"{'-'.join([*words, 'quick'] if options.quick else words)}.json"
     tables: dict[str, list[Row]] = {}

@@ -13,10 +13,10 @@ NOT_INSTALLED = "not installed"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A results file.
+    """Reads a results file.
 
     Raises:
-      InputError: it is missing, or no results file; with the field that is not as it should be.
+      InputError: it is missing, or not a results file; the message names the wrong field.
     """
     try:
         results = read_json(path)
@@ -28,7 +28,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def check(results: Any) -> None:
-    """Raises InputError, with the place in it, on what has not the shape of a results file."""
+    """Raises InputError, which names the place, on anything that is not structured like a results file."""
     tables, device, versions = (field(results, name, dict) for name in ("tables", "device", "versions"))
     with within("device"):
         field(device, "kind", str)
@@ -60,10 +60,10 @@ def _check_value(name: str, value: Any, kinds: Any) -> None:
 
 
 def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """A table of the timed rows that both have; above it what tells the files apart, below it rows of one alone.
+    """A table of the timed rows that both have; above it the conditions that differ, below it rows that only one has.
 
     Raises:
-      InputError: no case that both have is timed in both.
+      InputError: no case is timed in both.
     """
     lines = [f"{name}: {was} → {now}" for name, was, now in conditions(before, after) if was != now]
     cells = []
@@ -91,7 +91,7 @@ def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 
 def only(which: str, results: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each row of one file whose case the other has not, such as a batch that no longer fits."""
+    """A line for each row of one file whose case the other lacks, such as a batch that no longer fits."""
     for title, rows in results["tables"].items():
         known = {key(row) for row in other["tables"].get(title, [])}
         for row in rows:
@@ -100,7 +100,7 @@ def only(which: str, results: Mapping[str, Any], other: Mapping[str, Any]) -> It
 
 
 def conditions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """What times depend on beside the code, by name, of both files."""
+    """The conditions that times depend on: name, value before and value after."""
     yield "commit", before.get("commit"), after.get("commit")
     yield "device", before["device"]["kind"], after["device"]["kind"]
     yield "devices", before["device"]["count"], after["device"]["count"]
@@ -116,7 +116,7 @@ def key(row: Mapping[str, Any]) -> frozenset:
 
 
 def change(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[str, str, str, str]:
-    """Medians, their ratio, and a word where the ranges from min to max do not overlap."""
+    """Medians in ms, their ratio, and a verdict if the ranges from min to max do not overlap."""
     word = ""
     if after["max"] < before["min"]:
         word = "faster"

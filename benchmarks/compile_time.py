@@ -1,4 +1,4 @@
-"""How long a program takes until it can run: with nothing at hand, and from JAX's compilation cache."""
+"""Compiling several programs in parallel, and into a fresh compilation cache."""
 
 import contextlib
 import os
@@ -19,9 +19,9 @@ SETTINGS = (
 
 
 def compile_together(programs: Sequence[jax.stages.Lowered]) -> None:
-    """Compiles programs side by side into the cache that is in use, from which each is then ready in an instant.
+    """Compiles programs in parallel into the cache in use, from which each is then available almost at once.
 
-    One that does not fit the device is passed over; it will say so when it is compiled again.
+    One that does not fit the device is skipped; it will report that when it is compiled again.
     """
 
     def compiled(program: jax.stages.Lowered) -> None:
@@ -35,7 +35,7 @@ def compile_together(programs: Sequence[jax.stages.Lowered]) -> None:
 
 @contextlib.contextmanager
 def fresh_compilation_cache() -> Iterator[None]:
-    """A context in which JAX keeps all that it compiles on disk, in a cache that is empty at first and gone after."""
+    """A context in which JAX caches all that it compiles on disk, in a cache that starts empty and is deleted after."""
     before = {name: getattr(jax.config, name) for name in SETTINGS}
     with tempfile.TemporaryDirectory() as folder:
         for name, value in zip(SETTINGS, (folder, 0.0, -1), strict=True):

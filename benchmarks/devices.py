@@ -1,4 +1,4 @@
-"""What a device could do at best, so that a measured rate has something to be a share of."""
+"""Peak rates and memory of devices, so that a measured rate can be given as a share of peak."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from cluster.slices import H100, H200, V2, V3, Generation
 
 @dataclasses.dataclass(frozen=True)
 class Peak:
-    """Dense bfloat16 operations per second of one JAX device, and who says so."""
+    """Dense bfloat16 operations per second of one JAX device, and the source of the figure."""
 
     flops: float
     source: str
@@ -24,7 +24,7 @@ def _of_generation(generation: Generation) -> Peak:
 
 _TPU = "cloud.google.com/tpu/docs, system architecture"
 
-# By `jax.Device.device_kind`. A device that is not here has no known peak, and its rates are shares of nothing.
+# By `jax.Device.device_kind`. The peak of any other device is unknown, and no share of it is given.
 PEAKS: Mapping[str, Peak] = {
     "NVIDIA H100 80GB HBM3": _of_generation(H100),
     "NVIDIA H200": _of_generation(H200),
@@ -45,11 +45,11 @@ def peak(device: jax.Device) -> Peak | None:
 
 
 def memory_limit(device: jax.Device) -> int:
-    """Bytes that programs may use: of the device, or what the machine has left where the device is its CPU."""
+    """Bytes that programs may use: of the device or, on a CPU, what the machine has available."""
     stats = device.memory_stats() or {}
     return stats.get("bytes_limit") or psutil.virtual_memory().available
 
 
 def peak_memory(device: jax.Device) -> int | None:
-    """The most bytes in use at once since the process began, where the device tells."""
+    """Peak bytes in use since the process started, if the device reports them."""
     return (device.memory_stats() or {}).get("peak_bytes_in_use")

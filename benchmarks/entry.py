@@ -1,4 +1,4 @@
-"""How the programs of this package end."""
+"""How the programs of this package exit."""
 
 import sys
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from aloe.errors import InputError
 
 
 def ended(program: Callable[[], None]) -> int:
-    """Runs a program; its exit status. Bad input prints its message alone."""
+    """Runs a program and returns its exit status. On bad input only the message is printed."""
     try:
         program()
     except InputError as error:

@@ -1,7 +1,7 @@
-"""How long a fresh process takes until it has done its first training step: compiling, and from a compilation cache.
+"""How long a fresh process takes to complete its first training step: compiling, and from a compilation cache.
 
-Of the process (`python -m benchmarks.first_step`) all counts: Python and its imports, the state, the first batch,
-tracing, compiling and the step itself. The data is there, and no checkpoint is read or written.
+Everything in the process (`python -m benchmarks.first_step`) counts: Python and its imports, the state, the first
+batch, tracing, compiling and the step itself. The data already exists, and no checkpoint is read or written.
 """
 
 import json
@@ -21,11 +21,11 @@ _HITS = "/jax/compilation_cache/cache_hits"
 
 
 def times(config: ConfigDict, path: str) -> dict[str, float]:
-    """Figures of two processes that share a cache, empty at first; none, and a line that says why, where one fails.
+    """Figures of two processes that share a cache, initially empty; none, and a line that says why, if one fails.
 
     Args:
-      config: on data that is there; of a step that fits the first device, whose memory is free.
-      path: of attention (`benchmarks.paths`).
+      config: on existing data; its step fits the first device, whose memory is free.
+      path: the attention path (`benchmarks.paths`).
     """
     with tempfile.TemporaryDirectory() as cache:
         try:
@@ -37,12 +37,12 @@ def times(config: ConfigDict, path: str) -> dict[str, float]:
 
 
 def timed(config: ConfigDict, path: str, cache: str) -> tuple[float, int]:
-    """Starts a process; seconds until its first step is done, and how many programs it had from the cache.
+    """Starts a process; returns seconds until its first step is done, and how many programs came from the cache.
 
     Raises:
-      RuntimeError: it failed; with the end of what it said.
+      RuntimeError: it failed; the message has the end of its stderr.
     """
-    settings = {"JAX_COMPILATION_CACHE_DIR": cache}  # and no other, as in launch/programs.py
+    settings = {"JAX_COMPILATION_CACHE_DIR": cache}  # and no other setting, as in launch/programs.py
     if platforms := getattr(jax.config, "jax_platforms", None):
         settings["JAX_PLATFORMS"] = platforms
     argument = json.dumps({"config": config.to_dict(), "path": path})
@@ -66,7 +66,7 @@ def timed(config: ConfigDict, path: str, cache: str) -> tuple[float, int]:
 
 
 def take(config: ConfigDict, path: str) -> int:
-    """Takes the first step on this process's first device; how many programs came from the compilation cache."""
+    """Takes the first step on this process's first device; returns how many programs came from the cache."""
     found: list[str] = []
     jax.monitoring.register_event_listener(lambda event, **_: found.append(event))
     run = make_run(config, jax.devices()[:1])

@@ -1,9 +1,9 @@
-"""Useful work, counted: the multiplications and additions of matrix products that no path can do without.
+"""Useful work: the multiplications and additions of the matrix products that no path can do without.
 
-Two per product of numbers. Elementwise work, softmax and LayerNorm are left out, and so is whatever a path does beyond
-the definition (a shift computes logits of twice as many distances, a recomputation repeats a forward pass), so that a
-faster path is a better share of peak. With `gradient` the backward pass is counted too: one product for each factor
-that is not constant.
+Two per multiply-add. Elementwise work, softmax and LayerNorm are left out, and so is whatever a path does beyond the
+definition (a shift computes logits for twice as many distances, recomputation repeats a forward pass), so that a faster
+path has a higher share of peak. With `gradient`, the backward pass is counted too: one product for each factor that is
+not constant.
 """
 
 import itertools
@@ -14,10 +14,10 @@ from aloe.perception.config import MASKED_FRAMES, STORED, PerceptionConfig
 
 
 def attention(batch: int, tokens: int, heads: int, size: int, *, gradient: bool = False) -> int:
-    """Relative attention: for each pair of tokens and each head three products over K numbers.
+    """Relative attention: three products over K numbers for each pair of tokens and each head.
 
-    2·B·H·T²·K each for the content logits, the position logits and the sum over values, and the relative keys of all
-    2T − 1 distances, 2·(2T − 1)·E², which the batch shares and whose sinusoids have no gradient. E = H·K.
+    2·B·H·T²·K each for the content logits, the position logits and the sum over values, plus 2·(2T − 1)·E² for the
+    relative keys of all 2T − 1 distances, which the batch shares and whose sinusoids have no gradient. E = H·K.
     """
     pairs = 3 * 2 * batch * heads * tokens**2 * size
     relative_keys = 2 * (2 * tokens - 1) * (heads * size) ** 2
@@ -33,7 +33,7 @@ def transformer(batch: int, tokens: int, config: ModelConfig, *, gradient: bool 
 
 
 def head(batch: int, config: ModelConfig, answers: int, *, gradient: bool = False) -> int:
-    """A head: a hidden layer and the logits, of CLS alone."""
+    """A head: a hidden layer and the logits, for CLS only."""
     return _passes(gradient) * 2 * batch * config.head_hidden * (config.width + answers)
 
 
@@ -43,9 +43,9 @@ def infill(batch: int, config: ModelConfig, *, gradient: bool = False) -> int:
 
 
 def training_step(config: ModelConfig, sequences: Mapping[str, int]) -> int | None:
-    """The step of a model on sequences, by the name of the head that answers; those without one are infilled.
+    """A model's training step on sequences, counted by the head that answers; those without a head are infilled.
 
-    None for a tower whose work is not written down.
+    None for a tower without formulas.
     """
     if config.architecture != "transformer":
         return None
@@ -59,9 +59,9 @@ def training_step(config: ModelConfig, sequences: Mapping[str, int]) -> int | No
 def perception(videos: int, config: PerceptionConfig, model: ModelConfig, *, gradient: bool = False) -> int:
     """The ResNet over every frame, or over every object of every frame, and the dense layer to the latents.
 
-    Of each block with C channels in, C′ out and S rows and columns out, two for every tap of a convolution that falls
-    on the picture: 2·(3S − 1)²·C·C′ of the one with stride 2, and 2·(3S − 2)²·C′² of the other. The dense layer takes
-    2·S²·C′·D. Pixels have no gradient.
+    For each block with C input and C′ output channels and S output rows and columns, two for every tap of a convolution
+    that falls inside the picture: 2·(3S − 1)²·C·C′ for the one with stride 2, and 2·(3S − 2)²·C′² for the other. The
+    dense layer takes 2·S²·C′·D. Pixels have no gradient.
     """
     if config.kind == STORED:
         return 0

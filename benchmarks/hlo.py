@@ -1,7 +1,7 @@
-"""What the text of a program compiled for TPUs tells: the compiler's time estimate, and what devices reduce together.
+"""Reads the text of a program compiled for TPUs: the compiler's time estimate, and the bytes of all-reduces.
 
-The TPU compiler writes beside each operation how many cycles it expects it to take. XLA's `cost_analysis` has no such
-thing for a loop, whose body it counts once; here a body counts as often as it runs.
+The TPU compiler annotates each operation with the cycles it expects. XLA's `cost_analysis` has no such estimate for a
+loop, whose body it counts once; here a body counts as often as it runs.
 """
 
 import math
@@ -17,7 +17,7 @@ _ARRAY = re.compile(r"\b(?:pred|[a-z]+(\d+)\w*)\[([\d,]*)\]")
 
 
 def estimated_cycles(text: str) -> int:
-    """Cycles of the entry computation. What has no estimate, reshapes above all, counts for nothing."""
+    """Cycles of the entry computation. Operations without an estimate, mainly reshapes, count as zero."""
 
     def cycles(line: str) -> int:
         found = _CYCLES.search(line)
@@ -27,7 +27,7 @@ def estimated_cycles(text: str) -> int:
 
 
 def all_reduced_bytes(text: str) -> int:
-    """Bytes of the results of all reductions over devices."""
+    """Bytes of the results of all `all-reduce` operations."""
 
     def size(line: str) -> int:
         found = _ALL_REDUCE.search(line)
@@ -37,7 +37,7 @@ def all_reduced_bytes(text: str) -> int:
 
 
 def array_bytes(types: str) -> int:
-    """Of all arrays in the text of a type, such as `(bf16[3,2]{1,0}, pred[])`."""
+    """Bytes of all arrays in the text of a type, such as `(bf16[3,2]{1,0}, pred[])`."""
     return sum(
         (int(bits or 8) + 7) // 8 * math.prod(map(int, filter(None, shape.split(","))))
         for bits, shape in _ARRAY.findall(types)
@@ -45,7 +45,7 @@ def array_bytes(types: str) -> int:
 
 
 def _total(text: str, of_line: Callable[[str], int]) -> int:
-    """The sum over the lines of the entry computation, and of loops' bodies as often as they run."""
+    """The sum over the lines of the entry computation, with loop bodies counted as often as they run."""
     entry, lines = computations(text)
 
     def total(name: str) -> int:
@@ -60,7 +60,7 @@ def _total(text: str, of_line: Callable[[str], int]) -> int:
 
 
 def computations(text: str) -> tuple[str, Mapping[str, Sequence[str]]]:
-    """The name of the entry computation, and the lines of every computation by its name."""
+    """The name of the entry computation, and the lines of every computation by name."""
     entry = ""
     lines: dict[str, list[str]] = {}
     for line in text.splitlines():
@@ -73,7 +73,7 @@ def computations(text: str) -> tuple[str, Mapping[str, Sequence[str]]]:
 
 
 def _trips(condition: Sequence[str]) -> int:
-    """How often a loop runs that counts from 0 up to a constant: what a scan becomes, and a reshape that is large."""
+    """The trip count of a loop from 0 up to a constant, which is what scans and large reshapes become."""
     limits = [int(found[1]) for line in condition if (found := _LIMIT.search(line))]
     if len(limits) != 1:
         raise ValueError(f"a loop's condition has not one limit but {limits}: it may run any number of times")

@@ -1,4 +1,4 @@
-"""The input: examples a second that Grain delivers from a store of CLEVRER's size, and what a step waits for them."""
+"""The input: examples per second that Grain delivers from a store of CLEVRER's size, and how long a step waits."""
 
 import contextlib
 import dataclasses
@@ -23,12 +23,12 @@ from benchmarks.training import Run, make_run, with_data
 
 TABLE = "input"
 VIDEOS, QUICK_VIDEOS = 10_000, 16  # CLEVRER's training split has 10,000
-PACED_FIRST, BATCHES = 20, 30  # at the pace of steps: before the clock starts, and then
-REPEATS = 5  # of so many batches as fast as it goes
-PREFETCH = 4  # batches that a worker makes ahead, and as many of the thread that it hands them to
+PACED_FIRST, BATCHES = 20, 30  # at the pace of steps: before timing starts, and while timing
+REPEATS = 5  # runs of BATCHES batches as fast as it goes
+PREFETCH = 4  # batches that a worker reads ahead; the thread that it hands them to holds as many
 READ_AHEAD = 2 * PREFETCH
-WAITS = 0.01  # of the time, from which on a device does wait
-STEP_SECONDS = (0.06, 0.12, 0.16)  # of a device with a batch; CLEVRER's on an H200 is the last
+WAITS = 0.01  # share of the time above which a device counts as waiting
+STEP_SECONDS = (0.06, 0.12, 0.16)  # per batch on a device; the last is CLEVRER's on an H200
 
 
 def run(options: Options) -> Measured:
@@ -49,10 +49,10 @@ def rows(config: ConfigDict, videos: int, options: Options) -> Iterator[Row]:
 
 
 def measured(made: Run, videos: int, workers: int, quick: bool) -> Iterator[Row]:
-    """Times how long each batch takes to come onto the device, one after the other and at the pace of steps.
+    """Times how long each batch takes to reach the device, back to back and at the pace of steps.
 
-    As in the training loop, the batch of a step is fetched while the step before it runs, and the device waits only
-    where that takes longer than the step. The step is a wait of the host: no device computes.
+    As in the training loop, the batch of a step is fetched while the previous step runs, and the device waits only if
+    that takes longer than the step. The step is simulated by the host sleeping: no device computes.
     """
     paced_first, batches, repeats = (1, 3, 1) if quick else (PACED_FIRST, BATCHES, REPEATS)
     streams = made.task.streams()
@@ -70,14 +70,14 @@ def measured(made: Run, videos: int, workers: int, quick: bool) -> Iterator[Row]
         rates = [run.rate(examples) for run in runs]
         at_pace: dict[str, Paced] = {}
         for step in STEP_SECONDS[:1] if quick else STEP_SECONDS:
-            paced(one, step, paced_first)  # what has been read ahead is then as in the middle of a run
+            paced(one, step, paced_first)  # so that the read-ahead is as in the middle of a run
             at_pace[f"a step of {1e3 * step:.0f} ms"] = paced(one, step, batches)
 
     fastest: dict[str, float | str | None] = {"examples_per_second": statistics.median(rates)}
     doubt = contradicting(rates, examples, at_pace)
     if doubt:
         fastest["contradicted by"] = ", ".join(doubt)
-    each = [run.whole / batches for run in runs]  # in the mean: some fetches wait, and others find what is ahead
+    each = [run.whole / batches for run in runs]  # the mean: some fetches wait, and others find a batch read ahead
     yield Row(case | {"pace": "as fast as it goes"}, summary(each), figures=first | fastest)
     for pace, run in at_pace.items():
         figures = {"waiting_share": run.idle / run.whole, "taken examples_per_second": run.rate(examples)}
@@ -85,14 +85,14 @@ def measured(made: Run, videos: int, workers: int, quick: bool) -> Iterator[Row]
 
 
 def warming(videos: int, batch_sizes: Sequence[int], workers: int) -> int:
-    """Batches to read first: of every video an example by the smallest stream, and twice what is read ahead."""
+    """Batches to read first: an example of every video by the smallest stream, and at least twice the read-ahead."""
     return max(math.ceil(videos / min(batch_sizes)), 2 * READ_AHEAD * max(1, workers))
 
 
 def contradicting(rates: Sequence[float], examples: int, at_pace: Mapping[str, "Paced"]) -> list[str]:
-    """The paces that cannot be, if so many examples a second came as fast as it goes: one of the two is wrong.
+    """The paces that contradict the rates (examples per second) measured as fast as it goes: one of the two is wrong.
 
-    More were taken than ever came, or they were waited for though always more came than such steps want.
+    Either more were consumed than were ever delivered, or steps waited although delivery always exceeded their demand.
     """
     return [
         pace
@@ -103,12 +103,12 @@ def contradicting(rates: Sequence[float], examples: int, at_pace: Mapping[str, "
 
 @dataclasses.dataclass(frozen=True)
 class Paced:
-    """Batches that were fetched at the pace of steps.
+    """Batches fetched at the pace of steps.
 
     Attributes:
       fetches: seconds of each fetch.
       idle: seconds that a device would have waited for them.
-      whole: seconds of the steps and of what was waited for.
+      whole: seconds of the steps and of the waiting.
     """
 
     fetches: list[float]
@@ -116,29 +116,29 @@ class Paced:
     whole: float
 
     def rate(self, examples: int) -> float:
-        """Examples a second, of so many a batch."""
+        """Examples per second, given those per batch."""
         return examples * len(self.fetches) / self.whole
 
     def wanted(self, examples: int) -> float:
-        """The same, were nothing waited for."""
+        """The same if there had been no waiting."""
         return examples * len(self.fetches) / (self.whole - self.idle)
 
 
 def paced(fetch: Callable[[], None], step: float, batches: int) -> Paced:
-    """Fetches batches, the first while a step runs, and each further one while the step on the one before it does.
+    """Fetches batches, the first while a step runs, and each further one while the step on the previous one runs.
 
     Args:
-      fetch: gets one.
-      step: seconds of one.
-      batches: how many; of as many steps.
+      fetch: fetches one.
+      step: seconds of a step.
+      batches: how many, and for how many steps.
     """
     fetches = []
     idle = 0.0
-    done = time.perf_counter() + step  # when the device has done the step that was dispatched last
+    done = time.perf_counter() + step  # when the device finishes the last step dispatched
     for _ in range(batches):
         fetches.append(seconds(fetch))
         before, now = done, time.perf_counter()
         idle += max(0.0, now - before)
         done = max(now, before) + step
-        time.sleep(max(0.0, before - now))  # the loop reads the metrics of the step before
+        time.sleep(max(0.0, before - now))  # the loop reads the metrics of the previous step
     return Paced(fetches, idle, idle + batches * step)

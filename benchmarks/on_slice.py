@@ -1,4 +1,4 @@
-"""A configuration on a slice, before there is one: its train and prediction steps compiled, and what they take."""
+"""A configuration on a slice, without having one: its train and prediction steps compiled, and what they need."""
 
 import dataclasses
 import math
@@ -21,15 +21,15 @@ TRAIN, EVALUATE = "train", "evaluate "
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What a program takes of one core.
+    """What a program needs per core.
 
     Attributes:
       name: "train", or "evaluate " and the group of examples.
-      memory_bytes: with arguments and results, and what lies there beside it.
-      gflop: XLA's count of operations, elementwise ones too, of the program before optimization; without the layers
-        that `model.remat` computes again.
-      all_reduced_bytes: of the results of reductions over all cores.
-      estimated_ms: by the compiler, a sum over operations: for comparing, not for promising.
+      memory_bytes: including arguments and results, and what else resides there.
+      gflop: XLA's count of operations, including elementwise ones, of the program before optimization; without
+        what `model.remat` recomputes.
+      all_reduced_bytes: bytes of the results of reductions over all cores.
+      estimated_ms: the compiler's estimate, a sum over operations: for comparison, not a prediction.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Program:
 
 @dataclasses.dataclass(frozen=True)
 class Refused:
-    """A program that does not fit; `needed_bytes` of a core by the compiler's message, None where it tells none."""
+    """A program that does not fit; `needed_bytes` per core is from the compiler's message, None where it gives none."""
 
     name: str
     needed_bytes: int | None
@@ -51,12 +51,12 @@ def open_run(config: ConfigDict, place: Slice, devices: list[Any]) -> Run:
     """A run of the configuration on the slice.
 
     Args:
-      config: resolved, on data that is there.
+      config: resolved, on existing data.
       place: the slice.
-      devices: of it, of `tpu.compile_only_devices`.
+      devices: the slice's, from `tpu.compile_only_devices`.
 
     Raises:
-      InputError: settings, data or batches do not fit together, or the slice.
+      InputError: settings, data or batches do not fit each other or the slice.
     """
     check_settings(config)
     run = make_run(config, devices)
@@ -65,7 +65,7 @@ def open_run(config: ConfigDict, place: Slice, devices: list[Any]) -> Run:
 
 
 def names(run: Run) -> list[str]:
-    """Of its programs."""
+    """The names of its programs."""
     return [TRAIN, *(EVALUATE + group for group in run.groups())]
 
 
@@ -93,12 +93,12 @@ def lowered(run: Run, name: str) -> jax.stages.Lowered:
 
 
 def beside(run: Run, name: str) -> int:
-    """Bytes that lie on a core while the program runs, and are not its own: the optimizer's, when it predicts."""
+    """Bytes resident on a core while the program runs, besides its own: the optimizer state's, in prediction."""
     return 0 if name == TRAIN else byte_count(run.state_shapes().opt_state)
 
 
 def one_core(config: ConfigDict, cores: int) -> Run:
-    """The run of one core's share of the batch, on this machine's CPU, with nothing computed twice."""
+    """The run of one core's share of the batch, on this machine's CPU, with nothing recomputed."""
     config = config.copy_and_resolve_references()
     config.batch.accumulation = 1
     config.batch.evaluation = -(-config.batch.evaluation // cores)
@@ -108,7 +108,7 @@ def one_core(config: ConfigDict, cores: int) -> Run:
 
 
 def operations(run: Run, name: str) -> float:
-    """XLA's count for a program on one device; scans are unrolled for it, as it counts a loop's body once."""
+    """XLA's count of operations for a program on one device; scans are unrolled, as it counts a loop's body once."""
     scan = jax.lax.scan
 
     def unrolled(*arguments: Any, **named: Any) -> Any:
@@ -121,28 +121,28 @@ def operations(run: Run, name: str) -> float:
 
 
 def rows_per_core(run: Run, place: Slice) -> dict[str, int]:
-    """Examples of each stream that a core has of a batch."""
+    """Examples of each stream in a core's share of a batch."""
     return {name: stream.batch_size // place.devices for name, stream in run.task.streams().items()}
 
 
 def largest_batch(
     run: Run, place: Slice, known: Program | Refused, tried: Callable[[Mapping[str, int], int | None, int], None]
 ) -> dict[str, int] | None:
-    """The largest batch whose train step fits, all streams in proportion to those of the run; None if there is none.
+    """The largest batch whose train step fits, with the run's proportions between streams; None if there is none.
 
     Args:
       run: on the slice.
       place: the slice.
-      known: what became of the train step of the run's own batch, from where the search begins.
-      tried: told after each compilation the batch, the bytes of a core that it takes, None where it does not fit, and
-        how many more there are at most.
+      known: the outcome for the train step with the run's own batch, where the search begins.
+      tried: called after each compilation with the batch, the bytes per core that it needs, None if it does not fit,
+        and how many more compilations there are at most.
 
     Returns:
-      Examples of a global batch by stream.
+      Examples per global batch, by stream.
     """
     rows, accumulation = rows_per_core(run, place), run.config.batch.accumulation
     unit = math.gcd(*rows.values())
-    # Microbatches are of whole examples of every stream.
+    # Microbatches have whole numbers of examples of every stream.
     step = math.lcm(*(accumulation // math.gcd(accumulation, count // unit) for count in rows.values()))
 
     def batch(size: int) -> dict[str, int]:
@@ -166,10 +166,10 @@ def largest_batch(
 
 
 def largest(fits: Callable[[int, int], bool], first: int) -> int:
-    """The largest whole number that fits, where all below it do; 0 if not even 1 does.
+    """The largest whole number that fits, provided that all below it do; 0 if not even 1 does.
 
     Args:
-      fits: of a number, and how many more are asked for at most if this one does not fit.
+      fits: called with a number, and how many more are tried at most if this one does not fit.
       first: the number to begin with; it is doubled until one does not fit.
     """
     below, above = 0, first

@@ -1,4 +1,4 @@
-"""What a run of the benchmarks is asked for."""
+"""The options of a benchmark run."""
 
 import dataclasses
 import hashlib
@@ -11,7 +11,7 @@ from benchmarks.workloads import workload
 
 # `--quick`: the same programs, small enough for the tests. The tasks' own fields are in `benchmarks.workloads`.
 QUICK = {"model.layers": "2", "model.hidden": "32", "model.head_hidden": "16"}
-QUICK_BATCH = 8  # of each stream
+QUICK_BATCH = 8  # examples of each stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Options:
     """Flags of the command.
 
     Attributes:
-      quick: small sizes, to see that all works; the times mean nothing.
-      trace: whether to add a table of time by class of operations.
-      paths: of attention (`benchmarks.paths`); empty for all.
-      lengths: tokens T of the attention benchmark; empty for all.
-      task: whose step, input and checkpoints are measured.
-      variant: of the task's configurations.
-      overrides: fields of the configuration by path.
+      quick: small sizes, to check that everything works; the times mean nothing.
+      trace: whether to add a table of time by class of operation.
+      paths: attention paths (`benchmarks.paths`); empty for the part's default.
+      lengths: values of T in the attention benchmark; empty for all.
+      task: the one whose step, input and checkpoints are measured.
+      variant: which of the task's configurations.
+      overrides: new values of configuration fields, by path.
     """
 
     quick: bool = False
@@ -42,7 +42,7 @@ class Options:
 
     @property
     def case(self) -> dict[str, str]:
-        """Of task, variant and overrides, what is not by default: it tells rows of one part apart."""
+        """Task, variant and overrides where they are not the default, to distinguish rows of the same part."""
         changed = " ".join(f"{path}={value}" for path, value in sorted(self.overrides.items()))
         given = {"task": self.task, "variant": self.variant, "overrides": changed}
         default = {"task": Options.task, "variant": Options.variant, "overrides": ""}
@@ -50,7 +50,7 @@ class Options:
 
     @property
     def words(self) -> list[str]:
-        """The same in the name of a file: of overrides, which can be long, a digest."""
+        """The same for a file name: overrides, which can be long, as a digest."""
         words = dict(self.case)
         if "overrides" in words:
             words["overrides"] = hashlib.sha256(words["overrides"].encode()).hexdigest()[:8]
@@ -60,7 +60,7 @@ class Options:
         """The task's configuration.
 
         Raises:
-          InputError: there is no such task; an override names no field, or gives it no value of its type.
+          InputError: there is no such task; an override names no field, or has a value of the wrong type.
         """
         quick: dict[str, str] = {}
         if self.quick:
@@ -70,5 +70,5 @@ class Options:
 
 
 def streams(config: ConfigDict) -> list[str]:
-    """The fields of `config.batch` that are batches of a step."""
+    """The fields of `config.batch` that are batch sizes of a step's streams."""
     return [name for name in config.batch if name not in ("accumulation", "evaluation")]

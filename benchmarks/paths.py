@@ -1,6 +1,6 @@
-"""The paths of attention that are measured, each a context in which the model and `relative_attention` take it.
+"""The attention paths that are measured, each a context in which the model and `relative_attention` take it.
 
-A path is one line here. What runs in its context must be traced there: a function that was jitted before keeps the
+Each path is one line here. What runs in its context must be traced there: a function that was jitted earlier keeps the
 path that it was traced with.
 """
 
@@ -19,7 +19,7 @@ Path = Callable[[], contextlib.AbstractContextManager]
 
 
 def _xla(attention_in_xla: Callable[..., Any] = relative.relative_attention) -> Path:
-    """Plain XLA on any device, by this function."""
+    """Plain XLA on any device, computed by this function."""
 
     @contextlib.contextmanager
     def taken() -> Iterator[None]:
@@ -33,13 +33,13 @@ def _xla(attention_in_xla: Callable[..., Any] = relative.relative_attention) -> 
 
 
 CHOSEN, RANK = "chosen", "rank"
-CANDIDATES = {"shift": candidates.shift, "angle addition": candidates.angle_addition}  # ways to the position logits
+CANDIDATES = {"shift": candidates.shift, "angle addition": candidates.angle_addition}  # for the position logits
 PATHS: Mapping[str, Path] = {
-    CHOSEN: contextlib.nullcontext,  # what `aloe.attention.chosen_path` says
+    CHOSEN: contextlib.nullcontext,  # what `aloe.attention.chosen_path` returns
     RANK: _xla(),
     **{name: _xla(candidates.differentiated(logits)) for name, logits in CANDIDATES.items()},
 }
-# Candidates as rank is: what they have of pairs is computed again for the gradient. For a TPU's compiler alone.
+# Candidates on a par with rank: their [T, T] arrays are recomputed for the gradient. Only compiled for TPUs.
 PAIRS_AGAIN: Mapping[str, Path] = {
     f"{name}, pairs again": _xla(candidates.recomputed(candidates.differentiated(logits)))
     for name, logits in CANDIDATES.items()
@@ -47,12 +47,12 @@ PAIRS_AGAIN: Mapping[str, Path] = {
 
 
 def taken(path: str, form: str, size: int, dtype: jnp.dtype, tokens: int, width: int) -> str:
-    """Of `aloe.attention.PATHS`, the one that attention takes in the context of a path; see `chosen_path` there."""
+    """Which of `aloe.attention.PATHS` attention takes in the context of a path; see `chosen_path` there."""
     with PATHS[path]():
         return attention.chosen_path(form, size, dtype, tokens, width)
 
 
 def different(form: str, size: int, dtype: jnp.dtype, tokens: int, width: int) -> list[str]:
-    """All paths but "rank" where that is the chosen one."""
+    """All paths, except "rank" where it is the chosen one."""
     plain = taken(CHOSEN, form, size, dtype, tokens, width) == "xla"
     return [path for path in PATHS if not (plain and path == RANK)]

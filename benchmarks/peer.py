@@ -1,7 +1,7 @@
 """What a PyTorch user would train instead: `nn.TransformerEncoder` of the same sizes, without relative positions.
 
-Adam, dropout, bfloat16 autocast, a loss on the first token; eager, and through `torch.compile`. It runs in a process of
-its own (`python -m benchmarks.peer JSON`), so that it shares no memory with JAX. PyTorch is the extra `peer`.
+Adam, dropout, bfloat16 autocast, a loss on the first token; eager, and through `torch.compile`. It runs in its own
+process (`python -m benchmarks.peer JSON`), so that it shares no memory with JAX. PyTorch comes with the extra `peer`.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ ANSWERS = 22
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Of the peer's model and batch."""
+    """Sizes of the peer's model and batch."""
 
     sequences: int
     tokens: int
@@ -60,7 +60,7 @@ def sizes(config: ConfigDict, *, compiled: bool, repeats: int) -> Sizes:
 
 
 def rows(config: ConfigDict, case: dict[str, str | int], repeats: int) -> Iterator[Row]:
-    """The peer's step beside ours, eager and compiled; none, and a line that says why, where PyTorch is missing."""
+    """The peer's step next to ours, eager and compiled; none, and a line that says why, if PyTorch is missing."""
     if importlib.util.find_spec("torch") is None:
         print(MISSING, file=sys.stderr)
         return
@@ -79,7 +79,7 @@ def rows(config: ConfigDict, case: dict[str, str | int], repeats: int) -> Iterat
 
 
 def train(sizes: Sizes) -> dict[str, Any]:
-    """Times training steps; the timing, and the most bytes in use on the GPU."""
+    """Times training steps; returns the timing and the peak bytes in use on the GPU."""
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,9 +1,9 @@
-"""MONet: its training step, its encoding, and apart from these how many frames a second are decoded.
+"""MONet: its training step, its encoding and, separately, how many frames per second are decoded.
 
-The step is the whole one, on the first device: both networks, the loss, the optimizer. Of the encoding what is timed is
-what `launch/encode.py` does with the frames of so many videos as it encodes at once, by the same code: from the host's
-memory onto its devices, through the attention network and the component encoder, and the latents back. `resident` has
-the frames on the devices already.
+The step is the complete one, on the first device: both networks, the loss, the optimizer. Encoding is timed as
+`launch/encode.py` does it, by the same code, for as many videos as it encodes at once: frames from host memory onto the
+devices, through the attention network and the component encoder, and the latents back. With `resident` the frames are
+already on the devices.
 """
 
 import functools
@@ -36,9 +36,9 @@ from benchmarks.training import Run, make_run, repeated, with_batch, with_data
 TRAINING, CLASSES = "training step", "training step: time by class of operations"
 ENCODING, DECODING = "encoding", "decoding by one process"
 VARIANTS, QUICK_VARIANTS = ("paper", "small"), ("quickstart",)
-BATCH_FACTORS = (1, 4)  # of what is configured, which leaves a GPU waiting; of a CPU the first alone
-TRAINING_VIDEOS = 3  # of frames of one size for all variants
-SOURCE = "clevrer"  # whose videos are decoded, of a world of ours in their official size
+BATCH_FACTORS = (1, 4)  # times the configured batch, which leaves a GPU waiting; on a CPU only the first
+TRAINING_VIDEOS = 3  # whose frames have one size for all variants
+SOURCE = "clevrer"  # whose videos are decoded, from our own world at their official size
 VIDEOS, QUICK_VIDEOS = 6, 3
 
 
@@ -53,7 +53,7 @@ def run(options: Options) -> Measured:
 
 
 def training(variants: Sequence[str], folder: Path, options: Options) -> Measured:
-    """The step of each variant, at its batch and at a larger one, or at what of them fits, on a world of ours."""
+    """The step of each variant on our own world, at its batch and a larger one, or as much of them as fits."""
     device = jax.devices()[0]
     root = with_data(resolve("monet", variants[0], {}), folder, TRAINING_VIDEOS).data.root
     factors = BATCH_FACTORS[:1] if device.platform == "cpu" else BATCH_FACTORS
@@ -78,10 +78,10 @@ def training(variants: Sequence[str], folder: Path, options: Options) -> Measure
 
 
 def fitting(config: ConfigDict, frames: int, device: jax.Device) -> tuple[Run, jax.stages.Compiled]:
-    """The run of the largest part of so many frames whose step fits the device, and the step.
+    """The run with the largest part of these frames whose step fits the device, and the compiled step.
 
     Raises:
-      MemoryError: a single frame does not fit.
+      MemoryError: not even a single frame fits.
     """
     runs: dict[int, Run] = {}
 
@@ -94,7 +94,7 @@ def fitting(config: ConfigDict, frames: int, device: jax.Device) -> tuple[Run, j
 
 
 def encoding(variant: str, options: Options) -> Iterator[Row]:
-    """Of a variant of MONet with fresh parameters, on all devices of this process."""
+    """Encoding by a MONet variant with fresh parameters, on all devices of this process."""
     model = MonetConfig(**resolve("monet", variant, {}).model)
     of_video = 2 if options.quick else tasks.part(SOURCE, "files").FRAMES
     params = jax.jit(lambda: nnx.state(Monet(model, rngs=nnx.Rngs(0)), nnx.Param))()
@@ -104,7 +104,7 @@ def encoding(variant: str, options: Options) -> Iterator[Row]:
     number = len(videos) * of_video
     resident = encoder.on_devices(videos)
     lowered = encoder.step.lower(encoder.params, resident)
-    operations = (lowered.cost_analysis() or {}).get("flops")  # of one device's share, before optimisation
+    operations = (lowered.cost_analysis() or {}).get("flops")  # of one device's share, before optimization
     calls: dict[str, Callable[[], Any]] = {
         "resident": lambda: encoder.step(encoder.params, resident),
         "in memory": lambda: encoder.dispatch(videos),
@@ -122,7 +122,7 @@ def encoding(variant: str, options: Options) -> Iterator[Row]:
 
 
 def decoding(folder: Path, options: Options) -> Row:
-    """Of all frames of videos of the official size (small ones with `--quick`), by one process."""
+    """Decoding all frames of videos of the official size (small ones with `--quick`), by one process."""
     size = (64, 64) if options.quick else (480, 320)
     videos = QUICK_VIDEOS if options.quick else VIDEOS
     gpu = jax.default_backend() == "gpu"

@@ -1,4 +1,4 @@
-"""Compiled programs: what the compiler says of them, and how large a batch fits the device."""
+"""Compiled programs: what the compiler reports about them, and the largest batch that fits the device."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,12 +14,12 @@ SHARE_IN_PIECES = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What the compiler says of a program on one device, in bytes and operations.
+    """What the compiler reports about a program on one device, in bytes and operations.
 
     Attributes:
-      temporary_bytes: for values in between.
-      total_bytes: with arguments and results, each counted once where one takes the other's place.
-      flops: operations, elementwise ones too; the body of a loop is counted once.
+      temporary_bytes: for intermediate values.
+      total_bytes: including arguments and results, with aliased buffers counted once.
+      flops: operations, including elementwise ones; the body of a loop is counted once.
     """
 
     temporary_bytes: int
@@ -40,7 +40,7 @@ def cost(compiled: jax.stages.Compiled) -> Cost:
 
 
 def said(compiled: jax.stages.Compiled) -> dict[str, float | int | str | None]:
-    """The same as figures of a row, but for the operations, with the bytes that are read and written."""
+    """The same as figures of a row, without the operations but with the bytes read and written."""
     found = cost(compiled)
     return {
         "accessed_bytes": accessed_bytes(compiled),
@@ -50,7 +50,7 @@ def said(compiled: jax.stages.Compiled) -> dict[str, float | int | str | None]:
 
 
 def accessed_bytes(compiled: jax.stages.Compiled) -> float | None:
-    """Reads and writes of memory; None where neither the compiler says nor `benchmarks.traffic`."""
+    """Bytes of memory read and written; None if neither the compiler nor `benchmarks.traffic` can tell."""
     text = compiled.as_text() or ""
     if traffic.called(text):
         return traffic.accessed_bytes(text)
@@ -58,19 +58,19 @@ def accessed_bytes(compiled: jax.stages.Compiled) -> float | None:
 
 
 def not_fitting(error: MemoryError) -> dict[str, str]:
-    """The figures of a row for what does not fit."""
+    """The figures of a row for a case that does not fit."""
     return {"not measured": str(error)}
 
 
 def largest_that_fits(
     compile_for: Callable[[int], jax.stages.Compiled], largest: int, limit: int
 ) -> tuple[int, jax.stages.Compiled]:
-    """Halves a size until its program fits into `limit` bytes; the size, and the program.
+    """Halves a size until its program fits into `limit` bytes; returns the size and the program.
 
-    A program's memory grows at most in proportion to its size, so that some need not be compiled.
+    A program's memory grows at most in proportion to its size, so that some sizes need not be compiled.
 
     Raises:
-      MemoryError: even the size 1 does not fit.
+      MemoryError: not even size 1 fits.
     """
     size, most = largest, float(largest)
     while size:
@@ -78,7 +78,7 @@ def largest_that_fits(
             try:
                 compiled = compile_for(size)
             except jax.errors.JaxRuntimeError as error:
-                if not str(error).startswith("RESOURCE_EXHAUSTED"):  # a TPU's compiler finds it out by itself
+                if not str(error).startswith("RESOURCE_EXHAUSTED"):  # a TPU's compiler detects it itself
                     raise
             else:
                 bytes_taken = cost(compiled).total_bytes
@@ -90,10 +90,10 @@ def largest_that_fits(
 
 
 def room(device: jax.Device) -> int:
-    """Bytes that a benchmark's program may take of a device; the rest is for what lies there beside it."""
+    """Bytes of a device that a benchmark's program may use; the rest is for what else resides there."""
     return int(SHARE_OF_MEMORY * memory_limit(device))
 
 
 def room_in_pieces(device: jax.Device) -> int:
-    """The same after other cases of a part, whose memory is free, but in pieces."""
+    """The same after other cases of a part, whose memory is free but fragmented."""
     return int(SHARE_IN_PIECES * room(device))

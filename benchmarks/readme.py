@@ -1,10 +1,10 @@
-"""Tables of figures in README files, made of results files, so that none is copied by hand.
+"""Tables of figures in README files, generated from results files, so that none is copied by hand.
 
     <!-- figures of benchmarks/results/tpu_v2.json, CLEVRER's step: T, form, estimated ms -->
     …
     <!-- end of figures -->
 
-says which file, which table of it, and which of its columns stand between the two lines.
+names the results file, the table in it, and the columns that go between the two lines.
 """
 
 import re
@@ -29,10 +29,10 @@ def pages() -> list[Path]:
 
 
 def filled(text: str, root: Path = ROOT, name: str = "README.md") -> str:
-    """The text of a page of that name with every table of figures made anew, of files below `root`.
+    """The text of the page `name` with every table of figures regenerated, from files below `root`.
 
     Raises:
-      InputError: a file, a table of it or a column is not there.
+      InputError: a file, a table in it or a column is missing.
     """
 
     def check(what: str, asked: str, known: Collection[str], file: str) -> None:

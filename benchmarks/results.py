@@ -1,4 +1,4 @@
-"""Rows of measurements, their tables, and the JSON that keeps them with device, versions and commit."""
+"""Rows of measurements, their tables, and the JSON that records them with device, versions and commit."""
 
 import dataclasses
 import datetime
@@ -37,7 +37,7 @@ class Row:
       case: what was measured, by name; rows of two files with equal cases are compared.
       timing: of one call.
       flops: useful operations of one call (`benchmarks.flops`).
-      figures: other numbers by name, which ends with the unit (`_bytes`, `_seconds`, `_share` of 1), and words.
+      figures: other numbers, by names that end with the unit (`_bytes`, `_seconds`, `_share` of 1), and text.
     """
 
     case: Mapping[str, str | int]
@@ -57,11 +57,11 @@ class Row:
 
 
 Tables = Mapping[str, Sequence[Row]]  # by title
-Measured = Iterator[tuple[str, Row]]  # the table's title, and a row of it, as soon as it is there
+Measured = Iterator[tuple[str, Row]]  # the table's title, and a row of it, as soon as it is available
 
 
 def document(tables: Tables, *, quick: bool, device: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All that a results file holds. `device` is by default that of this process."""
+    """The content of a results file. `device` defaults to that of this process."""
     best = peak(jax.devices()[0])
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -87,7 +87,7 @@ def this_device() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The model of this machine's processors, as far as it tells."""
+    """The model of this machine's processors, as far as the system reports it."""
     try:
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
@@ -96,12 +96,12 @@ def processor() -> str:
 
 
 def threads() -> int | None:
-    """Processors that this process may run on, where the system tells; else all."""
+    """Processors that this process may run on, if the system reports that; else all."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that matter to speed, as far as they are installed."""
+    """Versions of the installed packages that matter to speed."""
     found = {}
     for name in PACKAGES:
         try:
@@ -113,7 +113,7 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def commit() -> str | None:
-    """Of the working tree when first asked, with "+" where it has changes; None outside git."""
+    """The working tree's commit at the first call, with "+" if there are changes; None outside git."""
     folder = Path(__file__).parent
     try:
         described = subprocess.run(
@@ -129,7 +129,7 @@ def commit() -> str | None:
 
 
 def check_folder(folder: Path) -> None:
-    """Makes the folder for results; raises InputError where none can be written there."""
+    """Creates the folder for results; raises InputError if it cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -143,7 +143,7 @@ def save(path: Path, results: Mapping[str, Any]) -> None:
 
 
 def text(results: Mapping[str, Any], style: str = "simple") -> str:
-    """The tables for people; `style` is one of tabulate's."""
+    """The tables for human readers; `style` is one of tabulate's."""
     device, best = results["device"], results["device"].get("peak_flops")
     against = f"peak {best / 1e12:.1f} TFLOP/s bfloat16 ({device.get('peak_source')})" if best else "peak not known"
     made_by = f"commit {results.get('commit')}, jax {results['versions']['jax']}"
@@ -153,19 +153,19 @@ def text(results: Mapping[str, Any], style: str = "simple") -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]], style: str = "simple") -> str:
-    """One table, of the rows as JSON: cases, time, useful rate, then the other figures."""
+    """One table, from rows as JSON: cases, time, useful rate, then the other figures."""
     lines = [cells(row) for row in rows]
     return tabulated(lines, list(dict.fromkeys(name for line in lines for name in line)), style)
 
 
 def tabulated(lines: Sequence[Mapping[str, str]], columns: Sequence[str], style: str) -> str:
-    """The table of these columns; a line that lacks one has a dash there."""
+    """The table with these columns; a line that lacks one has a dash there."""
     found = [[line.get(name, "–") for name in columns] for line in lines]
     return tabulate(found, columns, tablefmt=style, disable_numparse=True, colalign=["right"] * len(columns))
 
 
 def cells(row: Mapping[str, Any]) -> dict[str, str]:
-    """By column, what stands in a row's line of the table.
+    """The cells of a row's line in the table, by column.
 
     Args:
       row: as JSON.

@@ -1,4 +1,4 @@
-"""Weak scaling: the step on 1, 2, 4 … local devices with the same batch on each."""
+"""Weak scaling: the step on 1, 2, 4 … local devices with the same per-device batch."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
         yield Row(
             {"devices": count} | sizes(run.config),
             timing,
-            workload(each.task).step_flops(each),  # of one device, as is the peak that it is a share of
+            workload(each.task).step_flops(each),  # per device, like the peak that it is compared with
             compared(timing, alone, all_reduce_time(run, options.repeats))
             | {"all-reduced_bytes": 4 * parameter_count(run.state_shapes().params)}
             | said(compiled),
@@ -56,10 +56,10 @@ def rows(config: ConfigDict, options: Options) -> Iterator[Row]:
 
 
 def compared(step: Timing, alone: Timing, reduce: Timing) -> dict[str, float]:
-    """A step beside that of one device, and beside its all-reduce by itself.
+    """Compares a step with that on one device, and with its all-reduce in isolation.
 
-    How much longer it takes is told as it was measured: the all-reduce is short beside the noise of a step, so that a
-    share of it that is hidden cannot be told.
+    How much longer it takes is reported as measured: the all-reduce is short compared with the noise of a step, so the
+    share of it that is hidden cannot be determined.
     """
     return {
         "efficiency_share": alone.median / step.median,
@@ -70,7 +70,7 @@ def compared(step: Timing, alone: Timing, reduce: Timing) -> dict[str, float]:
 
 
 def all_reduce_time(run: Run, repeats: int) -> Timing:
-    """The sum over devices of as many float32 numbers as there are parameters, as the step makes it, by itself."""
+    """Times the all-reduce of as many float32 numbers as there are parameters, as the step does it, in isolation."""
     count = parameter_count(run.state_shapes().params)
     flat = jax.device_put(jnp.ones(count), jax.sharding.NamedSharding(run.mesh, PartitionSpec()))
 
@@ -82,6 +82,6 @@ def all_reduce_time(run: Run, repeats: int) -> Timing:
 
 
 def apart(call: Callable[[], Any], repeats: int) -> Timing:
-    """Times calls; on CPUs one by one, as two reductions over devices at once can wait for each other for ever."""
+    """Times calls; on CPUs one by one, as two concurrent cross-device reductions can deadlock."""
     cpu = jax.devices()[0].platform == "cpu"
     return measure(call, repeats=repeats, least_seconds=0.0 if cpu else LEAST_SECONDS)

@@ -1,11 +1,11 @@
-"""What every shipped configuration takes of a core, as a committed table that the tests hold the code to.
+"""What every shipped configuration needs per core, as a committed table that the tests hold the code to.
 
     python -m benchmarks.shipped                                 compiles what the table lacks
-    python -m benchmarks.shipped --task=clevrer --variant=mlp    compiles this anew
+    python -m benchmarks.shipped --task=clevrer --variant=mlp    recompiles this one
 
-All variants of all tasks but those for GPUs, for a v2-32; one whose batch does not divide by its cores for a v2-8, and
-one that does not fit with recomputation. Takes libtpu (`make tpu-compile`), and one to five minutes a configuration on
-two cores. Each is written as soon as it is there.
+Covers all variants of all tasks, except those for GPUs, on a v2-32, or on a v2-8 if the batch does not divide by the
+cores of a v2-32; with recomputation where it does not fit otherwise. Needs libtpu (`make tpu-compile`), and one to five
+minutes per configuration on two cores. Each is written as soon as it is done.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from cluster.slices import slice_named
 SLICE, SMALLER = slice_named("v2-32"), slice_named("v2-8")
 PATH = Path(__file__).parent / "results" / f"compiled_{SLICE.name}.json"
 TABLE = "shipped configurations"
-NOTHING, RECOMPUTED = "–", "model.remat=True"  # what is not as shipped
+NOTHING, RECOMPUTED = "–", "model.remat=True"  # changes to what is shipped
 FOR_GPUS = ("study", "study_masked_frames")  # variants
 TOLERANCE = 0.05
 
@@ -39,32 +39,32 @@ Rows = Sequence[Mapping[str, Any]]  # as JSON
 
 
 def shipped() -> list[tuple[str, str]]:
-    """Task and variant of all configurations that are for slices, `paper` of each task first."""
+    """Task and variant of all configurations meant for slices, `paper` of each task first."""
     every = [(task, variant) for task in tasks.names() for variant in tasks.part(task, "config").VARIANTS]
     return sorted((each for each in every if each[1] not in FOR_GPUS), key=lambda each: each[1] != "paper")
 
 
 def table() -> list[Mapping[str, Any]]:
-    """All its rows."""
+    """All rows of the table."""
     return read_json(PATH)["tables"][TABLE] if PATH.exists() else []
 
 
 def versions() -> Mapping[str, str]:
-    """Of the packages that the table was made with."""
+    """Versions of the packages that the table was made with."""
     return read_json(PATH)["versions"]
 
 
 def committed(task: str, variant: str) -> Rows:
-    """The table's rows of a configuration, one a program; none where it has not been compiled yet."""
+    """The table's rows for a configuration, one per program; none if it has not been compiled yet."""
     return [row for row in table() if (row["case"]["task"], row["case"]["variant"]) == (task, variant)]
 
 
 def compared(rows: Rows, programs: Mapping[str, Program]) -> tuple[list[str], list[str]]:
-    """What takes over 5 % more memory or FLOPs of a core than the table says, and what takes as much less.
+    """What takes over 5 % more memory or FLOPs per core than the table says, and what takes over 5 % less.
 
     Args:
       rows: of a configuration.
-      programs: that it has now, by name.
+      programs: its current ones, by name.
     """
     known = {row["case"]["step"]: row["figures"] for row in rows}
     more = [f"{name} is not in the table" for name in programs.keys() - known.keys()]
@@ -85,14 +85,14 @@ def _held(program: Program) -> dict[str, float]:
 
 
 def compiled_rows(task: str, variant: str) -> Iterator[Row]:
-    """Compiles a configuration: a row a program."""
+    """Compiles a configuration: one row per program."""
     config, place, changed = resolve(task, variant, {}), SLICE, NOTHING
     devices = tpu.compile_only_devices(place)
     with tempfile.TemporaryDirectory() as folder:
         config = with_data(config, Path(folder))
         try:
             run = on_slice.open_run(config, place, devices)
-        except InputError:  # the batch does not divide
+        except InputError:  # the batch does not divide by the cores
             place = SMALLER
             run = on_slice.open_run(config, place, tpu.compile_only_devices(place))
         found = on_slice.programs(run, place)
@@ -121,10 +121,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def named(task: str | None, variant: str | None) -> list[tuple[str, str]]:
-    """Of the shipped configurations, those of this task and this variant; None stands for any.
+    """The shipped configurations of this task and this variant; None stands for any.
 
     Raises:
-      InputError: there is no such task, or none of such a variant.
+      InputError: there is no such task, or no configuration of that variant.
     """
     every = [each for each in shipped() if task in (None, each[0])]
     if not every:
@@ -137,8 +137,8 @@ def named(task: str | None, variant: str | None) -> list[tuple[str, str]]:
 
 
 def write(task: str | None, variant: str | None) -> None:
-    """Compiles what is named anew, or, where nothing is, what the table lacks; prints the table."""
-    results.commit()  # of the code that runs, whatever happens to the files meanwhile
+    """Recompiles what is named or, if nothing is, compiles what the table lacks; prints the table."""
+    results.commit()  # cached: that of the running code, even if files change meanwhile
     wanted = named(task, variant)
     if task is None and variant is None:
         wanted = [each for each in wanted if not committed(*each)]
@@ -150,7 +150,7 @@ def write(task: str | None, variant: str | None) -> None:
 
 
 def _save(rows: Sequence[Row]) -> None:
-    """Puts the rows of a configuration in the place of those that the table has of it."""
+    """Replaces the rows that the table has for a configuration by these."""
     document = results.document({TABLE: rows}, quick=False, device=tpu.described(SLICE))
     new = document["tables"][TABLE]
     replaced = {(row["case"]["task"], row["case"]["variant"]) for row in new}

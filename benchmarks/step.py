@@ -1,4 +1,4 @@
-"""The whole training step on one device: real losses and heads, dropout on, LAMB; beside a PyTorch peer."""
+"""The whole training step on one device: real losses and heads, dropout on, LAMB; next to a PyTorch peer."""
 
 import dataclasses
 import itertools
@@ -28,15 +28,15 @@ from benchmarks.workloads import workload
 
 TABLE, CLASSES = "step", "step: time by class of operations"
 PATHS_MEASURED = (CHOSEN, "shift")
-REMAT = (False, True)  # plain attention keeps so much that without it a part of the batch fits a GPU
-FEW_LAYERS = 2  # that every architecture can have: "hierarchical" has two transformers
-CPU_BATCH = 1  # of the smallest stream: a CPU needs seconds for each
-TRACING = threading.Lock()  # a path is a context of the whole process
+REMAT = (False, True)  # without it plain attention saves so much that only part of the batch fits a GPU
+FEW_LAYERS = 2  # supported by every architecture: "hierarchical" has two transformers
+CPU_BATCH = 1  # examples of the smallest stream: each takes a CPU seconds
+TRACING = threading.Lock()  # a path's context affects the whole process
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A compiled step, by a path of attention, and how long it took to trace and to compile it."""
+    """A compiled step on an attention path, and how long it took to trace and compile it."""
 
     path: str
     run: Run
@@ -50,15 +50,15 @@ def run(options: Options) -> Measured:
 
 
 def measured(config: ConfigDict, options: Options) -> Measured:
-    """The step by each path of attention, with and without recomputation, and the peer's."""
+    """The step on each attention path, with and without recomputation, and the peer's."""
     device = jax.devices()[0]
     remat = REMAT if device.platform != "cpu" else (config.model.remat,)
     first, *others = itertools.product(options.paths or PATHS_MEASURED, remat)
 
     def compiled(case: tuple[str, bool]) -> Step | Row:
-        """The step of a case, or a row that says that none fits."""
+        """The step of a case, or a row saying that none fits."""
         path, remat = case
-        doubtful = case != first and not remat  # what fits with recomputation grows with layers otherwise than at first
+        doubtful = case != first and not remat  # with recomputation, memory grows differently after the first layers
         of_case = with_remat(config, remat)
         try:
             return fitting(of_case, device, path, options.quick, doubtful=doubtful)
@@ -67,7 +67,7 @@ def measured(config: ConfigDict, options: Options) -> Measured:
 
     alone = compiled(first)
     of_first = alone.run.config if isinstance(alone, Step) else with_remat(config, first[1])
-    # Before JAX takes memory for arrays, as the peer and the fresh processes run on the same device.
+    # Before JAX allocates arrays, as the peer and the fresh processes run on the same device.
     for row in peer.rows(of_first, sizes(of_first), options.repeats):
         yield TABLE, row
     if isinstance(alone, Step):
@@ -84,7 +84,7 @@ def measured(config: ConfigDict, options: Options) -> Measured:
 
 
 def timed(step: Step, options: Options, fresh: Mapping[str, float] | None = None) -> Measured:
-    """A step's row, and by `--trace` its classes; `fresh`: where it is the first of the process to run."""
+    """A step's row and, with `--trace`, its classes; `fresh`: figures of fresh processes, for the first step to run."""
     call = repeated(step.compiled, step.run.fresh_state(), step.run.batch())
     timing = measure(call, repeats=options.repeats)
     peak = peak_memory(jax.devices()[0]) if fresh is not None else None
@@ -96,9 +96,9 @@ def timed(step: Step, options: Options, fresh: Mapping[str, float] | None = None
 
 
 def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = False, *, doubtful: bool = False) -> Step:
-    """The step, by a path of attention, with the largest part of the configured batch that fits the device.
+    """The step on an attention path, with the largest part of the configured batch that fits the device.
 
-    If it is `doubtful` that all of it fits, two and four layers are compiled first, to know where to begin.
+    If it is `doubtful` that all of it fits, two and four layers are compiled first, to find where to begin.
     """
     whole, layers = min(config.batch[name] for name in streams(config)), config.model.layers
     largest = CPU_BATCH if device.platform == "cpu" and not quick else whole
@@ -114,7 +114,7 @@ def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = Fal
         return compiled
 
     few = FEW_LAYERS
-    if doubtful and layers > 2 * few:  # all of them, where they do not fit, take the compiler minutes
+    if doubtful and layers > 2 * few:  # compiling all of them takes minutes if they do not fit
         some, twice = (cost(compile_for(largest, number)).total_bytes for number in (few, 2 * few))
         expected = some + (layers - few) * (twice - some) // few
         while expected > room(device) and largest > 1:
@@ -124,7 +124,7 @@ def fitting(config: ConfigDict, device: jax.Device, path: str, quick: bool = Fal
 
 
 def row(step: Step, timing: Timing, peak: int | None, repeats: int, compiling: Mapping[str, float]) -> Row:
-    """A line of the table; `compiling` tells how long it takes until a step can run."""
+    """A row of the table; `compiling`: figures on how long it takes until a step can run."""
     path, config = step.path, step.run.config
     model = model_config(config)
     update = optimizer_time(step.run, repeats)
@@ -149,7 +149,7 @@ def row(step: Step, timing: Timing, peak: int | None, repeats: int, compiling: M
 
 
 def sizes(config: ConfigDict) -> dict[str, str | int]:
-    """What tells one step's work from another's."""
+    """What distinguishes one step's work from another's."""
     return {
         "task": config.task,
         "sequences": sum(workload(config.task).sequences(config).values()),
@@ -162,7 +162,7 @@ def sizes(config: ConfigDict) -> dict[str, str | int]:
 
 
 def with_layers(config: ConfigDict, layers: int) -> ConfigDict:
-    """The configuration with so many layers; where they are fewer, half of them are those within frames."""
+    """The configuration with this number of layers; if that is a change, half of them are those within frames."""
     config = config.copy_and_resolve_references()
     if layers != config.model.layers:
         config.model.layers_within_frames = 0
@@ -171,14 +171,14 @@ def with_layers(config: ConfigDict, layers: int) -> ConfigDict:
 
 
 def with_remat(config: ConfigDict, remat: bool) -> ConfigDict:
-    """The configuration, whose layers' activations are computed again where they are needed, or kept."""
+    """The configuration with its layers' activations recomputed in the backward pass, or saved."""
     config = config.copy_and_resolve_references()
     config.model.remat = remat
     return config
 
 
 def optimizer_time(run: Run, repeats: int) -> Timing:
-    """The optimizer's update and its application, by themselves."""
+    """Times the optimizer's update and its application in isolation."""
     state = run.fresh_state()
     grads = jax.tree.map(lambda x: jax.random.normal(jax.random.key(0), x.shape, x.dtype), state.params)
 
@@ -186,7 +186,7 @@ def optimizer_time(run: Run, repeats: int) -> Timing:
         updates, opt_state = run.optimizer.update(grads, opt_state, params)
         return optax.apply_updates(params, updates), opt_state
 
-    # The gradient is an argument: of one that the compiler knows it would work out what depends on nothing else.
+    # The gradient is an argument: if it were a constant, the compiler would fold what depends on it alone.
     update = jax.jit(update, donate_argnums=(0, 1))
     held = [(state.params, state.opt_state)]
 

@@ -1,4 +1,4 @@
-"""Wall-clock times of whole calls, by the host's clock around the wait for the result."""
+"""Wall-clock times of whole calls, by the host's clock, including the wait for the result."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ LEAST_SECONDS = 0.02
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds of one call: over `repeats` measurements, each the mean of `calls` calls one after the other."""
+    """Seconds per call over `repeats` measurements, each the mean of `calls` back-to-back calls."""
 
     median: float
     min: float
@@ -30,13 +30,13 @@ def measure(
     least_seconds: float = LEAST_SECONDS,
     wait: Callable[[Any], Any] = jax.block_until_ready,
 ) -> Timing:
-    """Times `call()` after two calls that warm up.
+    """Times `call()` after two warm-up calls.
 
     Args:
       call: dispatches the work.
-      repeats: measurements.
-      least_seconds: how long a measurement lasts at least; short calls are dispatched several times before the wait, so
-        that the wait's own cost does not count. 0 for one call at a time.
+      repeats: number of measurements.
+      least_seconds: minimum duration of a measurement; short calls are dispatched several times before the wait, so
+        that the cost of the wait itself does not count. 0 for one call at a time.
       wait: given the last result, returns once all work is done.
     """
     wait(call())

@@ -1,7 +1,7 @@
-"""Compiling for a TPU slice where there is no TPU: the devices to compile for, and how the compiler refuses a program.
+"""Compiling for a TPU slice without a TPU: the devices to compile for, and how the compiler rejects a program.
 
-Takes libtpu, the extra `tpu-compile`. `make tpu-compile` puts it beside the packages and not among them, as JAX looks
-for a TPU at every start where it can import libtpu; it is found there.
+Needs libtpu, the extra `tpu-compile`. `make tpu-compile` installs it next to the packages and not among them, as JAX
+looks for a TPU at every start if it can import libtpu; it is found there.
 """
 
 import importlib.util
@@ -20,21 +20,21 @@ from cluster.slices import SLICES, Generation, Slice
 
 BESIDE = Path(sys.prefix) / "tpu-compile"
 CLOCK = {"v2": 700e6, "v3": 940e6}  # Hz; Jouppi et al., 2020 ("A domain-specific supercomputer …"), table 1
-RESERVED = round(0.52 * 2**30)  # bytes of a core; the compiler refuses what exceeds 7.48 GiB on v2, 15.48 on v3
+RESERVED = round(0.52 * 2**30)  # bytes per core; the compiler rejects what exceeds 7.48 GiB on v2, 15.48 on v3
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([KMG])\b")
 
 
 class DoesNotFitError(MemoryError):
-    """The compiler's refusal of a program; `needed` is its own figure for the bytes that a core would need."""
+    """The compiler's rejection of a program; `needed` is its own figure for the bytes needed per core."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         amounts = [float(number) * 2.0 ** (10 * (1 + "KMG".index(unit))) for number, unit in _AMOUNT.findall(message)]
-        self.needed = round(amounts[0]) if amounts else None  # first what is used or required, then of how much
+        self.needed = round(amounts[0]) if amounts else None  # first the bytes used or required, then the limit
 
 
 def known_slice(name: str) -> Slice:
-    """The slice of a name. Raises InputError where there is none."""
+    """The slice with this name. Raises InputError if there is none."""
     slices = {each.name: each for each in SLICES}
     if name not in slices:
         raise InputError(f"--slice={name}: no such slice{nearest(name, slices)} One of TPUs is, for example, v2-32.")
@@ -44,10 +44,10 @@ def known_slice(name: str) -> Slice:
 def compile_only_devices(place: Slice) -> list[Any]:
     """The devices of a slice in the order of a run there, for `jax.jit(…).lower(…).compile()` and nothing else.
 
-    All else of this process runs on its CPU; so this comes before JAX has been used for anything.
+    Everything else in this process runs on its CPU, so call this before JAX is used for anything.
 
     Raises:
-      InputError: the slice is not one of TPUs, or libtpu is not installed.
+      InputError: it is not a TPU slice, or libtpu is not installed.
     """
     if place.generation.resource != "TPU":
         raise InputError(
@@ -63,7 +63,7 @@ def compile_only_devices(place: Slice) -> list[Any]:
             "make tpu-compile, or with pip install -e '.[tpu-compile]'."
         )
     jax.config.update("jax_platforms", "cpu")
-    # Read when libtpu is loaded: without them it asks for a TPU, and for the servers that would tell about it.
+    # Read when libtpu is loaded: without them it looks for a TPU, and for the servers that would describe it.
     told = {
         "JAX_PLATFORMS": "cpu",
         "TPU_SKIP_MDS_QUERY": "1",
@@ -78,7 +78,7 @@ def compile_only_devices(place: Slice) -> list[Any]:
 
 
 def described(place: Slice) -> dict[str, Any]:
-    """The slice as the device of a results file."""
+    """The slice as the device entry of a results file."""
     generation = place.generation
     return {
         "platform": "tpu",
@@ -90,13 +90,13 @@ def described(place: Slice) -> dict[str, Any]:
 
 
 def usable_memory(generation: Generation) -> int:
-    """Bytes of a TPU's device that a program can have."""
+    """Bytes of a TPU device available to a program."""
     assert generation.memory_per_device is not None, generation
     return generation.memory_per_device - RESERVED
 
 
 def compiled(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-    """Compiles it.
+    """Compiles a lowered program.
 
     Raises:
       DoesNotFitError: the program does not fit the device.

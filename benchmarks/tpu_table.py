@@ -1,10 +1,10 @@
-"""Compiles the whole CLEVRER step for a TPU slice, without one, with each way to the position logits: a table.
+"""Tabulates the whole CLEVRER step, compiled for a TPU slice without having one, by way to the position logits.
 
     python -m benchmarks.tpu_table [--slice=v2-32] [--out DIR]
 
-Takes the extra `tpu-compile` (libtpu), about a minute a row on two cores, and no TPU. Memory and the refusal of what
-does not fit are the compiler's own. Its time estimate is a sum over operations (`benchmarks.hlo`): for comparing forms,
-not for promising milliseconds.
+Needs the extra `tpu-compile` (libtpu), about a minute per row on two cores, and no TPU. Memory figures and the
+rejection of what does not fit are the compiler's own. Its time estimate is a sum over operations (`benchmarks.hlo`):
+for comparing forms, not for predicting milliseconds.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from benchmarks.workloads import workload
 from cluster.slices import Slice
 
 TABLE = "CLEVRER's step by its position logits"
-FRAMES = (3, 25, 76)  # T = 57, 233, 641: as long as sequences of ACRE, CLEVRER and CATER
-# In plain XLA: as anybody would write them, then all as rank is, which keeps no array of pairs for the gradient.
+FRAMES = (3, 25, 76)  # T = 57, 233, 641: the sequence lengths of ACRE, CLEVRER and CATER
+# In plain XLA: written the obvious way, then all on a par with rank, which saves no [T, T] array for the gradient.
 FORMS = (*CANDIDATES, *PAIRS_AGAIN, RANK)
 
 
@@ -43,7 +43,7 @@ class Cell:
 
 
 def rows(place: Slice, config: ConfigDict, devices: list[Any]) -> Iterator[Row]:
-    """The largest part of the batch that fits without recomputation; where that is not all of it, all with it."""
+    """The largest part of the batch that fits without recomputation; if that is not all of it, also with it."""
     for frames in FRAMES:
         for form in FORMS:
             row, share = compiled_row(Cell(frames, form, remat=False), place, config, devices)
@@ -53,7 +53,7 @@ def rows(place: Slice, config: ConfigDict, devices: list[Any]) -> Iterator[Row]:
 
 
 def compiled_row(cell: Cell, place: Slice, config: ConfigDict, devices: list) -> tuple[Row, float]:
-    """The row of a cell, and how much of the configured batch it has: as much as fits."""
+    """The row of a cell, and the share of the configured batch that it has: as much as fits."""
     path = {**PATHS, **PAIRS_AGAIN}[cell.form]
     config = config.copy_and_resolve_references()
     config.model.frames, config.model.remat = cell.frames, cell.remat
@@ -101,15 +101,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write(slice_name: str, folder: Path) -> None:
-    """Writes the table of a slice, row by row as they come.
+    """Writes the table of a slice, row by row as they are compiled.
 
     Raises:
-      InputError: there is no such slice, or not of TPUs; libtpu is not installed; the folder cannot be written.
+      InputError: there is no such TPU slice; libtpu is not installed; the folder cannot be written to.
     """
     place = tpu.known_slice(slice_name)
     results.check_folder(folder)
     devices = tpu.compile_only_devices(place)
-    results.commit()  # of the code that runs, whatever happens to the files meanwhile
+    results.commit()  # cached: that of the running code, even if files change meanwhile
     measured: list[Row] = []
     with tempfile.TemporaryDirectory() as data:
         for row in rows(place, with_data(Options().config(), Path(data)), devices):

@@ -1,4 +1,4 @@
-"""Where the time of a compiled program goes: its operations' time on the device, by class, from JAX's profiler."""
+"""Where the time of a compiled program goes: device time of its operations by class, from JAX's profiler."""
 
 import re
 import tempfile
@@ -13,7 +13,7 @@ from benchmarks.results import Row
 
 CALLS = 3
 OTHER = "elementwise"
-# The first whose pattern is found in an operation's names (of kernel, HLO and JAX) is its class.
+# An operation's class is the first whose pattern matches in its names (of kernel, HLO and JAX).
 CLASSES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern, re.IGNORECASE))
     for name, pattern in (
@@ -34,13 +34,13 @@ _INSTRUCTION = re.compile(r'^\s+(?:ROOT )?%?(?P<name>[\w.\-]+) = .*?op_name="(?P
 
 
 def rows(case: Mapping[str, str | int], call: Callable[[], Any], compiled: jax.stages.Compiled) -> Iterator[Row]:
-    """Time of one call by class of operations, the longest first.
+    """Time of one call by class of operation, the longest first.
 
-    A program that runs on several threads of a CPU can spend more than the wall shows.
+    For a program that runs on several CPU threads, the sum can exceed the wall-clock time.
 
     Args:
       case: what is traced; each row adds the class to it.
-      call: runs `compiled`, and has run before.
+      call: runs `compiled`, and has been called before.
     """
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
@@ -55,7 +55,7 @@ def rows(case: Mapping[str, str | int], call: Callable[[], Any], compiled: jax.s
 
 
 def by_class(profile: jax.profiler.ProfileData, names: Mapping[str, str]) -> Counter[str]:
-    """Nanoseconds by class of all operations in a profile. `names` gives JAX's name of an HLO operation."""
+    """Nanoseconds by class, over all operations in a profile. `names` maps HLO operations to JAX's names."""
     times: Counter[str] = Counter()
     for plane in profile.planes:
         for line in plane.lines:
@@ -72,5 +72,5 @@ def class_of(names: str) -> str:
 
 
 def jax_names(text: str) -> dict[str, str]:
-    """By name of an HLO operation of a compiled program, the last part of the name that JAX gave it."""
+    """Maps the name of each HLO operation of a compiled program to the last part of the name that JAX gave it."""
     return {found["name"]: found["jax"].rpartition("/")[2] for found in _INSTRUCTION.finditer(text)}

@@ -1,7 +1,7 @@
-"""How many bytes the operations of a compiled program read and write, by its text.
+"""How many bytes the operations of a compiled program read and write, from its text.
 
-XLA's own analysis leaves out what it calls and does not compile: on a GPU the products of cuBLAS, the convolutions of
-cuDNN and hand-written kernels, most of a step.
+XLA's own analysis omits what it calls but does not compile: on a GPU cuBLAS products, cuDNN convolutions and
+hand-written kernels, most of a step.
 """
 
 import re
@@ -16,7 +16,7 @@ _OPERATION = re.compile(
 )
 _NAME = re.compile(r"%[\w.\-]+")
 _FREE = {"parameter", "constant", "get-tuple-element", "bitcast", "tuple", "after-all", "partition-id", "replica-id"}
-_PARTS = {"slice", "dynamic-slice"}  # read no more than they give
+_PARTS = {"slice", "dynamic-slice"}  # read no more than they return
 
 
 class _Operation(NamedTuple):
@@ -28,14 +28,14 @@ class _Operation(NamedTuple):
 
 
 def called(text: str) -> bool:
-    """Whether the program calls what XLA's analysis leaves out."""
+    """Whether the program calls anything that XLA's analysis omits."""
     return _CALLED.search(text) is not None
 
 
 def accessed_bytes(text: str) -> int | None:
-    """Arguments and results of all operations, as they are after fusion; None of a program with a loop.
+    """Bytes of the arguments and results of all operations after fusion; None for a program with a loop.
 
-    Of an argument of which an operation takes slices alone, these. What caches save is not known.
+    If an operation takes only slices of an argument, only these count. Savings by caches are unknown.
     """
     entry, lines = hlo.computations(text)
     if any(" while(" in line for of_one in lines.values() for line in of_one):
@@ -64,7 +64,7 @@ def accessed_bytes(text: str) -> int | None:
 
 
 def _read(body: Sequence[_Operation], number: int, whole: int) -> int:
-    """Bytes that an operation reads of its argument of a number; `body`: of a fusion, which may take slices of it."""
+    """Bytes that an operation reads of its argument `number`; `body`: that of a fusion, which may take only slices."""
     names = [each.name for each in body if each.kind == "parameter" and each.arguments == str(number)]
     users = [each for each in body if names and names[0] in _NAME.findall(each.arguments)]
     if not users or any(each.kind not in _PARTS for each in users):

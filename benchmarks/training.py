@@ -26,7 +26,7 @@ from benchmarks.workloads import workload
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a step needs, for a configuration whose data is there."""
+    """What a step needs, for a configuration whose data exists."""
 
     config: ConfigDict
     task: Task
@@ -54,22 +54,22 @@ class Run:
         }
 
     def rows_shapes(self, dataset: grain.MapDataset, rows: int) -> Any:
-        """Of so many examples of a data set, over all devices."""
+        """Shapes of so many examples of a data set, sharded over all devices."""
         shapes = {name: jax.ShapeDtypeStruct((rows, *x.shape), x.dtype) for name, x in dataset[0].items()}
         return with_sharding(shapes, NamedSharding(self.mesh, PartitionSpec(DATA)))
 
     def lowered(self) -> jax.stages.Lowered:
-        """The step (state, batch) → (state, parts), traced anew."""
+        """The step (state, batch) → (state, parts), freshly traced."""
         graphdef, accumulation = model_structure(self.task), self.config.batch.accumulation
         step = train_step(self.task, graphdef, self.optimizer, self.mesh, seed=0, accumulation=accumulation)
         return step.lower(self.state_shapes(), self.batch_shapes())
 
     def groups(self) -> dict[str, grain.MapDataset]:
-        """What is predicted of the validation split, by name."""
+        """The groups of the validation split that are predicted, by name."""
         return dict(self.task.evaluation("validation"))
 
     def lowered_prediction(self, group: str) -> jax.stages.Lowered:
-        """The prediction step (params, batch) → predictions of a group, traced anew."""
+        """The prediction step (params, batch) → predictions of a group, freshly traced."""
         graphdef = model_structure(self.task)
         rows = Evaluator(self.task, graphdef, self.mesh, self.config.batch.evaluation).batch_size
         step = predict_step(self.task, group, graphdef, self.mesh)
@@ -77,7 +77,7 @@ class Run:
 
 
 def with_data(config: ConfigDict, folder: Path, videos: int = 8) -> ConfigDict:
-    """The configuration, on a data folder that is written for it."""
+    """The configuration, on a data folder written for it."""
     config = config.copy_and_resolve_references()
     config.data.root = str(workload(config.task).write_data(folder, videos, config))
     return config
@@ -95,7 +95,7 @@ def model_config(config: ConfigDict) -> ModelConfig:
 
 
 def with_batch(config: ConfigDict, part: int, whole: int) -> ConfigDict:
-    """The configuration with `part` of `whole` of each stream's batch, at least one example a microbatch."""
+    """The configuration with `part` of `whole` of each stream's batch, at least one example per microbatch."""
     config = config.copy_and_resolve_references()
     least = config.batch.accumulation
     for name in streams(config):
@@ -104,7 +104,7 @@ def with_batch(config: ConfigDict, part: int, whole: int) -> ConfigDict:
 
 
 def repeated(compiled: jax.stages.Compiled, state: TrainState, batch: Any) -> Callable[[], Any]:
-    """A call that takes the next step on the same batch each time it is made."""
+    """A call that takes the next step each time, always on the same batch."""
     states = [state]
 
     def call() -> Any:

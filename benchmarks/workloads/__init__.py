@@ -1,13 +1,13 @@
-"""What the benchmarks work on: for each task a data folder of any size without official files, and its work counted.
+"""What the benchmarks work on: for each task a data folder of any size without official files, and a count of its work.
 
-A module a task, by the task's name:
+One module per task, with the task's name:
 
-    write_data(folder, videos, config)      writes training videos and some of validation; gives the data's root
+    write_data(folder, videos, config)      writes training and some validation videos; returns the data's root
 
 and, where the suite measures the task's steps:
 
     QUICK                                   fields that `--quick` sets for this task
-    sequences(config)                       of a global batch: how many, by the head that answers, or "unsupervised"
+    sequences(config)                       number in a global batch, by the head that answers, or "unsupervised"
     step_flops(config)                      useful operations of a step; None for a tower without formulas
 """
 

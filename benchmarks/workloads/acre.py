@@ -16,7 +16,7 @@ REGIME = "IID"
 
 
 def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
-    """Writes a world of so many problems of training, and of fewer of the other splits."""
+    """Writes a world with this number of training problems, and fewer in the other splits."""
     world.write(folder, round(videos / world.SHARES["train"]), draw=False, regimes=REGIME)
     root = folder / f"ACRE_{REGIME}"
     for split in TRAINING_SPLITS:

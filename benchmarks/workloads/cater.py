@@ -15,7 +15,7 @@ QUICK = {"model.heads": "2", "model.frames": "3"}
 
 
 def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
-    """Writes a world of both cameras with so many training videos or more, and fewer of validation."""
+    """Writes a world for both cameras with at least this number of training videos, and fewer for validation."""
     world.write(folder, max(20, 2 * videos), draw=False)
     for split in TRAINING_SPLITS:
         fill(folder / "latents" / config.data.encoder / split, files.scene_indices(folder, split), Encoder(folder))
@@ -23,7 +23,7 @@ def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
 
 
 def sequences(config: ConfigDict) -> dict[str, int]:
-    """Those of both cameras are answered by one head."""
+    """One head answers those of both cameras."""
     counts = {CELL: config.batch.static + config.batch.moving}
     return counts | ({UNSUPERVISED: config.batch.unsupervised} if config.objective.weight else {})
 

@@ -1,4 +1,4 @@
-"""CLEVR: images and questions of our own world, drawn where the latents are not stored."""
+"""CLEVR: images and questions of our own world, rendered unless the latents are stored."""
 
 import math
 from pathlib import Path
@@ -21,7 +21,7 @@ QUICK = {"model.heads": "2", "perception.size": "32"}
 
 
 def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
-    """Writes a world with so many training images or more, and fewer of the other splits."""
+    """Writes a world with at least this number of training images, and fewer in the other splits."""
     perception = perception_config(config)
     images, size = max(world.LEAST, math.ceil(videos / (1 - 2 * world.HELD_OUT))), perception.size
     world.write(folder, images, width=size, height=size, draw=perception.kind != STORED, workers=1)
@@ -49,12 +49,12 @@ def sequences(config: ConfigDict) -> dict[str, int]:
 
 
 def step_flops(config: ConfigDict) -> int | None:
-    """Useful operations of a training step; None for a tower whose work is not written down."""
+    """Useful operations of a training step; None for a tower without formulas."""
     model, pixels = model_config(config), perception_config(config)
     work = flops.training_step(model, sequences(config))
     if work is None:
         return None
     work += flops.perception(config.batch.question, pixels, model, gradient=True)
-    if config.objective.weight:  # nothing learns to see from the unsupervised images
+    if config.objective.weight:  # no gradient reaches the perception from the unsupervised images
         work += flops.perception(config.batch.unsupervised, pixels, model)
     return work

@@ -1,7 +1,7 @@
-"""CLEVRER: a data folder of any size, of random latents, or pictures and masks, and made-up questions.
+"""CLEVRER: a data folder of any size, with random latents, or pictures and masks, and made-up questions.
 
 The folder is in the official format and read by the task itself, so that everything between files and devices is the
-real thing; only what the numbers and words say is nonsense.
+real thing; only the content of the numbers and words is nonsense.
 """
 
 import json
@@ -22,13 +22,13 @@ from aloe.tasks.clevrer.questions import MAX_CHOICES
 from aloe.tasks.clevrer.task import CHOICE, DESCRIPTIVE, UNSUPERVISED, model_config
 from benchmarks import flops
 
-# Of `--quick`, beside what `benchmarks.options` sets for every task.
+# Set by `--quick`, in addition to what `benchmarks.options` sets for every task.
 QUICK = {"model.frames": "3", "model.heads": "2"}
-DESCRIPTIVE_QUESTIONS, CHOICE_QUESTIONS = 11, 4  # of a video, as in the training split: 109,952 and 42,620 in all
+DESCRIPTIVE_QUESTIONS, CHOICE_QUESTIONS = 11, 4  # per video, as in the training split: 109,952 and 42,620 in all
 
 
 def write_data(folder: Path, videos: int, config: ConfigDict) -> Path:
-    """Writes a training split of so many videos, and a validation split of one."""
+    """Writes a training split of this number of videos, and a validation split of one."""
     rng = np.random.default_rng(0)
     for split, first, count in (("train", 0, videos), ("validation", videos, 1)):
         indices = range(first, first + count)
@@ -51,7 +51,7 @@ def _write_latents(folder: Path, indices: range, config: ConfigDict, rng: np.ran
 
 
 def _write_pixels(root: Path, split: str, indices: range, config: ConfigDict, rng: np.random.Generator) -> None:
-    """The stores of decoded frames and of masks, so that no video is needed."""
+    """Writes the stores of decoded frames and of masks, so that no videos are needed."""
     config = config.copy_and_resolve_references()
     config.data.root = str(root)
     folder, size, slots = frames_folder(config), config.perception.size, config.model.slots
@@ -66,7 +66,7 @@ def _write_pixels(root: Path, split: str, indices: range, config: ConfigDict, rn
 
 
 def _questions(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Eleven descriptive questions, and four of four choices, of words at random and as long as may be."""
+    """Eleven descriptive questions, and four with four choices each, of random words and maximal length."""
 
     def words(count: int) -> str:
         return " ".join(rng.choice(vocabulary.WORDS, count))
@@ -98,12 +98,12 @@ def sequences(config: ConfigDict) -> dict[str, int]:
 
 
 def step_flops(config: ConfigDict) -> int | None:
-    """Useful operations of a training step; None for a tower whose work is not written down."""
+    """Useful operations of a training step; None for a tower without formulas."""
     model = model_config(config)
     work = flops.training_step(model, sequences(config))
     if work is None:
         return None
-    # Nothing learns to see from the unsupervised videos; choices share the video of their question.
+    # No gradient reaches the perception from the unsupervised videos; choices share their question's video.
     pixels = perception_config(config)
     work += flops.perception(config.batch.descriptive + config.batch.choice, pixels, model, gradient=True)
     if config.objective.weight:
