@@ -1,4 +1,4 @@
-"""Configurations: a task's named variant, overrides by path, and the JSON that a workdir keeps.
+"""Configurations: a task's named variants, overrides by dotted path, and the JSON kept in a workdir.
 
 `--config.optimizer.learning_rate=1e-3` calls `resolve` with the override {"optimizer.learning_rate": "1e-3"}.
 """
@@ -15,15 +15,16 @@ from aloe.errors import InputError, nearest
 
 
 def resolve(task: str, variant: str, overrides: Mapping[str, str]) -> ConfigDict:
-    """The configuration of a task's variant with overrides applied, locked against new fields.
+    """Returns the configuration of a task's variant with overrides applied, locked against new fields.
 
     Args:
       task: name of a folder in `aloe/tasks/`.
       variant: one of the task's `VARIANTS`.
-      overrides: text of the new value by dotted path of the field.
+      overrides: new values as text, keyed by the field's dotted path.
 
     Raises:
-      InputError: unknown task, variant or field (with the nearest name), or a value of another type than the field's.
+      InputError: unknown task, variant or field (the message suggests the nearest name), or a value whose type is not
+        the field's.
     """
     module = tasks.part(task, "config")
     if variant not in module.VARIANTS:
@@ -56,7 +57,7 @@ def parse(path: str, text: str, current: Any) -> Any:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves by dotted path."""
+    """Yields the leaves with their dotted paths."""
     for name, value in config.items():
         if isinstance(value, Mapping | ConfigDict):
             yield from flatten(value, f"{prefix}{name}.")
@@ -69,10 +70,10 @@ def to_json(config: ConfigDict) -> str:
 
 
 def choose(path: str, name: str, known: Mapping[str, Any]) -> Any:
-    """`known[name]`, for the value of a field that names one of several things.
+    """Returns `known[name]`, for a field whose value names one of several alternatives.
 
     Raises:
-      InputError: there is no such name; the message gives the nearest.
+      InputError: there is no such name; the message suggests the nearest.
     """
     if name not in known:
         raise InputError(f"config.{path} = {name!r}: no such choice{nearest(name, known)}")

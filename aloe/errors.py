@@ -1,21 +1,21 @@
-"""The one error that means: something given by the user is wrong, and the hint that a wrong name is answered with."""
+"""The one error for invalid user input, and the hint appended to messages about unknown names."""
 
 import difflib
 from collections.abc import Collection
 
 
 class InputError(ValueError):
-    """Bad input, found before anything is compiled or written.
+    """Invalid input, detected before anything is compiled or written.
 
-    The message names the file, the field and the mend. Entry points print it without a traceback and leave with
-    `exit_status`, so that a launcher can tell a mistake to mend from a fault to retry.
+    The message names the file, the field and the fix. Entry points print it without a traceback and exit with
+    `exit_status`, so that a launcher can tell a mistake to fix from a fault to retry.
     """
 
     exit_status = 2
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """Ends a message about an unknown name: the closest of the known names, or all where none is close and few are."""
+    """Ending for a message about an unknown name: the closest known name, or all of them if few and none is close."""
     close = difflib.get_close_matches(name, known, 1)
     if close:
         return f"; did you mean {close[0]}?"

@@ -1,7 +1,7 @@
-"""Where folders are: on a disk, or in a bucket of Google Cloud Storage as `gs://bucket/path`.
+"""Folder locations: on a disk, or in a Google Cloud Storage bucket as `gs://bucket/path`.
 
-Workdirs and latents stores may be either; they are `epath.Path`. All else is on a disk, and a `pathlib.Path`. Objects
-of a bucket are written whole, and are neither appended to, nor renamed, nor locked: what follows from it stands here,
+Workdirs and latents stores may be either; they are `epath.Path`. Everything else is on a disk, as a `pathlib.Path`.
+Objects in a bucket are written whole and cannot be appended to, renamed or locked; the consequences are handled here,
 in `aloe/data/whole.py` and in `aloe/training/growing.py`.
 """
 
@@ -17,23 +17,23 @@ from etils import epath
 from aloe.errors import InputError
 
 BUCKET = "gs://"
-CLIENT = "gcsfs"  # the package by which epath comes to a bucket
+CLIENT = "gcsfs"  # the package through which epath accesses buckets
 
-# gcsfs would remember listings, and not see what others write: other hosts, and tensorstore in this process.
+# gcsfs would cache listings and miss what others write: other hosts, and tensorstore in this process.
 for _protocol in ("gs", "gcs"):
     fsspec.config.conf.setdefault(_protocol, {})["use_listings_cache"] = False
 
 
 def in_bucket(path: epath.PathLike) -> bool:
-    """Whether a path is in a bucket; else it is on a disk."""
+    """Whether a path is in a bucket rather than on a disk."""
     return os.fspath(path).startswith(BUCKET)
 
 
 def absolute(path: epath.PathLike) -> epath.Path:
-    """The path as every host of a slice has to have it.
+    """Returns the path in the absolute form that every host of a slice needs.
 
     Raises:
-      InputError: it is a URL of another kind than `gs://bucket/path`, names no bucket, or a package is missing.
+      InputError: it is a URL other than `gs://bucket/path`, names no bucket, or a package is missing.
     """
     text = os.fspath(path)
     if in_bucket(text):
@@ -48,17 +48,17 @@ def absolute(path: epath.PathLike) -> epath.Path:
 
 
 def on_disk(path: epath.PathLike, name: str, instead: str) -> Path:
-    """The path, if it is on a disk.
+    """Returns the path if it is on a disk.
 
     Args:
-      path: what was given.
-      name: by which flag or field.
-      instead: what to do in place of giving a bucket.
+      path: the path as given.
+      name: the flag or field that it was given by.
+      instead: what to do instead of giving a bucket.
 
     Raises:
       InputError: it is in a bucket, or a URL.
     """
-    # A pathlib.Path has made one slash of two.
+    # pathlib.Path collapses two slashes into one.
     scheme, colon, rest = os.fspath(path).partition(":/")
     if colon and scheme.isalnum():
         raise InputError(f"{name}={scheme}://{rest.lstrip('/')}: has to be on a disk; {instead}.")
@@ -66,7 +66,7 @@ def on_disk(path: epath.PathLike, name: str, instead: str) -> Path:
 
 
 def kvstore(path: epath.PathLike) -> dict[str, Any]:
-    """A folder as a key-value store of tensorstore."""
+    """Returns the tensorstore key-value store spec of a folder."""
     if not in_bucket(path):
         return {"driver": "file", "path": f"{Path(path).absolute()}/"}
     bucket, _, folder = os.fspath(path).removeprefix(BUCKET).partition("/")
@@ -74,9 +74,9 @@ def kvstore(path: epath.PathLike) -> dict[str, Any]:
 
 
 def move(source: epath.Path, target: epath.Path) -> None:
-    """Moves a folder: at once on a disk; in a bucket, which renames nothing, by copying all and then deleting.
+    """Moves a folder: in one step on a disk; in a bucket, which cannot rename, by copying everything, then deleting.
 
-    Where that is cut short, the source is still there.
+    If that is interrupted, the source is still there.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if not in_bucket(source):
@@ -88,7 +88,7 @@ def move(source: epath.Path, target: epath.Path) -> None:
 
 
 def files_below(folder: epath.Path) -> Iterator[epath.Path]:
-    """All files in a folder and in those in it."""
+    """Yields all files below a folder, recursively."""
     for path in folder.iterdir():
         if path.is_dir():
             yield from files_below(path)

@@ -1,4 +1,4 @@
-"""The progress bar of long work: tqdm, which tells the time left, with few lines where no one watches a terminal."""
+"""The progress bar for long work: tqdm, which shows the time left, with few lines where no one watches a terminal."""
 
 import functools
 import sys

@@ -1,4 +1,4 @@
-"""By how much a model beats a control, with an interval."""
+"""The margin by which a model beats a control, with an interval."""
 
 import numpy as np
 
@@ -6,15 +6,15 @@ RESAMPLES = 2_000
 
 
 def margin_interval(gained_Q: np.ndarray, video_Q: np.ndarray) -> tuple[float, float, float]:
-    """How many percentage points more questions are right than in a control, with a 95 % interval.
+    """How many percentage points more questions a model gets right than a control, with a 95 % interval.
 
     Args:
-      gained_Q: for every question 1 where the model alone is right, −1 where the control alone is, else 0.
-      video_Q: the video that each is about.
+      gained_Q: for every question, 1 if only the model is right, −1 if only the control is, else 0.
+      video_Q: the video that each question is about.
 
     Returns:
-      The margin, and the 2.5th and 97.5th percentiles of margins when whole videos are drawn with replacement:
-      questions about the same video are right or wrong together.
+      The margin, and the 2.5th and 97.5th percentiles of its bootstrap, which draws whole videos with replacement
+      because questions about the same video are right or wrong together.
     """
     videos, video_Q = np.unique(video_Q, return_inverse=True)
     gained_V = np.bincount(video_Q, gained_Q, minlength=len(videos))

@@ -1,4 +1,4 @@
-"""Checks of a data folder that any task can make: files by scene index, and latents stores."""
+"""Checks of a data folder for use by any task: files by scene index, and latents stores."""
 
 import collections
 import contextlib
@@ -15,8 +15,8 @@ from aloe.data.skipped import Skipped
 from aloe.errors import InputError
 from aloe.progress_bar import progress_bar
 
-COLORED = ("RGB", "RGBA")  # modes of pictures, as `aloe.data.video` takes them
-_LOOKED_AT = 50  # pictures, for the size that all should have
+COLORED = ("RGB", "RGBA")  # picture modes that `aloe.data.video` accepts
+_LOOKED_AT = 50  # pictures inspected for the size that all should have
 _MEND = "unpack its archive anew, or run launch/make_world.py again if the world is our own"
 
 
@@ -31,18 +31,18 @@ def check_files(
     more: str = "",
     name_of: Callable[[int], str] = "scene_index {}".format,
 ) -> None:
-    """Checks the files of a kind of one split: is there one for each index, and is it whole?
+    """Checks one kind of files of a split: is there one for each index, and is it intact?
 
     Args:
       split: its name.
-      kind: of the files, in the plural.
+      kind: what the files are called, in the plural.
       indices: scene indices of the split.
-      found: by scene index what `problem_of` takes, such as the file, of those that are there.
-      problem_of: what is wrong with a file, None for nothing; can be pickled.
-      limit: share of the files that may be missing or broken.
-      findings: where to tell.
-      more: what to tell besides where none of the files is there.
-      name_of: what a file that is missing is called, by scene index.
+      found: by scene index, what `problem_of` takes, such as the file, for those that exist.
+      problem_of: returns what is wrong with a file, or None; must be picklable.
+      limit: fraction of the files that may be missing or broken.
+      findings: where to add what is found.
+      more: what to add to the note if none of the files exists.
+      name_of: what a missing file is called, by scene index.
     """
     present = [index for index in indices if index in found]
     findings.counts[split][kind] = len(present)
@@ -63,7 +63,7 @@ def check_files(
 
 
 def check_store(split: str, path: Path, indices: Sequence[int], frames: int, limit: float, findings: Findings) -> None:
-    """Checks that a latents store can be opened and has the videos of the split; notes if it has some frames alone."""
+    """Checks that a latents store can be opened and has the split's videos; notes if it lacks some frames of them."""
     name = f"latents/{path.parent.name}"
     try:
         store = latents.open(path)
@@ -86,7 +86,7 @@ def check_store(split: str, path: Path, indices: Sequence[int], frames: int, lim
 def common_size(
     paths: Iterable[Path], size_of: Callable[[Path], tuple[int, int]] | None = None
 ) -> tuple[int, int] | None:
-    """The commonest width and height among the first pictures that can be read, or what `size_of` gives; else None."""
+    """The most common width and height, or `size_of`, among the first files that can be read; None if none can."""
     sizes: collections.Counter[tuple[int, int]] = collections.Counter()
     for path in itertools.islice(paths, _LOOKED_AT):
         with contextlib.suppress(InputError):
@@ -97,7 +97,7 @@ def common_size(
 def picture_problem(
     path: Path, size: tuple[int, int] | None, decode: bool, modes: Sequence[str] = COLORED
 ) -> str | None:
-    """What is wrong with a picture: it is broken, of another size than `size`, where that is known, or no such mode."""
+    """What is wrong with a picture: it is broken, not of `size`, if that is known, or of a mode not in `modes`."""
     try:
         return _size_problem(path, picture_size(path, decode, modes), size)
     except InputError as error:
@@ -105,7 +105,7 @@ def picture_problem(
 
 
 def video_problem(path: Path, size: tuple[int, int] | None, decode: bool, frames: int) -> str | None:
-    """What is wrong with a video: it is broken, has fewer frames, or another size than `size`, where that is known."""
+    """What is wrong with a video: it is broken, has fewer frames, or is not of `size`, if that is known."""
     try:
         return _size_problem(path, video_size(path, decode, frames), size)
     except InputError as error:
@@ -113,7 +113,7 @@ def video_problem(path: Path, size: tuple[int, int] | None, decode: bool, frames
 
 
 def video_size(path: Path, decode: bool = False, frames: int = 1) -> tuple[int, int]:
-    """Width and height of a video in pixels; errors as those of `video.probe`, of one with so many frames."""
+    """Width and height of a video in pixels; raises what `video.probe` raises, also for fewer than `frames`."""
     info = video.probe(path, decode, at_least=frames)
     return info.width, info.height
 
@@ -122,7 +122,7 @@ def picture_size(path: Path, decode: bool = False, modes: Sequence[str] | None =
     """Width and height of a picture in pixels.
 
     Raises:
-      InputError: it is missing, no picture, of a mode (Pillow's name) that is none of `modes`, or, decoded, cut off.
+      InputError: it is missing, not a picture, of a mode (Pillow's name) not in `modes`, or, if decoded, truncated.
     """
     try:
         with Image.open(path) as picture:

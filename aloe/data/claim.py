@@ -1,4 +1,4 @@
-"""What writing a world of our own begins with: arguments that make sense, and the mark of its folder."""
+"""The first steps of writing a world of our own: checking the arguments and marking its folder."""
 
 import json
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ MARK = "world.json"
 
 
 def claim(folder: Path, settings: Mapping[str, Any], videos: int, growing: Mapping[str, Any] | None = None) -> None:
-    """Marks the folder as this world's; of a world that is there already, more videos may be made, not fewer.
+    """Marks the folder as this world's; an existing world may get more videos, not fewer.
 
     Args:
-      folder: made if missing.
-      settings: JSON that tells this world from every other one.
+      folder: created if missing.
+      settings: JSON that distinguishes this world from every other one.
       videos: how many it is to have.
-      growing: JSON that is written too, in place of what there was of these names, which the caller has looked at.
+      growing: further JSON fields to write, replacing earlier values of these names, which the caller has checked.
 
     Raises:
-      InputError: the folder is something else's.
+      InputError: the folder holds something else, another world, or more videos than that.
     """
     found = marked(folder)
     if found is not None:
@@ -44,10 +44,10 @@ def claim(folder: Path, settings: Mapping[str, Any], videos: int, growing: Mappi
 
 
 def marked(folder: Path) -> dict[str, Any] | None:
-    """The settings of the world that is in a folder, with its number of "videos"; None where there is none.
+    """The settings of the world in a folder, with its number of "videos"; None if there is no world.
 
     Raises:
-      InputError: the mark does not parse.
+      InputError: the mark cannot be parsed.
     """
     mark = folder / MARK
     if not mark.exists():
@@ -62,7 +62,7 @@ def marked(folder: Path) -> dict[str, Any] | None:
 def check_arguments(
     seed: int, width: int, height: int, workers: int | None, gpu: bool, draw: bool, *, pictures: str = "videos"
 ) -> None:
-    """Raises InputError where what every world can be asked for makes no sense; `pictures` says what it draws."""
+    """Raises InputError if the arguments common to all worlds make no sense; `pictures` says what the world draws."""
     if seed < 0:
         raise InputError(f"seed={seed}: a seed is 0 or more.")
     if pictures == "videos" and (width % 2 or height % 2 or min(width, height) < 16):

@@ -1,4 +1,4 @@
-"""JSON files and their fields, checked: what is wrong is said with the file, the place in it and the field."""
+"""Checked reading of JSON files and their fields: errors name the file, the place in it and the field."""
 
 import contextlib
 import difflib
@@ -16,7 +16,7 @@ def read_json(path: Path) -> Any:
     """Reads one JSON file.
 
     Raises:
-      InputError: it cannot be read or does not parse (the message gives line and column).
+      InputError: it cannot be read or parsed (the message gives line and column).
     """
     try:
         return json.loads(path.read_bytes())
@@ -33,7 +33,7 @@ def read_json(path: Path) -> Any:
 
 @contextlib.contextmanager
 def within(place: object) -> Iterator[None]:
-    """Puts `place` (a file, an entry of it) in front of the message of an InputError raised inside."""
+    """Prefixes the message of an InputError raised inside with `place` (a file, or an entry of it)."""
     try:
         yield
     except InputError as error:
@@ -41,10 +41,10 @@ def within(place: object) -> Iterator[None]:
 
 
 def field(record: Any, name: str, kind: type) -> Any:
-    """`record[name]`, which must be there and of this kind.
+    """Returns `record[name]`, which must be present and of this type.
 
     Raises:
-      InputError: `record` is no JSON object, the field is missing, or its value is of another kind.
+      InputError: `record` is not a JSON object, the field is missing, or its value is of another type.
     """
     value = optional_field(record, name, kind)
     if value is None:
@@ -53,25 +53,25 @@ def field(record: Any, name: str, kind: type) -> Any:
 
 
 def optional_field(record: Any, name: str, kind: type) -> Any:
-    """`record[name]` of this kind, or None where it is absent or null.
+    """Returns `record[name]`, which must be of this type, or None if it is absent or null.
 
     Raises:
-      InputError: `record` is no JSON object, or the value is of another kind.
+      InputError: `record` is not a JSON object, or the value is of another type.
     """
     if not isinstance(record, dict):
         raise InputError(f"{_short(record)} stands where {_NAMES[dict]} with a field {name!r} must")
     value = record.get(name)
-    # In Python true is an int too; in a file it is a mistake.
+    # In Python, True is an int too; in a file, true in place of a number is a mistake.
     if value is None or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
         return value
     raise InputError(f"field {name!r} is {_short(value)}; it must be {_NAMES[kind]}")
 
 
 def one_of(record: Any, name: str, known: Sequence[str]) -> str:
-    """The string `record[name]`, which must be one of `known`.
+    """Returns the string `record[name]`, which must be one of `known`.
 
     Raises:
-      InputError: it is missing or another value; the message gives the nearest of `known`.
+      InputError: it is missing or has another value; the message suggests the nearest of `known`.
     """
     value = field(record, name, str)
     if value not in known:
@@ -81,14 +81,14 @@ def one_of(record: Any, name: str, known: Sequence[str]) -> str:
 
 
 def require_unique(name: str, values: Sequence[int]) -> None:
-    """Raises InputError if a value of the field `name` comes more than once."""
+    """Raises InputError if a value of the field `name` occurs more than once."""
     twice = {value for value in values if values.count(value) > 1}
     if twice:
         raise InputError(f"field {name!r} has the same value more than once: {sorted(twice)}")
 
 
 def refuse(wrong: Sequence[str], mend: str) -> None:
-    """Raises InputError with the first few of what is wrong with a file's entries, if anything is, and the mend."""
+    """Raises InputError with the first few problems of a file's entries, if there are any, and how to fix them."""
     if wrong:
         more = f"\n… and {len(wrong) - 5} more; launch/check_data.py lists them" if len(wrong) > 5 else ""
         raise InputError("\n".join(wrong[:5]) + more + f"\n{mend}")

@@ -1,4 +1,4 @@
-"""What a check of a data folder found: the `check` of every task gives it, launch/check_data.py prints it."""
+"""What a check of a data folder found: returned by every task's `check`, printed by launch/check_data.py."""
 
 import dataclasses
 
@@ -8,9 +8,9 @@ class Findings:
     """Counts, problems and notes.
 
     Attributes:
-      counts: split → name of the count → figure; the names come in the order in which they are to be printed.
-      problems: what stops a training, each with file, field and mend.
-      notes: what does not stop it, but is worth knowing: skipped examples, absent optional files.
+      counts: split → name of the count → value; the names are in the order in which they are to be printed.
+      problems: what prevents training, each with file, field and fix.
+      notes: what does not prevent it but is worth knowing: skipped examples, absent optional files.
     """
 
     counts: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)

@@ -1,11 +1,11 @@
-"""The frame store: some frames of every video of a split, small and decoded, for training that reads them at random.
+"""The frame store: some frames of every video of a split, small and decoded, for training with random access.
 
-Decoding one frame of a video means decoding all before it; so it is done once. A store is two files in a folder:
+Decoding one frame of a video means decoding all frames before it, so it is done once. A store is two files in a folder:
 
-    <split>_frames.npy     frames_VxFxYxXx3, uint8 RGB, read through memory-mapping: a frame is one read of 12 kB
+    <split>_frames.npy     frames_VxFxYxXx3, uint8 RGB, memory-mapped for reading: a frame is one read of 12 kB
     <split>_frames.json    the videos (scene indices) of its rows, and the numbers of their frames; written last
 
-What else there is of every frame is stored likewise (`aloe.data.masks`).
+Other per-frame data is stored the same way (`aloe.data.masks`).
 """
 
 import functools
@@ -28,14 +28,14 @@ from aloe.progress_bar import progress_bar
 
 
 class FrameStore(Sequence[np.ndarray]):
-    """A frame store that exists; `open_or_write` gives it. Its elements are the frames, image_YxXx3, video by video.
+    """An existing frame store, see `open_or_write`. Its elements are the frames, image_YxXx3, video by video.
 
-    It can be pickled and used from many threads: the file is mapped at the first use in each process.
+    It can be pickled and used from many threads: the file is mapped on first use in each process.
 
     Attributes:
-      path: of the .npy file.
-      scene_indices: of the videos, in the order of the rows.
-      frame_numbers: in their videos, the same for all, ascending.
+      path: the .npy file.
+      scene_indices: the videos, in the order of the rows.
+      frame_numbers: numbers of the stored frames in every video, ascending.
     """
 
     def __init__(self, path: Path, scene_indices: Sequence[int], frame_numbers: Sequence[int]) -> None:
@@ -49,12 +49,12 @@ class FrameStore(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(self.scene_indices) * len(self.frame_numbers)
 
-    def __getitem__(self, place: int) -> np.ndarray:  # type: ignore[override]  # of slices nobody has need
+    def __getitem__(self, place: int) -> np.ndarray:  # type: ignore[override]  # slices are not needed
         video, frame = self.place(place)
-        return np.array(self._frames_VxFxYxXx3[video, frame])  # copied out of the map, in one read
+        return np.array(self._frames_VxFxYxXx3[video, frame])  # copied out of the memory map, in one read
 
     def read(self, scene_index: int, places_F: np.ndarray) -> np.ndarray:
-        """Some frames of one video, frames_FxYxXx3; each is given as its place in `frame_numbers`."""
+        """Reads some frames of one video, frames_FxYxXx3, given as positions in `frame_numbers`."""
         return self._frames_VxFxYxXx3[self._rows[scene_index], places_F]
 
     @functools.cached_property
@@ -62,7 +62,7 @@ class FrameStore(Sequence[np.ndarray]):
         return {scene_index: row for row, scene_index in enumerate(self.scene_indices)}
 
     def place(self, place: int) -> tuple[int, int]:
-        """Video and frame of an element, as places in `scene_indices` and `frame_numbers`."""
+        """Video and frame of an element, as positions in `scene_indices` and `frame_numbers`."""
         if not 0 <= place < len(self):
             raise IndexError(place)
         return divmod(place, len(self.frame_numbers))
@@ -81,19 +81,19 @@ def open_or_write(
     size: int,
     limit: float = DEFAULT_LIMIT,
 ) -> FrameStore:
-    """The store of a split; decodes its videos first if there is none, and shows its progress.
+    """Opens the store of a split; if there is none, decodes the videos first, showing progress.
 
     Args:
-      folder: of the store.
+      folder: the store's folder.
       split: its name.
-      videos: file by scene index.
+      videos: files by scene index.
       scene_indices: the videos that the store is for.
       frame_numbers: which frames of each video, ascending.
-      size: rows, and columns, to which the whole picture is resized, not cropped.
-      limit: share of the videos that may be missing or broken; they are named, counted and left out.
+      size: number of rows, and of columns, to which the whole frame is resized, without cropping.
+      limit: fraction of the videos that may be missing or broken; those are listed, counted and skipped.
 
     Raises:
-      InputError: the store there is of other videos or frames, is damaged, or too many videos are broken.
+      InputError: the existing store is damaged or for other videos or frames, or too many videos are broken.
     """
     path = folder / f"{split}_frames"
     if not path.with_suffix(".json").exists():
@@ -105,16 +105,16 @@ def open_or_write(
 def open_arrays(
     path: Path, scene_indices: Sequence[int], frame_numbers: Sequence[int], shape: tuple[int, ...], mend: str
 ) -> tuple[FrameStore, dict[str, Any]]:
-    """A store that exists, and the record beside it.
+    """Opens an existing store, and returns it with the record beside it.
 
     Args:
-      path: of both files, without what their names end in.
-      scene_indices, frame_numbers: that it must be of.
-      shape: of what is stored of a frame.
-      mend: for the message.
+      path: path of both files, without their suffixes.
+      scene_indices, frame_numbers: the videos and frames that it must be for.
+      shape: shape of what is stored per frame.
+      mend: how to fix a mismatch, for the message.
 
     Raises:
-      InputError: it is of other videos or frames, or damaged.
+      InputError: it is for other videos or frames, or damaged.
     """
     index = path.with_suffix(".json")
     record = read_json(index)
@@ -147,7 +147,7 @@ def write(
     size: int,
     limit: float = DEFAULT_LIMIT,
 ) -> None:
-    """Decodes the videos of a split into a store, whole or not at all. Arguments and errors as `open_or_write`."""
+    """Decodes the videos of a split into a store, whole or not at all. Same contract as `open_or_write`."""
     read = functools.partial(decode, frame_numbers=tuple(frame_numbers), size=size, usual=usual_sizes(videos))
     decoded = ordered_map(read, [(index, videos.get(index)) for index in scene_indices])
     write_arrays(
@@ -165,16 +165,16 @@ def write_arrays(
     limit: float = DEFAULT_LIMIT,
     **told: Any,
 ) -> int:
-    """Writes a store, whole or not at all, and shows its progress.
+    """Writes a store, whole or not at all, showing progress.
 
     Args:
-      path: of both files, without what their names end in.
-      arrays: of each video in turn, uint8 of [F, *shape], or what is wrong with it.
-      scene_indices, frame_numbers: of which videos and frames.
-      shape: of what is stored of a frame.
-      what: the videos are of, for messages.
-      limit: share of the videos that may be broken; they are named, counted and left out.
-      told: more for the record.
+      path: path of both files, without their suffixes.
+      arrays: for each video in turn, uint8 of shape [F, *shape], or what is wrong with it.
+      scene_indices, frame_numbers: the videos and frames that the arrays are of.
+      shape: shape of what is stored per frame.
+      what: what the videos belong to, for messages.
+      limit: fraction of the videos that may be broken; those are listed, counted and skipped.
+      told: further fields of the record.
 
     Returns:
       How many videos are in the store.
@@ -215,17 +215,17 @@ def write_arrays(
 
 
 def spread(total: int, number: int) -> list[int]:
-    """`number` places of `total`, evenly spread from the first on: 0, 4, …, 124 for 32 of 128."""
+    """`number` positions out of `total`, evenly spaced from the first: 0, 4, …, 124 for 32 of 128."""
     return [place * total // number for place in range(number)]
 
 
 def usual_sizes(videos: Mapping[int, Path]) -> dict[Path, tuple[int, int]]:
-    """Folder → rows and columns that most of the first videos in it have, where any can be read.
+    """Maps each folder to the rows and columns that most of its first videos have, if any of them can be read.
 
-    Splits and cameras whose sizes may differ lie in folders of their own.
+    Splits and cameras whose sizes may differ are in separate folders.
 
     Args:
-      videos: file by scene index, all that there are.
+      videos: files by scene index, all that there are.
     """
     in_folder: dict[Path, list[Path]] = {}
     for index in sorted(videos):
@@ -240,13 +240,13 @@ def decode(
     size: int,
     usual: Mapping[Path, tuple[int, int]] | None = None,
 ) -> np.ndarray | InputError:
-    """Some frames of a video, or what is wrong with it.
+    """Decodes some frames of a video, or returns what is wrong with it.
 
     Args:
       found: the video's scene index and its file.
       frame_numbers: which frames.
-      size: rows, and columns, to which the whole picture is resized.
-      usual: as `usual_sizes` gives it; a video of another size than others in its folder is broken.
+      size: number of rows, and of columns, to which the whole frame is resized.
+      usual: as returned by `usual_sizes`; a video whose size differs from that of its folder is broken.
 
     Returns:
       frames_FxYxXx3 in uint8.
@@ -261,6 +261,6 @@ def decode(
 
 
 def _write_header(file: BinaryIO, videos: int, frame_numbers: Sequence[int], shape: tuple[int, ...]) -> None:
-    """NumPy leaves room in a header for its first axis to grow, so that it can be written again in place."""
+    """Writes the header. NumPy leaves room in it for the first axis to grow, so it can be rewritten in place."""
     whole = (videos, len(frame_numbers), *shape)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": whole})

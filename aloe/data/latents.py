@@ -1,9 +1,9 @@
-"""The latents store: the object latents of every frame of a split, one video a read.
+"""The latents store: the object latents of every frame of a split, read one video at a time.
 
-A zarr3 array `latents_VxFxNxD` (V videos), float32, through tensorstore. With the sharding codec a video is one inner
-chunk, so one read, and a file holds many videos, of a small store fewer. A video that is not there yet reads as NaN and
-takes no room. The store describes itself: which videos (scene indices) its rows are, which frames of them are there and
-what encoded them stand in its attributes.
+A zarr3 array `latents_VxFxNxD` (V videos), float32, accessed through tensorstore. With the sharding codec a video is
+one inner chunk, hence one read, and a file holds many videos, fewer in a small store. A video not yet written reads as
+NaN and takes no space. The store describes itself: its attributes say which videos (scene indices) its rows are, which
+of their frames it holds and what encoded them.
 
     <path>/zarr.json          shape, codecs; attributes "scene_indices", "frame_numbers" and "encoder"
     <path>/c/0/0/0/0, …       the shards, each with a checksum per video; written whole or not at all
@@ -21,23 +21,23 @@ from etils import epath
 from aloe.errors import InputError
 from aloe.paths import kvstore
 
-SHARD_BYTES = 8 << 20  # of a file, at most
-SHARES = 64  # files of a store, at least, or one a video: a kill loses one, and hosts share them
-CACHE_BYTES = 1 << 30  # more than 10,000 videos of 128 frames and 8 × 16 numbers, 0.66 GB
-INDEX_BYTES = 16 << 20  # of tensorstore's own cache, for the indices of the files
+SHARD_BYTES = 8 << 20  # maximum size of a file
+SHARES = 64  # minimum number of files, or one per video: a kill loses one file, and hosts divide them up
+CACHE_BYTES = 1 << 30  # more than 10,000 videos of 128 frames and 8 × 16 numbers take: 0.66 GB
+INDEX_BYTES = 16 << 20  # size of tensorstore's own cache, for the indices of the files
 
 _MEND = "Write it with: python launch/encode.py --task=… --data=… --splits=…, or python launch/import_released.py …"
 
 
 class LatentsStore:
-    """A latents store that exists; `create` and `open` give it.
+    """An existing latents store, as returned by `create` and `open`.
 
-    It can be pickled and used from many threads: the array is opened at the first use in each process.
+    It can be pickled and used from many threads: the array is opened on first use in each process.
 
     Attributes:
       path: its folder.
-      cache_bytes: how much of what was read is kept in memory; 0 keeps nothing. The videos themselves are kept, not
-        tensorstore's chunks, from which every read would make a copy: ten times slower.
+      cache_bytes: memory limit of the read cache; 0 disables it. It holds the videos themselves, not tensorstore's
+        chunks, which every read would have to copy: ten times slower.
     """
 
     def __init__(self, path: epath.Path, cache_bytes: int = CACHE_BYTES) -> None:
@@ -61,24 +61,24 @@ class LatentsStore:
 
     @functools.cached_property
     def frame_numbers(self) -> tuple[int, ...]:
-        """Of the F frames, in their videos, the same for all, ascending. A store that does not say has the first F."""
+        """Numbers of the F frames in every video, ascending. A store that does not record them has the first F."""
         return tuple(self._metadata["attributes"].get("frame_numbers", range(self.shape[1])))
 
     @property
     def encoder(self) -> dict[str, Any]:
-        """What encoded the latents: its name, version and whatever else tells it from others."""
+        """What encoded the latents: its name, version and whatever else distinguishes it from others."""
         return self._metadata["attributes"]["encoder"]
 
     @property
     def videos_per_shard(self) -> int:
-        """Rows in one file, which is best written at once: rows k·n to (k+1)·n."""
+        """Number n of rows per file. A file, rows k·n to (k+1)·n, is best written at once."""
         return self._metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
 
     def read(self, scene_index: int) -> np.ndarray:
-        """The latents of one video, latents_FxNxD in float32, not to be written to.
+        """Reads the latents of one video, latents_FxNxD in float32, a read-only array.
 
         Raises:
-          InputError: the store has no such video, it has not been written, or its data is damaged.
+          InputError: the store has no such video, it has not been written yet, or its data is damaged.
         """
         if scene_index in self._kept:
             return self._kept[scene_index]
@@ -98,15 +98,15 @@ class LatentsStore:
         return latents_FxNxD
 
     def see(self, scene_index: int, frames_F: np.ndarray) -> dict[str, np.ndarray]:
-        """What a model is shown of some frames of a video, given as places among those of the store: latents_FxNxD."""
+        """The model's input for some frames of a video, given as positions in `frame_numbers`: latents_FxNxD."""
         return {"latents": self.read(scene_index)[frames_F]}
 
     def write(self, scene_indices: Sequence[int], latents_VxFxNxD: np.ndarray) -> None:
-        """Writes the latents of some videos. Videos of one file written in one call cost one write of that file.
+        """Writes the latents of some videos. Videos of the same file, if written in one call, cost one write of it.
 
         Raises:
           InputError: the store has no such video, the latents have another shape or are not finite, or the disk is
-            full; of the videos of a file all are written, or none.
+            full; the videos of a file are either all written or none of them.
         """
         latents_VxFxNxD = np.asarray(latents_VxFxNxD, np.float32)
         expected = (len(scene_indices), *self.shape[1:])
@@ -134,10 +134,10 @@ class LatentsStore:
     def missing(self) -> np.ndarray:
         """Scene indices of the videos that have not been written, int64, in the order of the rows.
 
-        This reads the indices of the shards alone, not the latents.
+        This reads only the indices of the shards, not the latents.
 
         Raises:
-          InputError: a shard is cut off, or its index is damaged.
+          InputError: a shard is truncated, or its index is damaged.
         """
         counts = [self._array[row].storage_statistics(query_not_stored=True) for row in range(self.shape[0])]
         try:
@@ -178,11 +178,11 @@ class LatentsStore:
 
 
 class SomeFrames:
-    """Videos of a store, as if it had some of its frames alone.
+    """A view of a store's videos, restricted to some of its frames.
 
     Attributes:
-      store: it has all of `frame_numbers`.
-      frame_numbers: of the frames, ascending.
+      store: the store; it has all of `frame_numbers`.
+      frame_numbers: numbers of the frames in the view, ascending.
     """
 
     def __init__(self, store: LatentsStore, frame_numbers: Sequence[int]) -> None:
@@ -192,7 +192,7 @@ class SomeFrames:
         self._places_F = np.array([place[number] for number in frame_numbers])
 
     def see(self, scene_index: int, frames_F: np.ndarray) -> dict[str, np.ndarray]:
-        """As `LatentsStore.see`; places are those in `frame_numbers`."""
+        """Same contract as `LatentsStore.see`, with positions in this view's `frame_numbers`."""
         return self.store.see(scene_index, self._places_F[frames_F])
 
 
@@ -204,17 +204,17 @@ def create(
     size: int,
     encoder: Mapping[str, Any],
 ) -> LatentsStore:
-    """Makes a store in which every video is absent.
+    """Creates a store in which no video has been written yet.
 
     Args:
-      path: its folder, in which no store may be.
+      path: its folder, which must not contain a store.
       scene_indices: the videos, in the order of the rows.
-      frame_numbers: of the F frames of each video that are stored, ascending.
+      frame_numbers: numbers of the F frames stored for each video, ascending.
       slots, size: N and D.
       encoder: JSON that describes what encodes the latents; `open` compares it as a whole.
 
     Raises:
-      InputError: there is a store already, a video is named twice or none at all, or the folder cannot be written.
+      InputError: there is a store already, a video is listed twice, none is listed, or the folder cannot be written.
     """
     rows = [int(scene_index) for scene_index in scene_indices]
     if not rows or len(set(rows)) != len(rows):
@@ -244,15 +244,15 @@ def create(
 
 
 def open(path: epath.Path, encoder: Mapping[str, Any] | None = None, cache_bytes: int = CACHE_BYTES) -> LatentsStore:
-    """Opens a store that exists.
+    """Opens an existing store.
 
     Args:
       path: its folder.
-      encoder: if given, the store must have been filled by just this encoder.
-      cache_bytes: how much of what was read is kept in memory, in each process; 0 keeps nothing.
+      encoder: if given, the store must have been filled by exactly this encoder.
+      cache_bytes: memory limit of the read cache in each process; 0 disables it.
 
     Raises:
-      InputError: there is no latents store, it is damaged, or it is of another encoder.
+      InputError: there is no latents store, it is damaged, or it was filled by another encoder.
     """
     if not (path / "zarr.json").is_file():
         if path.is_dir() and any(path.iterdir()):
@@ -262,7 +262,7 @@ def open(path: epath.Path, encoder: Mapping[str, Any] | None = None, cache_bytes
             )
         raise InputError(f"{path}: there is no latents store here. {_MEND}")
     store = LatentsStore(path, cache_bytes)
-    found = store.encoder  # opens it, so that what is wrong shows here and not in a reading thread
+    found = store.encoder  # opens the array, so that errors show here and not in a reader thread
     if encoder is not None and found != dict(encoder):
         raise InputError(
             f"{path}: this store was filled by the encoder {found}, not by {dict(encoder)}. Give another "
@@ -275,7 +275,7 @@ def _spec(path: epath.Path) -> dict[str, Any]:
     return {
         "driver": "zarr3",
         "kvstore": kvstore(path),
-        # The files of a store are final once written: asking the file system about them at every read would cost time.
+        # The files of a store are final once written: revalidating them at every read would cost time.
         "recheck_cached_data": "open",
         "recheck_cached_metadata": "open",
     }

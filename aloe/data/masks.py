@@ -1,11 +1,11 @@
-"""Masks of objects, a store beside that of the frames: a bit for every slot and pixel.
+"""Object masks, a store beside that of the frames: one bit per slot and pixel.
 
     <split>_<name>_masks.npy     masks_VxFxYxXxG, uint8: bit n of byte g is the mask of slot 8·g + n
-    <split>_<name>_masks.json    as of the frames (`aloe.data.frames`), with the number of slots and the masks' source
+    <split>_<name>_masks.json    as for the frames (`aloe.data.frames`), with the number of slots and the masks' source
 
-Eight slots take a byte a pixel, a third of what the picture takes. Slots may overlap, and a slot may be empty. The name
-is the source's, with the checksum of its weights where it has some: masks of several MONets lie side by side, and a run
-keeps to those that its configuration names.
+Eight slots take one byte per pixel, a third of what the frame takes. Slots may overlap, and a slot may be empty. The
+name is the source's, with the checksum of its weights if it has any: masks of several MONets lie side by side, and a
+run uses only those that its configuration names.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,39 +25,39 @@ BITS = 8
 
 
 class ExactMasks(NamedTuple):
-    """What some frames of a video show, where a world of our own knows.
+    """What some frames of a video show, where one of our own worlds knows it.
 
     Attributes:
       object_FxYxX: int8, the object that each pixel shows, −1 for none.
-      color_O: int8, a number for the colour of each object; the same numbers for all videos.
+      color_O: int8, the colour of each object as a number; the numbering is the same for all videos.
     """
 
     object_FxYxX: np.ndarray
     color_O: np.ndarray
 
     def by_slot(self, slots: int) -> np.ndarray:
-        """masks_FxNxYxX (bool), object n in slot n, and none for further objects."""
+        """masks_FxNxYxX (bool), object n in slot n; objects beyond the last slot are dropped."""
         return self.object_FxYxX[:, None] == np.arange(slots)[:, None, None]
 
 
 def pack(masks_FxNxYxX: np.ndarray) -> np.ndarray:
-    """masks_FxYxXxG, uint8, of bool."""
+    """Packs bool masks into masks_FxYxXxG, uint8."""
     return np.packbits(np.moveaxis(masks_FxNxYxX, 1, -1), axis=-1, bitorder="little")
 
 
 def unpack(packed_BxYxXxG: jax.Array, slots: int) -> jax.Array:
-    """masks_BxNxYxX, bool."""
+    """Unpacks masks_BxNxYxX, bool."""
     bits_BxYxXxN = jnp.unpackbits(jnp.asarray(packed_BxYxXxG), axis=-1, count=slots, bitorder="little")
     return jnp.moveaxis(bits_BxYxXxN, -1, -3).astype(bool)
 
 
 def name_of(source: Mapping[str, Any]) -> str:
-    """What a source's masks are called: `exact`, or `monet-` and the checksum of the weights that made them."""
+    """The name of a source's masks: `exact`, `proposals`, or `monet-` and the checksum of the weights."""
     return "-".join(source[part] for part in ("name", "checksum") if part in source)
 
 
 def path(folder: Path, split: str, name: str) -> Path:
-    """Of the masks of a split."""
+    """The path of a split's masks."""
     return folder / f"{split}_{name}_masks.npy"
 
 
@@ -72,23 +72,23 @@ def write(
     source: Mapping[str, Any],
     limit: float = DEFAULT_LIMIT,
 ) -> int:
-    """Writes a store, whole or not at all, and shows its progress. One that the same source made is replaced.
+    """Writes a store, whole or not at all, showing progress. An existing one from the same source is replaced.
 
     Args:
-      folder: of the frames.
+      folder: the folder of the frames.
       split: its name.
-      packed: of each video in turn, masks_FxYxXxG as `pack` makes them, or what is wrong with it.
-      scene_indices, frame_numbers: of which videos and frames.
-      size: rows, and columns.
+      packed: for each video in turn, masks_FxYxXxG as `pack` makes them, or what is wrong with it.
+      scene_indices, frame_numbers: the videos and frames that the masks are of.
+      size: number of rows, and of columns.
       slots: N.
-      source: what made the masks, as JSON with a `name`, and a `checksum` where weights made them.
-      limit: share of the videos that may be broken; they are named, counted and left out.
+      source: what made the masks, as JSON with a `name`, and a `checksum` if weights made them.
+      limit: fraction of the videos that may be broken; broken ones are listed, counted and skipped.
 
     Returns:
       How many videos are in the store.
 
     Raises:
-      InputError: another source's masks lie there, too many videos are broken, or the disk is full.
+      InputError: masks from another source are there, too many videos are broken, or the disk is full.
     """
     shape, what = (size, size, -(-slots // BITS)), f"the {split} split"
     base = path(folder, split, name_of(source)).with_suffix("")
@@ -108,10 +108,10 @@ def open(
     size: int,
     slots: int,
 ) -> FrameStore:
-    """The masks of a split that were written before. Arguments as of `write`, and their name, see `name_of`.
+    """Opens the masks of a split written before. Arguments are those of `write`, and the masks' name, see `name_of`.
 
     Raises:
-      InputError: there are none, they are another source's, of other videos, frames or slots, or damaged.
+      InputError: there are none, or they are damaged, from another source, or for other videos, frames or slots.
     """
     base = path(folder, split, name).with_suffix("")
     index = base.with_suffix(".json")
@@ -129,7 +129,7 @@ def open(
 
 
 def _refuse_another(index: Path, name: str) -> None:
-    """Raises InputError where the masks beside a record are not those of the source of this name."""
+    """Raises InputError if the masks beside a record are not from the source of this name."""
     record = read_json(index)
     with within(index):
         source = field(record, "source", dict)

@@ -1,4 +1,4 @@
-"""Files of one video each, found by the index in their names, wherever below a folder they were unpacked."""
+"""Files of one video each, found by the index in their names, wherever they were unpacked below a folder."""
 
 import os
 import re
@@ -8,18 +8,18 @@ from aloe.errors import InputError
 
 
 def find_numbered(root: Path, name: re.Pattern[str]) -> dict[int, Path]:
-    """Index → file, for all files below `root` of this name, whose first group is the index.
+    """Index → file, for all files below `root` whose names match `name`, whose first group is the index.
 
-    One walk, which follows links to folders.
+    A single walk, which follows links to folders.
 
     Raises:
-      InputError: two files have one index.
+      InputError: two files have the same index.
     """
     found: dict[int, Path] = {}
     walked = set()
     for folder, below, files in os.walk(root, followlinks=True):
         here = os.path.realpath(folder)
-        if here in walked:  # by a link, which may even lead back up
+        if here in walked:  # reached before; a link may even lead back up
             below.clear()
             continue
         walked.add(here)

@@ -1,4 +1,4 @@
-"""A map over many files by several processes, in order."""
+"""An ordered map over many files with several processes."""
 
 import collections
 import concurrent.futures
@@ -12,11 +12,11 @@ Result = TypeVar("Result")
 
 _WORTH_PROCESSES = 300  # starting the processes takes about a second; a file takes milliseconds
 _CHUNK = 16
-_AHEAD = 2  # chunks for each process
+_AHEAD = 2  # chunks submitted ahead, per process
 
 
 def worth_processes(items: int) -> int:
-    """How many processes so many items are worth: one per core of many, 1 of few."""
+    """How many processes to use for this many items: one per core for many, 1 for few."""
     return (os.cpu_count() or 1) if items >= _WORTH_PROCESSES else 1
 
 
@@ -29,7 +29,7 @@ def ordered_map(
       function: must be picklable, as must items and results.
       items: the work.
       workers: processes; by default one per core for long lists, and none (this process does the work) for short ones.
-      chunk: items that a process takes at a time; 1 where each takes seconds.
+      chunk: items that a process takes at a time; use 1 if each takes seconds.
     """
     if workers is None:
         workers = worth_processes(len(items))
@@ -39,7 +39,7 @@ def ordered_map(
     # Spawned, not forked: a forked child of a process with threads (JAX, tensorstore) can hang.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        # As the results are taken, not all at once: what has not been taken yet would fill the memory.
+        # Submitted as results are consumed, not all at once: unconsumed results would fill the memory.
         pending: collections.deque[concurrent.futures.Future[list[Result]]] = collections.deque()
         for start in range(0, len(items), chunk):
             pending.append(pool.submit(_each, function, items[start : start + chunk]))

@@ -1,4 +1,4 @@
-"""Broken examples of a large set: named, counted and skipped, up to a limit."""
+"""Broken examples of a large set: listed, counted and skipped, up to a limit."""
 
 from aloe.errors import InputError
 
@@ -9,7 +9,7 @@ class Skipped:
     """Collects what is missing or broken among the `total` examples called `what`.
 
     At most `limit * total` of them, rounded down, may be broken; the official sets have a few such files. So in a set
-    of fewer than 100 examples the default, 1 %, lets none pass: there a broken file is a mistake to mend.
+    of fewer than 100 examples the default, 1 %, allows none: there a broken file is a mistake to fix.
     """
 
     def __init__(self, what: str, total: int, limit: float = DEFAULT_LIMIT) -> None:
@@ -22,7 +22,7 @@ class Skipped:
         return len(self.problems)
 
     def add(self, index: int, problem: object) -> None:
-        """Notes what is wrong with example `index`."""
+        """Records what is wrong with example `index`."""
         self.problems[index] = str(problem)
 
     @property
@@ -30,7 +30,7 @@ class Skipped:
         return len(self) > self.allowed
 
     def summary(self, shown: int = 5) -> str:
-        """How many are broken, the limit, and the first few problems, one a line; empty if nothing is broken."""
+        """How many are broken, the limit, and the first few problems, one per line; empty if nothing is broken."""
         if not self.problems:
             return ""
         lines = [f"{len(self)} of {self.total} {self.what} are missing or broken; at most {self.allowed} may be:"]
@@ -41,7 +41,7 @@ class Skipped:
 
     def stop_if_too_many(self) -> None:
         """Raises:
-        InputError: more examples are broken than the limit allows; the message names the first few.
+        InputError: more examples are broken than the limit allows; the message lists the first few.
         """
         if self.too_many:
             raise InputError(self.summary())

@@ -16,10 +16,10 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from aloe.errors import InputError
 
-# Area averages all the source pixels under a target pixel, so shrinking does not alias. Without FULL_CHR_H_INT the
+# AREA averages all the source pixels under a target pixel, so downsampling does not alias. Without FULL_CHR_H_INT the
 # colours come out up to 2 of 255 too dark; BITEXACT makes them the same on every processor.
 _RESIZING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-_NUMBERED = re.compile(r"%0\d+d")  # FFmpeg's name of pictures by number
+_NUMBERED = re.compile(r"%0\d+d")  # FFmpeg's pattern for numbered pictures
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class VideoInfo:
 
 
 def probe(path: Path, decode: bool = False, at_least: int = 1) -> VideoInfo:
-    """What a video file says of itself.
+    """Returns the properties of a video file.
 
     Args:
       path: the file.
-      decode: whether to decode the whole file and count the frames that come out whole. Without it the count is the
-        header's, which a damaged file still carries; a file whose header has none is decoded in any case.
+      decode: whether to decode the whole file and count the intact frames. Otherwise the count is the header's, which
+        a damaged file still carries; a file whose header has none is decoded in any case.
       at_least: the number of frames that it must have.
 
     Raises:
-      InputError: there is no such file, it is no video, or a short one; the message names the file and the expected and
-        found number of frames.
+      InputError: there is no such file, it is not a video, or it is too short; the message names the file and the
+        expected and found number of frames.
     """
     with _opened(path, at_least) as container:
         stream = container.streams.video[0]
@@ -56,7 +56,7 @@ def probe(path: Path, decode: bool = False, at_least: int = 1) -> VideoInfo:
 
 
 def frame_size(path: Path) -> tuple[int, int]:
-    """Rows and columns of a video, by its header. Raises InputError: there is no such file, or it is no video."""
+    """Rows and columns of a video, from its header. Raises InputError if there is no such file or it is not a video."""
     with _opened(path, 1) as container:
         stream = container.streams.video[0]
         return stream.height, stream.width
@@ -65,22 +65,22 @@ def frame_size(path: Path) -> tuple[int, int]:
 def read_frames(
     path: Path, indices: Sequence[int], size: tuple[int, int] | None = None, usual: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """Decodes some frames of a video, or a picture, of 8 bits a colour: YUV, RGB, or RGBA, whose alpha is dropped.
+    """Decodes some frames of a video, or a picture, of 8 bits per channel: YUV, RGB, or RGBA, whose alpha is dropped.
 
-    Grey, a palette and 16 bits are refused: no data set has them, so a program has changed the file.
+    Greyscale, palettes and 16 bits are rejected: no data set has them, so some program has changed the file.
 
     Args:
       path: the file.
       indices: numbers of the frames, from 0, in any order.
-      size: (rows, columns) to resize to, whole picture, not cropped; None keeps the size of the video.
-      usual: (rows, columns) that the video must have, as others have; None takes any.
+      size: (rows, columns) to resize the whole frame to, without cropping; None keeps the size of the video.
+      usual: (rows, columns) that the video must have, as others do; None accepts any.
 
     Returns:
       frames_FxYxXx3, uint8 RGB, in the order of `indices`.
 
     Raises:
-      InputError: the file is broken, has too few frames, frames of two sizes or of another than the usual one, or no
-        such colours; the message names it, and what was expected and found.
+      InputError: the file is broken, or has too few frames, frames that differ in size from each other or from the
+        usual one, or other pixel formats; the message names the file, and what was expected and found.
     """
     if len(indices) == 0 or min(indices) < 0:
         raise ValueError(f"frame numbers must be zero or more, and at least one, not {list(indices)}")
@@ -120,16 +120,16 @@ def read_frames(
 
 @functools.cache
 def _has_colors(pixel_format: str) -> bool:
-    """Whether a pixel has three colours of 8 bits, and perhaps an alpha."""
+    """Whether a pixel has three colour channels, and perhaps alpha, all of 8 bits."""
     components = av.VideoFormat(pixel_format).components
     return sum(not each.is_alpha for each in components) == 3 and all(each.bits == 8 for each in components)
 
 
 @contextlib.contextmanager
 def _opened(path: Path, expected: int) -> Iterator[av.container.InputContainer]:
-    """The open file, which has a video stream. Failures to open or read become InputErrors.
+    """Opens a file, which must have a video stream. Failures to open or read become InputErrors.
 
-    Of pictures by number ("a_%02d.png"), the first `expected` must be there: FFmpeg would begin with another one.
+    Of numbered pictures ("a_%02d.png"), the first `expected` must exist: FFmpeg would start with another one.
     """
     if _NUMBERED.search(path.name):
         pictures = (path.with_name(path.name % number) for number in range(expected))
@@ -146,7 +146,7 @@ def _opened(path: Path, expected: int) -> Iterator[av.container.InputContainer]:
 
 
 def _whole_frames(container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-    """The decoded frames in order, up to the first damaged one."""
+    """Yields the decoded frames in order, up to the first damaged one."""
     try:
         for frame in container.decode(video=0):
             if frame.is_corrupt:

@@ -1,4 +1,4 @@
-"""The videos of a split, for any task: their latents, which are labelled, and whose latents a control sees."""
+"""The videos of a split, for any task: their latents, which of them are labelled, and whose latents a control sees."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -11,13 +11,13 @@ from aloe.data import latents
 from aloe.data.skipped import DEFAULT_LIMIT, Skipped
 from aloe.errors import InputError
 
-# Which videos are labelled is no matter of the run's seed: runs of several seeds compare on the same labels.
+# Which videos are labelled does not depend on the run's seed: runs with different seeds compare on the same labels.
 LABELLED_ORDER_SEED = 0
 SHUFFLE_SEED = 0
 
 
 class Video(Protocol):
-    """Whatever a task knows of one video, found by its scene index."""
+    """Whatever a task knows about one video, identified by its scene index."""
 
     @property
     def scene_index(self) -> int: ...
@@ -27,20 +27,20 @@ AnyVideo = TypeVar("AnyVideo", bound=Video)
 
 
 def latents_folder(config: ConfigDict) -> epath.Path:
-    """Where the latents stores lie, one a split."""
+    """The folder of the latents stores, one per split."""
     return epath.Path(config.data.latents or epath.Path(config.data.root) / "latents" / config.data.encoder)
 
 
 def open_latents(config: ConfigDict, split: str, frame_numbers: Sequence[int]) -> latents.LatentsStore:
-    """The latents store of a split, which has these frames of every video, or more.
+    """Opens the latents store of a split, which must have at least these frames of every video.
 
     Args:
-      config: of the run.
+      config: the run's configuration.
       split: its name.
-      frame_numbers: of the frames that examples are made of.
+      frame_numbers: numbers of the frames that examples are made from.
 
     Raises:
-      InputError: there is none, or its latents are not those that the model takes.
+      InputError: there is none, or its latents do not fit the model.
     """
     store, model = latents.open(latents_folder(config) / split), config.model
     found = store.shape[1:]
@@ -68,7 +68,7 @@ def open_latents(config: ConfigDict, split: str, frame_numbers: Sequence[int]) -
 def with_latents(
     videos: Sequence[AnyVideo], store: latents.LatentsStore, limit: float = DEFAULT_LIMIT
 ) -> list[AnyVideo]:
-    """The videos whose latents are stored; those without are named, counted and left out, up to a limit."""
+    """The videos whose latents are stored; those without are listed, counted and skipped, up to a limit."""
     stored = set(store.scene_indices.tolist()) - set(store.missing().tolist())
     absent = {video.scene_index for video in videos} - stored
     skipped = Skipped("videos", len(videos), limit)
@@ -81,7 +81,7 @@ def with_latents(
 
 
 def labelled_videos(videos: Sequence[AnyVideo], fraction: float) -> list[AnyVideo]:
-    """The labelled share of the training videos, at least one; a smaller fraction's are among a larger one's.
+    """The labelled fraction of the training videos, at least one; a smaller fraction's are a subset of a larger one's.
 
     Raises:
       InputError: the fraction is not above 0 and at most 1.
@@ -93,6 +93,6 @@ def labelled_videos(videos: Sequence[AnyVideo], fraction: float) -> list[AnyVide
 
 
 def another_video(videos: Sequence[Video]) -> dict[int, int]:
-    """For every video's scene index that of another one, each used once (one cycle through all of them)."""
+    """Maps every video's scene index to another video's, each used once (one cycle through all of them)."""
     cycle = np.random.default_rng(SHUFFLE_SEED).permutation([video.scene_index for video in videos])
     return dict(zip(cycle.tolist(), np.roll(cycle, 1).tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all."""
+"""Writes files atomically: whole or not at all."""
 
 import os
 import tempfile
@@ -11,12 +11,12 @@ from aloe.paths import in_bucket
 
 
 def write_whole(path: Path | epath.Path, content: str | Callable[[Path], object]) -> None:
-    """Writes a file so that nobody ever finds half of it; its folder is made if missing.
+    """Writes a file so that a partial one is never visible; creates its folder if missing.
 
     Args:
-      path: the file; one that is there is replaced.
-      content: its text, or what fills the file that it is given: one beside `path`, moved there when whole. For a
-        bucket, where an object appears when all of it has arrived, it is one on this machine's disk.
+      path: the file; an existing one is replaced.
+      content: its text, or a function that fills the file it is given: one beside `path`, moved there when complete.
+        For a bucket, where an object appears once all of it has arrived, that file is on this machine's disk.
     """
     if in_bucket(path):
         epath.Path(path).write_bytes(content.encode() if isinstance(content, str) else _filled(content, path.suffix))

@@ -1,4 +1,4 @@
-"""What makes the object latents that Aloe attends to: stored ones, or a ResNet that is trained with it."""
+"""The source of the object latents that Aloe attends to: a latents store, or a ResNet that is trained with it."""
 
 import dataclasses
 
@@ -12,12 +12,12 @@ KINDS = (STORED, SUPERPIXELS, MASKED_FRAMES)
 
 @dataclasses.dataclass(frozen=True)
 class PerceptionConfig:
-    """Raises InputError, which names the field, where a value makes no perception.
+    """Raises InputError, which names the field, if a value is invalid.
 
     Attributes:
       kind: "stored", latents that an encoder made before; "superpixels" or "masked_frames", see their modules.
-      size: rows, and columns, of a frame.
-      blocks: of the ResNet, each of two convolutions and half the rows and columns of the one before.
+      size: number of rows, and of columns, of a frame.
+      blocks: blocks of the ResNet, each with two convolutions and half the rows and columns of the one before.
       width: channels of the first block; each further one has twice as many.
     """
 
@@ -41,15 +41,15 @@ class PerceptionConfig:
 
     @property
     def side(self) -> int:
-        """Rows, and columns, of the last feature map."""
+        """Number of rows, and of columns, of the last feature map."""
         return self.size // 2**self.blocks
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Of the picture, then of every block."""
+        """Channels of the image, then of every block."""
         return 3, *(self.width << block for block in range(self.blocks))
 
 
 def perception_config(config: ConfigDict) -> PerceptionConfig:
-    """What makes the latents. Raises InputError: the settings make no perception."""
+    """The perception settings of a run. Raises InputError if they are invalid."""
     return PerceptionConfig(**{name: config.perception[name] for name in ("kind", "size", "blocks", "width")})

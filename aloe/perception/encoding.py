@@ -1,4 +1,4 @@
-"""The encoding of a data set as a program: on this process alone, or on every host of a slice."""
+"""Encodes a data set, as a program that runs in this process alone or on every host of a slice."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,17 +25,17 @@ ENCODERS = (ORACLE, MONET)
 def run(
     config: Mapping[str, Any], *, barrier: Callable[[str], None] = multihost_utils.sync_global_devices
 ) -> dict[str, int]:
-    """Fills the latents stores of some splits; with several hosts each encodes its share of a store's files.
+    """Fills the latents stores of some splits; with several hosts, each encodes its share of a store's files.
 
     Args:
       config: `task` and `data`, the data folder; `encoder`, one of ENCODERS, and for MONet `checkpoint`, a run or the
-        name of weights, and `frames_per_video`, evenly spread, 0 for all; `latents`, the folder of the stores;
-        `splits`; `broken_limit`, the share of videos that may be broken; `workers`, processes of a host, None for one
-        a core. The same on every host.
-      barrier: returns when all hosts have called it with that name.
+        name of weights, and `frames_per_video`, evenly spaced, 0 for all; `latents`, the folder of the stores;
+        `splits`; `broken_limit`, the fraction of videos that may be broken; `workers`, processes per host, None for
+        one per core. The same on every host.
+      barrier: returns once all hosts have called it with that name.
 
     Returns:
-      By split, how many videos of this host's share are in the store now.
+      By split, how many videos of this host's share are now in the store.
 
     Raises:
       InputError: files are missing or broken, or a store is of another encoder.
@@ -66,7 +66,7 @@ def run(
 def check(config: Mapping[str, Any]) -> None:
     """Raises InputError for what `run` would find wrong with files, checkpoint or stores before it encodes anything.
 
-    It writes nothing, and takes the checkpoint onto this process's devices.
+    Writes nothing, and loads the checkpoint onto this process's devices.
     """
     resolved = ConfigDict(config)
     indices, encoder = _prepared(resolved)
@@ -75,9 +75,9 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def draw(path: epath.Path, picture_YxXx3: np.ndarray | None) -> None:
-    """Writes what a MONet makes of some frames, twice as large, beside the store of their split.
+    """Writes the picture of what a MONet makes of some frames, at twice its size, beside the store of their split.
 
-    A picture that cannot be written is a remark, no error: the store is whole without it.
+    A picture that cannot be written is a remark, not an error: the store is complete without it.
     """
     if picture_YxXx3 is None:
         return
@@ -96,7 +96,7 @@ def draw(path: epath.Path, picture_YxXx3: np.ndarray | None) -> None:
 
 
 def _prepared(config: ConfigDict) -> tuple[dict[str, list[int]], Encoder]:
-    """The videos of every split, and what encodes them."""
+    """The videos of every split, and their encoder."""
     files, data = tasks.part(config.task, "files"), Path(config.data)
     indices = {split: files.scene_indices(data, split) for split in config.splits}  # all, before anything is written
     if config.encoder == MONET:

@@ -1,11 +1,11 @@
-"""From the features of known objects to latents: what the oracle encoders of the tasks share.
+"""Maps features of known objects to latents: what the tasks' oracle encoders share.
 
-An oracle encodes what is told of a video's objects instead of its pixels. Features are scaled to about mean 0 and
+An oracle encodes the annotations of a video's objects instead of its pixels. Features are scaled to about mean 0 and
 variance 1; a fixed orthonormal map takes them to D numbers, so that a feature is a linear function of the latent and
-every number of a latent has a variance of about 1. Only objects that are seen take a slot. The slots of each frame are
-in a random order, so that, as with learned object embeddings, a slot says nothing of which object it holds. A slot
-without an object holds a fixed vector at a right angle to all objects', plus Gaussian noise: easy to tell from every
-object and from the zeros of a masked latent, but never twice the same.
+every number of a latent has a variance of about 1. Only visible objects take a slot. The slots of each frame are in
+random order, so that, as with learned object embeddings, a slot says nothing about which object it holds. A slot
+without an object holds a fixed vector orthogonal to those of all objects, plus Gaussian noise: easy to tell from every
+object and from the zeros of a masked latent, but never the same twice.
 """
 
 import functools
@@ -15,25 +15,25 @@ from collections.abc import Sequence
 import numpy as np
 
 _SEED = 20201215
-_EMPTY_LENGTH = 4.0  # about that of an object, whose one-hot features alone have length sqrt(13)
+_EMPTY_LENGTH = 4.0  # about the norm of an object, whose one-hot features alone have norm sqrt(13)
 _EMPTY_NOISE = 0.3
 
 
 def place_in_slots(
     features_FxOxA: np.ndarray, visible_FxO: np.ndarray, *, slots: int, size: int, scene_index: int
 ) -> np.ndarray:
-    """Latents of one video, latents_FxNxD in float32.
+    """Returns the latents of one video, latents_FxNxD in float32.
 
     A pure function of its arguments: order and noise of a frame are drawn from (scene index, frame).
 
     Args:
-      features_FxOxA: what is told of each object, seen or not.
-      visible_FxO: which objects are seen. Of more than `slots` the first are kept.
+      features_FxOxA: features of each object, visible or not.
+      visible_FxO: which objects are visible. If more than `slots` are, the first ones are kept.
       slots, size: N and D.
-      scene_index: of the video.
+      scene_index: the video's scene index.
 
     Raises:
-      ValueError: `size` is less than the number of features and one more.
+      ValueError: `size` is less than the number of features plus one.
     """
     object_map_DxA, empty_D = projection(features_FxOxA.shape[-1], size)
     visible_FxO = visible_FxO & (np.cumsum(visible_FxO, axis=1) <= slots)
@@ -44,7 +44,7 @@ def place_in_slots(
     shape = (len(visible_FxO), slots, size)
     latents_FxNxD = empty_D + _EMPTY_NOISE * noise_random.standard_normal(shape)
     order_FxN = order_random.random(shape[:2]).argsort(axis=1)
-    place_FxO = np.cumsum(visible_FxO, axis=1) - 1  # among the visible objects of the frame
+    place_FxO = np.cumsum(visible_FxO, axis=1) - 1  # rank among the visible objects of the frame
     frame, number = np.nonzero(visible_FxO)
     latents_FxNxD[frame, order_FxN[frame, place_FxO[frame, number]]] = latents_FxOxD[frame, number]
     return latents_FxNxD.astype(np.float32)
@@ -55,20 +55,20 @@ def projection(features: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The map from features to latents, [D, A] with orthonormal columns, and the empty slot's vector [D]."""
     if size < features + 1:
         raise ValueError(f"latents of size {size}: {features} features need at least {features + 1}")
-    # RandomState, for its stream is frozen: stores must agree over versions of numpy.
+    # RandomState, because its stream is frozen: stores must agree across versions of NumPy.
     orthonormal, upper = np.linalg.qr(np.random.RandomState(_SEED).standard_normal((size, size)))
-    orthonormal = orthonormal * np.sign(np.diag(upper))  # QR leaves the signs open
+    orthonormal = orthonormal * np.sign(np.diag(upper))  # QR does not determine the signs
     return orthonormal[:, :features], _EMPTY_LENGTH * orthonormal[:, features]
 
 
 def checksum(features: int, size: int) -> str:
-    """Of the map, for a latents store to tell it from others."""
+    """Checksum of the map, by which a latents store tells it from others."""
     object_map_DxA, empty_D = projection(features, size)
     return hashlib.sha256(np.column_stack([object_map_DxA, empty_D]).round(4).astype("<f4").tobytes()).hexdigest()[:16]
 
 
 def scaled_one_hot(known: Sequence[str], values: Sequence[str]) -> np.ndarray:
-    """One-hot of shape [values, known], of mean 0 and variance 1 where all of `known` are equally frequent."""
+    """One-hot encoding of shape [values, known], with mean 0 and variance 1 if all of `known` are equally frequent."""
     share = 1 / len(known)
     one_hot = np.array([[value == name for name in known] for value in values], np.float64)
     return (one_hot - share) / np.sqrt(share * (1 - share))

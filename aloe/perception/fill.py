@@ -1,4 +1,4 @@
-"""Fills a latents store with what an encoder makes of the videos of a split."""
+"""Fills a latents store by encoding the videos of a split."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from aloe.progress_bar import progress_bar
 
 
 class Encoder(Protocol):
-    """What turns videos into latents: the oracle of a task, or trained perception.
+    """Turns videos into latents: the oracle of a task, or trained perception.
 
     `slots` and `size` are N and D of a video.
     """
@@ -24,17 +24,17 @@ class Encoder(Protocol):
 
     @property
     def frame_numbers(self) -> Sequence[int]:
-        """Of the F frames that it encodes of every video, ascending."""
+        """Numbers of the F frames that it encodes of every video, ascending."""
 
     @property
     def description(self) -> Mapping[str, Any]:
-        """JSON that tells this encoder from every other one, down to its version or checkpoint."""
+        """JSON that distinguishes this encoder from every other one, down to its version or checkpoint."""
 
     def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
         """Yields, for each video in turn, latents_FxNxD, or what is wrong with this video."""
 
     def remarks(self) -> list[str]:
-        """What is worth telling after the encoding."""
+        """Remarks to print after the encoding."""
 
 
 def fill(
@@ -47,24 +47,24 @@ def fill(
     host: int = 0,
     hosts: int = 1,
 ) -> Skipped:
-    """Encodes the videos that the store at `path` has not yet; makes the store if there is none.
+    """Encodes the videos that are still missing from the store at `path`; creates the store if there is none.
 
-    Its progress is shown in frames: how many of all, how many a second, the time left.
+    Progress is shown in frames: how many of all, how many per second, the time left.
 
-    A file of the store is written when all its videos are encoded, so after an interruption the same call goes on from
+    A file of the store is written once all its videos are encoded, so after an interruption the same call resumes from
     there.
 
     Args:
       path: folder of the store.
       scene_indices: all the videos that the store is for, in the order of its rows.
-      encoder: what encodes them.
-      limit: share of the videos that may be broken; they stay absent.
-      name: what the progress bar is called.
-      host, hosts: of every so many files of the store, this call writes one; others may fill the rest at the same time,
-        once the store is there.
+      encoder: their encoder.
+      limit: fraction of the videos that may be broken; they stay absent.
+      name: label of the progress bar.
+      host, hosts: this call writes every `hosts`-th file of the store, from file `host` on; other hosts may fill the
+        rest at the same time, once the store exists.
 
     Returns:
-      The broken ones, of this call's share.
+      The broken videos of this call's share.
 
     Raises:
       InputError: the store is of another encoder or for other videos, or too many videos are broken.
@@ -93,7 +93,7 @@ def fill(
 
 
 def create_or_open(path: epath.Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore:
-    """The store at `path` of just these videos and this encoder. Errors as `open_existing`."""
+    """Opens, or creates, the store at `path` for exactly these videos and this encoder. Raises as `open_existing`."""
     store = open_existing(path, scene_indices, encoder)
     if store is None:
         numbers, slots, size = encoder.frame_numbers, encoder.slots, encoder.size
@@ -102,10 +102,10 @@ def create_or_open(path: epath.Path, scene_indices: Sequence[int], encoder: Enco
 
 
 def open_existing(path: epath.Path, scene_indices: Sequence[int], encoder: Encoder) -> latents.LatentsStore | None:
-    """The same, and None where there is nothing yet.
+    """Opens the store at `path` for exactly these videos and this encoder; None if there is nothing yet.
 
     Raises:
-      InputError: the one that is there is of another encoder or for other videos or frames.
+      InputError: the existing store is of another encoder or for other videos or frames.
     """
     if not path.exists() or not any(path.iterdir()):
         return None

@@ -1,6 +1,6 @@
-"""Latents that someone else has made, one file a video, read as if an encoder made them: the way into a latents store.
+"""Latents made by others, one file per video, read as if an encoder made them: the way into a latents store.
 
-<folder>/**/12.npz      latents_FxNxD of video 12; in plain npy content, whatever the name, or an archive of one array
+<folder>/**/12.npz      latents_FxNxD of video 12; plain npy content, whatever the suffix, or an archive of one array
 """
 
 import functools
@@ -20,12 +20,12 @@ _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 
 
 class LatentFiles:
-    """The files of some videos in a folder, as `aloe.perception.fill` wants them.
+    """The files of some videos in a folder, as an encoder for `aloe.perception.fill`.
 
     Attributes:
-      description: what the latents store says of its source. The files say nothing of what made them, so they are told
-        from others by the first of them that is whole: its video, and a checksum of its latents.
-      frame_numbers: of the F frames; slots, size: N and D of a video.
+      description: what the latents store records about its source. The files do not say what made them, so they are
+        identified by the first one that is intact: its video, and a checksum of its latents.
+      frame_numbers: numbers of the F frames; slots, size: N and D of a video.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class LatentFiles:
         name: str,
         workers: int | None = None,
     ) -> None:
-        """Finds the files, wherever below `folder` they lie.
+        """Finds the files, wherever they are below `folder`.
 
         Args:
-          folder: of the files.
+          folder: the folder of the files.
           scene_indices: the videos that a store is to be filled with.
           shape: F, N and D, which all files must have.
-          name: of their source.
-          workers: processes that read; by default one a core where there are many files.
+          name: name of their source.
+          workers: reader processes; by default one per core if there are many files.
 
         Raises:
           InputError: no file of these videos can be read, or a video has two.
@@ -68,7 +68,7 @@ class LatentFiles:
         )
 
     def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
-        """The latents of each video in turn, or what is wrong where its file is missing or broken."""
+        """Yields the latents of each video in turn, or what is wrong if its file is missing or broken."""
         read = functools.partial(_read_or_problem, self._folder, (len(self.frame_numbers), self.slots, self.size))
         return ordered_map(read, [(index, self._paths.get(index)) for index in scene_indices], self._workers)
 
@@ -77,11 +77,11 @@ class LatentFiles:
 
 
 def read_latents(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """The latents of one video, latents_FxNxD of this shape, in float32. Pickles are never loaded.
+    """Reads the latents of one video, latents_FxNxD of this shape, in float32. Pickles are never loaded.
 
     Raises:
-      InputError: the file is neither npy content nor an archive of one array, is damaged, or its array is not finite
-        floating-point numbers of this shape.
+      InputError: the file is neither npy content nor an archive of one array, is damaged, or its array does not hold
+        finite floating-point numbers of this shape.
     """
     try:
         with path.open("rb") as file:
@@ -97,13 +97,13 @@ def read_latents(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
         array = _load(path)
     except InputError:
         raise
-    except Exception as error:  # numpy, zipfile and zlib raise a dozen kinds where bytes are damaged
+    except Exception as error:  # NumPy, zipfile and zlib raise a dozen types for damaged bytes
         raise InputError(f"{path}: damaged, or no plain array: {error}. Unpack it anew.") from error
     if array.shape != shape:
         raise InputError(f"{path}: an array of shape {array.shape}; it must be {shape} (frames, slots, size)")
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(f"{path}: an array of {array.dtype}; latents must be floating-point numbers")
-    with np.errstate(over="ignore"):  # infinity is told below
+    with np.errstate(over="ignore"):  # infinity is reported below
         latents_FxNxD = array.astype(np.float32)
     if not np.isfinite(latents_FxNxD).all():
         raise InputError(f"{path}: holds numbers that are not finite in float32. Unpack it anew.")

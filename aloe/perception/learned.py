@@ -1,7 +1,7 @@
-"""Object latents that are learned together with the transformer, from pixels.
+"""Object latents from pixels, learned jointly with the transformer.
 
-Both make latents_BxFxNxD of what an example shows of its video. Their module is `perception` in the tree of parameters,
-the same whatever the task, so that it can be carried over from one run to another (`aloe.training.pretrained`).
+Both kinds compute latents_BxFxNxD from what an example shows of its video. Their module is `perception` in the
+parameter tree, whatever the task, so that it can be transferred from one run to another (`aloe.training.pretrained`).
 """
 
 from collections.abc import Callable, Mapping
@@ -19,25 +19,25 @@ from aloe.perception.resnet import ResNet
 
 
 class Learned(nnx.Module):
-    """What both have in common: frames do not know of each other.
+    """What both have in common: each frame is encoded independently of the others.
 
-    With `remat` of the model frames are done one after the other, of all videos at once, and computed again for the
-    gradient: the memory of one frame in place of all of them.
+    With the model's `remat`, frames are processed one after another, each for all videos at once, and recomputed in the
+    backward pass: this takes the memory of one frame instead of all of them.
     """
 
-    fields: tuple[str, ...]  # of what is seen
+    fields: tuple[str, ...]  # of `seen` that are read
     ordered: bool
-    of_frames: Callable[..., jax.Array]  # of those fields of P frames, latents_PxNxD in float32
+    of_frames: Callable[..., jax.Array]  # those fields of P frames → latents_PxNxD in float32
 
     def __init__(self, config: PerceptionConfig, model: ModelConfig, inputs: int, *, rngs: nnx.Rngs) -> None:
-        """`inputs` of the dense layer, in float32, for what it gives is the auxiliary loss's target."""
+        """`inputs`: those of the dense layer, in float32 because its output is the target of the auxiliary loss."""
         self.resnet = ResNet(config, model.compute_dtype, rngs=rngs)
         self.latents = nnx.Linear(inputs, model.latent, kernel_init=default_init(inputs), rngs=rngs)
         self.slots = model.slots
         self.remat = model.remat
 
     def __call__(self, seen: Mapping[str, jax.Array]) -> jax.Array:
-        """latents_BxFxNxD, float32. Of `seen` are taken `image`, [B, F, Y, X, 3] in uint8, and the other `fields`."""
+        """latents_BxFxNxD, float32. Reads `image`, [B, F, Y, X, 3] in uint8, and the other `fields` from `seen`."""
         arrays_BxFx = [jnp.asarray(seen[name]) for name in self.fields]
         if not self.remat:
             latents_PxNxD = self.of_frames(*(array.reshape(-1, *array.shape[2:]) for array in arrays_BxFx))
@@ -53,10 +53,10 @@ class Learned(nnx.Module):
 
 
 class Superpixels(Learned):
-    """The last feature map of a ResNet over each frame; every place of it is a slot (paper §3.1).
+    """The last feature map of a ResNet over each frame; every position in it is a slot (paper §3.1).
 
-    A dense layer, the same at every place, is the ResNet's last convolution: it makes D channels. Slots are the map's
-    places row by row, so their order tells where they are.
+    A dense layer, shared by all positions, is the ResNet's last convolution and makes D channels. Slots are the map's
+    positions row by row, so their order tells where they are.
     """
 
     fields = ("image",)
@@ -71,11 +71,11 @@ class Superpixels(Learned):
 
 
 class MaskedFrames(Learned):
-    """v = f(A · image): a ResNet over each frame with all but one object masked, for every slot (appendix B).
+    """v = f(A · image): a ResNet over each frame with all but one object masked out, for every slot (appendix B).
 
-    The masks, as `aloe.data.masks` packs them, are given and stay as they are. f is the ResNet and a dense layer on the
-    whole of its last feature map, which keeps where the object is. A slot without an object is f of black, a vector
-    that is learned.
+    The masks, packed as in `aloe.data.masks`, are given and fixed. f is the ResNet followed by a dense layer on the
+    whole of its last feature map, which preserves where the object is. A slot without an object is f of a black image,
+    a learned vector.
     """
 
     fields = ("image", "masks")
@@ -87,13 +87,13 @@ class MaskedFrames(Learned):
     def of_frames(self, image_PxYxXx3: jax.Array, packed_PxYxXxG: jax.Array) -> jax.Array:
         masks_PxNxYxX = unpack(packed_PxYxXxG, self.slots)
         masked_PxNxYxXx3 = jnp.where(masks_PxNxYxX[..., None], image_PxYxXx3[:, None], 0)
-        # Every slot of every frame is a picture of its own to the ResNet: one long batch.
+        # To the ResNet, every slot of every frame is an image of its own: one long batch.
         map_SxYxXxC = self.resnet(masked_PxNxYxXx3.reshape(-1, *image_PxYxXx3.shape[1:]))
         return self.latents(map_SxYxXxC.reshape(*masks_PxNxYxX.shape[:2], -1).astype(jnp.float32))
 
 
 def make(config: PerceptionConfig, model: ModelConfig, *, rngs: nnx.Rngs) -> Superpixels | MaskedFrames | None:
-    """The module that a configuration names; None where latents are stored."""
+    """Builds the module that a configuration names; None if the latents are stored ones."""
     if config.kind == SUPERPIXELS:
         return Superpixels(config, model, rngs=rngs)
     return MaskedFrames(config, model, rngs=rngs) if config.kind == MASKED_FRAMES else None

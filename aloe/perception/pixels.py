@@ -1,4 +1,4 @@
-"""What a model is shown of videos where it makes their latents itself: frames, and masks where it takes them."""
+"""The inputs of a model that computes the latents of videos itself: frames, and masks if it takes them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from aloe.perception.config import MASKED_FRAMES
 
 @dataclasses.dataclass(frozen=True)
 class Pixels:
-    """The frames of a split's videos, and their masks; `open_pixels` gives it."""
+    """The frames of a split's videos, and their masks; see `open_pixels`."""
 
     frames: FrameStore
     masks: FrameStore | None = None
 
     @property
     def scene_indices(self) -> set[int]:
-        """The videos that have all that is shown of them."""
+        """The videos for which frames and, if there are any, masks are stored."""
         found = set(self.frames.scene_indices)
         return found if self.masks is None else found & set(self.masks.scene_indices)
 
@@ -31,8 +31,8 @@ class Pixels:
         """`image`, [F, Y, X, 3] in uint8, and `masks`, [F, Y, X, G] as `aloe.data.masks` packs them.
 
         Args:
-          scene_index: of the video.
-          frames_F: places among the frames that are stored.
+          scene_index: the video's scene index.
+          frames_F: positions among the stored frames.
         """
         shown = {"image": self.frames.read(scene_index, frames_F)}
         if self.masks is not None:
@@ -41,10 +41,10 @@ class Pixels:
 
 
 def frame_numbers(config: ConfigDict, frames_of_a_video: int) -> list[int]:
-    """The numbers of the frames that are stored of every video.
+    """The numbers of the frames that are stored for every video.
 
     Raises:
-      InputError: there are not so many, or fewer than the model takes.
+      InputError: a video does not have that many, or the model takes more.
     """
     number = config.data.frames_per_video
     if not config.model.frames <= number <= frames_of_a_video:
@@ -56,7 +56,7 @@ def frame_numbers(config: ConfigDict, frames_of_a_video: int) -> list[int]:
 
 
 def frames_folder(config: ConfigDict) -> Path:
-    """Where the frames of a size and a number lie, with their masks."""
+    """The folder of the frames of this size and number, and of their masks."""
     size = config.perception.size
     root = Path(config.data.frames or Path(config.data.root) / "frames")
     return root / f"{size}x{size}-{config.data.frames_per_video}"
@@ -70,23 +70,23 @@ def open_pixels(
     frames_of_a_video: int,
     limit: float = DEFAULT_LIMIT,
 ) -> Pixels:
-    """The frames of a split, decoded first if nobody has, and the masks that `launch/masks.py` wrote.
+    """Opens the frames of a split, decoding them first if necessary, and the masks that `launch/masks.py` wrote.
 
     Args:
-      config: resolved.
+      config: the resolved configuration.
       split: its name.
-      videos: file by scene index.
+      videos: files by scene index.
       scene_indices: the videos of the split.
       frames_of_a_video: how many each has.
-      limit: share of the videos that may be missing or broken; they are named, counted and left out.
+      limit: fraction of the videos that may be missing or broken; those are listed, counted and skipped.
 
     Raises:
-      InputError: too many videos are broken, there are no masks, or what is stored is of other frames.
+      InputError: too many videos are broken, there are no masks, or what is stored is for other frames.
     """
     folder, size = frames_folder(config), config.perception.size
     numbers = frame_numbers(config, frames_of_a_video)
     found = None
-    if config.perception.kind == MASKED_FRAMES:  # first, for decoding takes long
+    if config.perception.kind == MASKED_FRAMES:  # first, because decoding takes long
         name, slots = config.data.masks, config.model.slots
         found = masks.open(folder, split, name, scene_indices, numbers, size, slots)
     stored = frames.open_or_write(folder, split, videos, scene_indices, numbers, size, limit)

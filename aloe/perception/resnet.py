@@ -1,8 +1,8 @@
-"""The ResNet that is trained together with Aloe: superpixels (paper §3.1) and masked frames (appendix B).
+"""The ResNet that is trained jointly with Aloe, for superpixels (paper §3.1) and masked frames (appendix B).
 
-The paper gives its depth alone, for appendix B: 3 blocks of 2 convolutions. The rest is ours: the widths of the ResNets
-for small pictures of He et al. (2016), and no normalisation, for the statistics of a batch would tie examples together
-and those of a picture are of little worth where nearly all of it is masked.
+The paper gives only its depth, for appendix B: 3 blocks of 2 convolutions. The rest is ours: the widths of the ResNets
+for small images in He et al. (2016), and no normalisation, because batch statistics would couple examples and those of
+a single image are worth little where nearly all of it is masked.
 """
 
 import itertools
@@ -16,9 +16,9 @@ from aloe.perception.config import PerceptionConfig
 
 
 class Block(nnx.Module):
-    """Two 3 × 3 convolutions, the first of stride 2, beside a way round them (He et al., 2016).
+    """Two 3 × 3 convolutions, the first with stride 2, and a shortcut around them (He et al., 2016).
 
-    The way round has no parameters: the mean of 2 × 2 pixels, and zeros for the channels that are added.
+    The shortcut has no parameters: the mean of 2 × 2 pixels, and zeros for the added channels.
     """
 
     def __init__(self, inputs: int, outputs: int, dtype: Any, *, rngs: nnx.Rngs) -> None:
@@ -34,14 +34,14 @@ class Block(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """Pictures → their last feature map, [B, side, side, last of config.channels], in the type of the computation."""
+    """Images → their last feature map, [B, side, side, config.channels[-1]], in the compute dtype."""
 
     def __init__(self, config: PerceptionConfig, dtype: Any, *, rngs: nnx.Rngs) -> None:
         self.dtype = dtype
         self.blocks = nnx.List([Block(*pair, dtype, rngs=rngs) for pair in itertools.pairwise(config.channels)])
 
     def __call__(self, image_BxYxXx3: jax.Array) -> jax.Array:
-        """Colours are uint8, or from 0 to 1."""
+        """Colours are uint8, or floats in [0, 1]."""
         x = image_BxYxXx3
         x = (x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x).astype(self.dtype)
         for block in self.blocks:

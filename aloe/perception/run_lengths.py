@@ -1,8 +1,8 @@
-"""Masks as run lengths, as files keep them: how many pixels not of the mask, then how many of it, and so on by turns.
+"""Masks as run lengths, as stored in files: how many pixels are outside the mask, then how many inside, alternately.
 
-COCO's are by columns, with the lengths as a list, or packed into text: each length is the difference from the one two
-places before (the first three are themselves), in two's complement, cut into groups of five bits, the lowest first; a
-character is 48 + group, + 32 where more groups follow. pycocotools does the same in C, but trusts what it reads.
+COCO's run down the columns, with the lengths as a list or packed into a string: each length is stored as the difference
+from the one two before it (the first three as they are), in two's complement, split into groups of five bits, lowest
+first; a character is 48 + group, + 32 if more groups follow. pycocotools does the same in C, but trusts its input.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ _MOST_GROUPS = 7  # 35 bits, so that nothing overflows
 
 
 def coco_mask(record: Any) -> np.ndarray:
-    """The mask mask_YxX (bool) of a JSON object with `size`, [rows, columns], and `counts`, a text or a list.
+    """Returns mask_YxX (bool) of a JSON object with `size`, [rows, columns], and `counts`, a string or a list.
 
     Raises:
-      InputError: a field is missing or wrong, or the runs do not make a picture of that size.
+      InputError: a field is missing or wrong, or the runs do not fill an image of that size.
     """
     size = field(record, "size", list)
     if len(size) != 2 or not all(type(length) is int and length > 0 for length in size):
@@ -35,15 +35,15 @@ def coco_mask(record: Any) -> np.ndarray:
 
 
 def from_runs(lengths: Sequence[int] | np.ndarray, shape: tuple[int, int], *, by_columns: bool) -> np.ndarray:
-    """The mask mask_YxX (bool) that run lengths make.
+    """Returns mask_YxX (bool), decoded from run lengths.
 
     Args:
-      lengths: of runs that are by turns not of the mask and of it.
+      lengths: lengths of runs that are alternately outside and inside the mask.
       shape: rows and columns.
-      by_columns: whether pixels are counted down the columns, and not along the rows.
+      by_columns: whether runs go down the columns rather than along the rows.
 
     Raises:
-      InputError: a length is negative or no whole number, or they do not make up the picture.
+      InputError: a length is negative or not a whole number, or they do not add up to the image.
     """
     pixels = shape[0] * shape[1]
     if not isinstance(lengths, np.ndarray) and not all(type(length) is int for length in lengths):
@@ -58,10 +58,10 @@ def from_runs(lengths: Sequence[int] | np.ndarray, shape: tuple[int, int], *, by
 
 
 def unpack(text: str) -> np.ndarray:
-    """The run lengths that a text of COCO's holds, int64.
+    """Returns the run lengths packed into a COCO string, int64.
 
     Raises:
-      InputError: it is cut off, or no such text.
+      InputError: it is truncated, or not such a string.
     """
     codes = np.frombuffer(text.encode(errors="surrogatepass"), np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(codes & 32 == 0)
@@ -73,13 +73,13 @@ def unpack(text: str) -> np.ndarray:
         raise InputError(f"a run length of {5 * groups.max()} bits")
     shift = 5 * (np.arange(len(codes)) - np.repeat(starts, groups))
     lengths = np.add.reduceat((codes & 31) << shift, starts)
-    lengths -= np.where(codes[ends] & 16, 1 << 5 * groups, 0)  # the sign of two's complement
+    lengths -= np.where(codes[ends] & 16, 1 << 5 * groups, 0)  # the sign, in two's complement
     lengths[1::2] = np.cumsum(lengths[1::2])
     lengths[2::2] = np.cumsum(lengths[2::2])
     return lengths
 
 
 def to_runs(mask_YxX: np.ndarray) -> list[int]:
-    """The run lengths of a mask along its rows, which `from_runs` reads; the first is of pixels not of the mask."""
+    """Returns the run lengths of a mask along its rows, for `from_runs` to read; the first is outside the mask."""
     changes = np.flatnonzero(np.diff(mask_YxX.ravel(), prepend=False))
     return np.diff(changes, prepend=0, append=mask_YxX.size).tolist()

@@ -1,13 +1,13 @@
-"""One folder a task. A task is found by the name of its folder; adding one is adding a folder.
+"""One folder per task. A task is found by the name of its folder; to add a task, add a folder.
 
-`part(task, name)` imports a module of it:
+`part(task, name)` imports one of its modules:
 
     config     get_config(variant) -> ConfigDict
     task       the batch, heads, losses and metrics that the training loop needs
     files      the official files as records
     check      what a data folder holds, and what is wrong with it
-    masks      which object each pixel shows, where a world of our own knows; `find` and `by_slot` for launch/masks.py
-    proposals  those two for the masks that come with the official videos
+    masks      the object that each pixel shows, known for our own worlds; `find` and `by_slot` for launch/masks.py
+    proposals  the same two functions for the masks that come with the official videos
     world      writes a small data set of our own in the official format
 """
 
@@ -20,12 +20,12 @@ from aloe.errors import InputError, nearest
 
 
 def names() -> list[str]:
-    """Names of the tasks there are, sorted."""
+    """Names of the available tasks, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
 
 
 def has(task: str, name: str) -> bool:
-    """Whether a task that there is has the module `name`."""
+    """Whether an existing task has the module `name`."""
     folders = [str(Path(folder) / task) for folder in __path__]
     return any(module.name == name for module in pkgutil.iter_modules(folders))
 

@@ -1,25 +1,25 @@
-"""Names for the ways in which MONet fails, told from the numbers of a split.
+"""Names MONet's failure modes, recognised from the metrics of a split.
 
-Seeds do fail: what is left is mostly to train others, and to choose among them. Early in a training most of a scene is
-background with any seed. NaN stops the training loop itself.
+Seeds do fail: mostly, all that helps is to train others and choose among them. Early in training, most of a scene is
+background with any seed. On NaN the training loop itself stops.
 """
 
 from collections.abc import Mapping
 
-ONE_SLOT = 1.5  # slots in use, in the mean of the frames
-UNEXPLAINED = 0.2  # share of the variation about the mean picture
-LOST = 0.5  # share of the objects' pixels in slots of the background
-MERGED = 0.5  # share of the pairs of objects
+ONE_SLOT = 1.5  # slots in use, mean over the frames
+UNEXPLAINED = 0.2  # fraction of the variation around the mean image
+LOST = 0.5  # fraction of the objects' pixels that are in background slots
+MERGED = 0.5  # fraction of the pairs of objects
 
 _ANOTHER = "if it stays so, train another seed (--config.seed=…)"
 
 
 def alarms(numbers: Mapping[str, float], slots: int) -> list[str]:
-    """What has failed, each with a mend; nothing where all is well.
+    """Returns what has failed, each with a remedy; empty if all is well.
 
     Args:
-      numbers: of `quality.summary`, and `explained`, the share of the variation of the frames about their mean picture
-        that the reconstruction has.
+      numbers: those of `quality.summary`, and `explained`, the fraction of the variation of the frames around their
+        mean image that is reconstructed.
       slots: N.
     """
     found = []

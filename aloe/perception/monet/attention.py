@@ -1,4 +1,4 @@
-"""The attention network α: a U-Net that says which share of what is left each pixel gives to the next slot."""
+"""The attention network α: a U-Net that says what fraction of its remaining scope each pixel gives to the next slot."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from aloe.perception.monet.instance_norm import NormalizedReLU
 
 
 class Block(nnx.Module):
-    """A 3 × 3 convolution without bias, instance normalisation with one, and a ReLU (appendix B.2)."""
+    """A 3 × 3 convolution without bias, instance normalisation with bias, and a ReLU (appendix B.2)."""
 
     def __init__(self, inputs: int, outputs: int, config: MonetConfig, *, rngs: nnx.Rngs) -> None:
         self.convolution = nnx.Conv(inputs, outputs, (3, 3), use_bias=False, dtype=config.compute_dtype, rngs=rngs)
@@ -22,10 +22,10 @@ class Block(nnx.Module):
 
 
 class UNet(nnx.Module):
-    """A picture and its logarithmic scope → one logit a pixel (appendix B.2).
+    """An image and its log scope → one logit per pixel (appendix B.2).
 
-    Blocks go down to 4 × 4 pixels and up again, halving and doubling by nearest neighbour; each block up also sees what
-    the block down of its size gave. Three dense layers with ReLUs are the way at the bottom.
+    Blocks go down to 4 × 4 pixels and up again, halving and doubling by nearest neighbour; skip connections feed each
+    up block the output of the down block of its size. Three dense layers with ReLUs form the bottleneck.
     """
 
     def __init__(self, config: MonetConfig, *, rngs: nnx.Rngs) -> None:
@@ -41,11 +41,11 @@ class UNet(nnx.Module):
             [nnx.Linear(*pair, dtype=config.compute_dtype, rngs=rngs) for pair in itertools.pairwise(sizes)]
         )
         up = channels[::-1]
-        below = [channels[-1], *up]  # what comes from below, beside as much as comes from the side
+        below = [channels[-1], *up]  # channels from the block below, beside those of the skip connection
         self.up = nnx.List(
             [Block(low + own, own, config, rngs=rngs) for low, own in zip(below, up, strict=False)],
         )
-        # A 1 × 1 convolution is a dense layer; a matrix product is what can take bfloat16 and give float32 everywhere.
+        # A 1 × 1 convolution as a dense layer: a matrix product can take bfloat16 and return float32 on all devices.
         self.logit = nnx.Linear(width, 1, dtype=config.compute_dtype, preferred_element_type=jnp.float32, rngs=rngs)
 
     def __call__(self, image_BxYxXx3: jax.Array, log_scope_BxYxX: jax.Array) -> jax.Array:
@@ -74,8 +74,8 @@ def log_masks(network: UNet, image_BxYxXx3: jax.Array, slots: int) -> jax.Array:
 
         s_0 = 1,   m_k = s_{k−1} α(x, s_{k−1}),   s_k = s_{k−1} (1 − α(x, s_{k−1})),   m_N = s_{N−1}
 
-    The masks of a pixel add up to 1. The steps are unrolled: a loop of the compiler would have to keep what the
-    gradient needs of every step in one array for each, copying it in and out, and the U-Net is small to compile.
+    The masks of a pixel sum to 1. The steps are unrolled: a compiled loop would have to stack each residual of all
+    steps in one array, copying it in and out, and the U-Net is small enough to compile unrolled.
     """
     log_scope_BxYxX = jnp.zeros(image_BxYxXx3.shape[:-1])
     masks = []

@@ -1,11 +1,11 @@
-"""Chooses among runs of several seeds, without any label: by the loss of held-out frames.
+"""Chooses among runs with several seeds, without labels: by the loss on held-out frames.
 
-Seeds of MONet do fail. The loss of the validation split, equation 3 with drawn latents, is the bound that training
-lowers: a seed that leaves objects to the background pays for it in the reconstruction, one that shares a slot out
-between objects pays in the latents and masks. The foreground ARI is shown beside it, and takes no part.
+Seeds of MONet do fail. The loss on the validation split, equation 3 with sampled latents, is the bound that training
+minimizes: a seed that leaves objects to the background pays for it in the reconstruction, one that makes objects share
+a slot pays in the latents and masks. The foreground ARI is shown beside it, but plays no part.
 
-What encodes is the latest checkpoint of a run. Where the loop has not evaluated that one, `launch/evaluate.py` can;
-else the run is ranked by its last evaluation, with a remark.
+Encoding uses the latest checkpoint of a run. If the loop has not evaluated that one, `launch/evaluate.py` can;
+otherwise the run is ranked by its last evaluation, with a remark.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Candidate(NamedTuple):
 
 
 def ranked(folders: Sequence[epath.Path]) -> list[Candidate]:
-    """The runs in the folders by the loss of their latest checkpoint, or last evaluation, the best one first.
+    """The runs in the folders, sorted by the loss of their latest checkpoint, or last evaluation, best first.
 
     Raises:
       InputError: a folder holds no run of MONet or none that has been evaluated, the runs differ in more than the seed,
@@ -61,7 +61,7 @@ def ranked(folders: Sequence[epath.Path]) -> list[Candidate]:
 
 
 def table(candidates: Sequence[Candidate]) -> str:
-    """For people: a row a run, in the order given, with the alarms of each."""
+    """A table for people: one row per run, in the order given, with its alarms."""
     headers = ("run", "seed", "step", "checkpoint", "loss", "explained", "foreground ARI", "alarms")
     rows = []
     for folder, seed, step, numbers, checkpoint in candidates:
@@ -73,7 +73,7 @@ def table(candidates: Sequence[Candidate]) -> str:
 
 
 def remarks(candidates: Sequence[Candidate]) -> list[str]:
-    """Where what was evaluated is not what would encode, each with a mend."""
+    """Remarks on runs whose evaluation is not of the checkpoint that would encode, each with a remedy."""
     return [
         f"{each.folder}: evaluated at step {each.step}, and "
         + (

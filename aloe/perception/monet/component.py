@@ -1,4 +1,4 @@
-"""The component VAE: what one mask shows of a picture → a latent → a picture and a mask again (appendix B.1)."""
+"""The component VAE: what one mask shows of an image → a latent → an image and a mask again (appendix B.1)."""
 
 import itertools
 
@@ -9,13 +9,13 @@ from flax import nnx
 
 from aloe.perception.monet.config import MonetConfig
 
-LAYERS = 4  # of the encoder and of the decoder
+LAYERS = 4  # 3 × 3 convolutions of the encoder, and of the decoder
 
 
 class Encoder(nnx.Module):
-    """A picture and a logarithmic mask → mean and logarithmic deviation of the latent's posterior, a diagonal Gaussian.
+    """An image and a log mask → mean and log standard deviation of the latent's posterior, a diagonal Gaussian.
 
-    Four 3 × 3 convolutions of stride 2, then a hidden layer, each with a ReLU, then a linear one.
+    Four 3 × 3 convolutions with stride 2, then a hidden layer, each with a ReLU, then a linear layer.
     """
 
     def __init__(self, config: MonetConfig, *, rngs: nnx.Rngs) -> None:
@@ -41,11 +41,11 @@ class Encoder(nnx.Module):
 
 
 class BroadcastDecoder(nnx.Module):
-    """A latent → the means of a picture, and a logit of the mask, by spatial broadcast (Watters et al., 2019).
+    """A latent → the means of an image, and the mask's logits, by spatial broadcast (Watters et al., 2019).
 
-    The latent is repeated at every place of a grid, beside the place's two coordinates from −1 to 1. Four 3 × 3
-    convolutions without padding, each with a ReLU, take a border of 4 pixels off; a 1 × 1 convolution ends it. Means go
-    through a sigmoid, for colours are from 0 to 1 (the paper does not say).
+    The latent is repeated at every position of a grid, beside the position's two coordinates from −1 to 1. Four 3 × 3
+    convolutions without padding, each with a ReLU, remove a border of 4 pixels; a 1 × 1 convolution follows. Means pass
+    through a sigmoid, because colours are in [0, 1] (the paper does not say).
     """
 
     def __init__(self, config: MonetConfig, *, rngs: nnx.Rngs) -> None:
@@ -55,7 +55,7 @@ class BroadcastDecoder(nnx.Module):
         self.convolutions = nnx.List(
             [nnx.Conv(*pair, (3, 3), padding="VALID", dtype=dtype, rngs=rngs) for pair in itertools.pairwise(channels)]
         )
-        # Dense, for that is what a 1 × 1 convolution is; see the U-Net's logit.
+        # The 1 × 1 convolution as a dense layer; see the U-Net's logit.
         self.output = nnx.Linear(width, 4, dtype=dtype, preferred_element_type=jnp.float32, rngs=rngs)
 
     def __call__(self, latent_BxD: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -69,8 +69,8 @@ class BroadcastDecoder(nnx.Module):
     def broadcast(self, latent_BxD: jax.Array) -> jax.Array:
         """The first convolution over the grid of latent and coordinates.
 
-        Without a border, what it makes of a constant is the same everywhere: one product with the sum of its taps.
-        So the grid of latents, the largest array of the model, is never made.
+        Without padding, its response to a constant is the same everywhere: one product with the sum of its taps. So
+        the grid of latents, which would be the largest array of the model, is never materialized.
         """
         first, dtype = self.convolutions[0], self.config.compute_dtype
         kernel_3x3xIxO = first.kernel[...]
@@ -79,7 +79,7 @@ class BroadcastDecoder(nnx.Module):
         side = np.linspace(-1, 1, self.config.size + 2 * LAYERS, dtype=np.float32)
         grid_1xYxXx2 = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1)[None]
         latent, places = jnp.split(kernel_3x3xIxO, [self.config.latent], axis=2)
-        # In float32: the places are done once for all examples, and the sum of the taps is small.
+        # In float32: the positions are computed once for all examples, and the sum of the taps is small.
         of_places = jax.lax.conv_general_dilated(
             jnp.asarray(grid_1xYxXx2), places, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )

@@ -9,27 +9,28 @@ import jax.numpy as jnp
 from aloe.errors import InputError
 from aloe.model.config import DTYPES
 
-SMALLEST = 16  # pixels: below it neither the U-Net nor the encoder has anything left to make smaller
+SMALLEST = 16  # pixels: below it, neither the U-Net nor the encoder has anything left to downsample
 
 
 @dataclasses.dataclass(frozen=True)
 class MonetConfig:
-    """What `Monet` is built from; the defaults are those of the paper (appendix B) for pictures of 64 × 64.
+    """Settings of `Monet`; the defaults are those of the paper (appendix B) for images of 64 × 64.
 
-    Raises InputError, which names the field, where a value makes no model.
+    Raises InputError, which names the field, if a value is invalid.
 
     Attributes:
-      size: rows, and columns, of a picture: a power of two.
+      size: number of rows, and of columns, of an image: a power of two.
       slots: N.
-      latent: D, numbers of a slot; Aloe takes 16 or 36, by the data set.
+      latent: D, the latent size of a slot; Aloe takes 16 or 36, depending on the data set.
       attention_width: channels of the first two blocks of the U-Net; the others have twice as many.
       attention_hidden: width of the two hidden layers at the bottom of the U-Net.
       component_width: channels of the decoder, and of the encoder's first two layers; its others have twice as many.
       component_hidden: width of the encoder's hidden layer.
-      log_floor: the least logarithm of a scope or a mask that the networks are shown, such as −6; 0 for none, as in the
-        paper. Scopes of −100 and less beside colours from 0 to 1 are all that an instance norm leaves of its input.
-        What the masks are is not changed by it.
-      dtype: of the convolutions; parameters, statistics, masks, latents and losses are float32 always.
+      log_floor: lower bound on the log scopes and masks that are fed to the networks, such as −6; 0 for none, as in the
+        paper. Log scopes of −100 and less, beside colours from 0 to 1, are all that survives an instance norm. The
+        masks that come out are not clamped.
+      dtype: of convolutions and dense layers, except the posterior's; parameters, statistics, masks, latents and losses
+        are always float32.
     """
 
     size: int = 64
@@ -56,11 +57,11 @@ class MonetConfig:
 
     @property
     def blocks(self) -> int:
-        """Blocks of each path of the U-Net, which end at 4 × 4: five for 64 × 64, six for 128 × 128."""
+        """Blocks in each path of the U-Net, down to 4 × 4: five for 64 × 64, six for 128 × 128."""
         return self.size.bit_length() - 2
 
     def shown(self, log_BxYxX: jax.Array) -> jax.Array:
-        """Logarithms of scopes or masks as the networks are shown them, see `log_floor`."""
+        """Log scopes or masks as they are fed to the networks, see `log_floor`."""
         return jnp.maximum(log_BxYxX, self.log_floor) if self.log_floor else log_BxYxX
 
     @property

@@ -1,4 +1,4 @@
-"""A trained MONet as an encoder of videos: the means of its slots' latents, or its masks, frame by frame."""
+"""A trained MONet as a video encoder: the means of its slots' latents, or its masks, frame by frame."""
 
 import functools
 import itertools
@@ -23,8 +23,8 @@ from aloe.perception.monet.pictures import strips
 from aloe.perception.monet.trained import Trained
 from aloe.training.step import DATA, data_mesh
 
-FRAMES_AT_ONCE = 1024  # of this host, in whole videos: enough that accelerators do not wait for their dispatch
-CPU_FRAMES_AT_ONCE = 8  # of each device: their activations stay in its cache, which is four times as fast as 512
+FRAMES_AT_ONCE = 1024  # per host, in whole videos: enough that accelerators do not wait for dispatch
+CPU_FRAMES_AT_ONCE = 8  # per device: their activations stay in its cache, which is four times as fast as 512
 SHOWN = 8  # videos in a picture
 Made = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -34,20 +34,20 @@ def means(log_mask_BxNxYxX: jax.Array, mean_BxNxD: jax.Array) -> jax.Array:
 
 
 def packed_masks(log_mask_BxNxYxX: jax.Array, mean_BxNxD: jax.Array) -> jax.Array:
-    """packed_BxYxXxG, as `aloe.data.masks` stores them: each pixel that of the slot which has most of it."""
+    """packed_BxYxXxG, as `aloe.data.masks` stores them: each pixel belongs to the slot whose mask is the largest."""
     slot_BxYxX = jnp.argmax(log_mask_BxNxYxX, axis=1)
     of_slot_BxYxXxN = slot_BxYxX[..., None] == jnp.arange(log_mask_BxNxYxX.shape[1])
     return jnp.packbits(of_slot_BxYxXxN, axis=-1, bitorder="little")
 
 
 class Encoder:
-    """Encodes videos by a trained MONet, as `aloe.perception.fill` wants it, on this host's devices.
+    """Encodes videos with a trained MONet, as an encoder for `aloe.perception.fill`, on this host's devices.
 
     Attributes:
-      description: what the latents store says of its encoder; the checksum is that of the parameters.
-      frame_numbers: of the F frames; slots, size: N and D of a video.
+      description: what the latents store records about its encoder; the checksum is that of the parameters.
+      frame_numbers: numbers of the F frames; slots, size: N and D of a video.
       videos_at_once: how many are encoded together, always the same.
-      mesh, params, step: the devices, the parameters on all of them, and what is run there, see `encoding_step`.
+      mesh, params, step: the devices, the parameters replicated over them, and the program, see `encoding_step`.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class Encoder:
     ) -> None:
         """
         Args:
-          trained: what encodes.
-          videos: file by scene index.
+          trained: the MONet.
+          videos: files by scene index.
           frame_numbers: which frames of every video, ascending.
-          workers: processes that decode; by default one a core for many videos, and none for few.
-          made: what of each frame: `means`, or `packed_masks`.
+          workers: processes that decode; by default one per core for many videos, and none for few.
+          made: what to output for each frame: `means`, or `packed_masks`.
         """
         self.config, self.description = trained.config, trained.description
         self.frame_numbers, self.slots, self.size = tuple(frame_numbers), self.config.slots, self.config.latent
-        # Hosts have restored together; from here each goes at its own pace, on its own devices.
+        # Hosts have restored together; from here on each works at its own pace, on its own devices.
         self.mesh = data_mesh(jax.local_devices())
         self.videos_at_once = max(1, frames_at_once(self.mesh) // len(self.frame_numbers))
         self.params = jax.device_put(trained.params, NamedSharding(self.mesh, P()))
@@ -78,12 +78,12 @@ class Encoder:
         self._encoded, self._full = 0, 0
 
     def encode(self, scene_indices: Sequence[int]) -> Iterator[np.ndarray | InputError]:
-        """The latents of each video in turn, or what is wrong where its file is broken or missing."""
+        """Yields the output for each video in turn, or what is wrong if its file is broken or missing."""
         read = functools.partial(
             decode, frame_numbers=self.frame_numbers, size=self.config.size, usual=self._usual_sizes
         )
         decoded = ordered_map(read, [(index, self._videos.get(index)) for index in scene_indices], self._workers)
-        # While the devices encode some videos, the next are decoded and the last are taken.
+        # While the devices encode some videos, the next are decoded and the results of the last are yielded.
         ahead: list[tuple[list[np.ndarray | InputError], Any]] = []
         while videos := list(itertools.islice(decoded, self.videos_at_once)):
             ahead.append((videos, self.dispatch([video for video in videos if not isinstance(video, InputError)])))
@@ -97,16 +97,16 @@ class Encoder:
         return usual_sizes(self._videos)
 
     def dispatch(self, videos: Sequence[np.ndarray]) -> tuple[jax.Array, jax.Array] | None:
-        """Has up to `videos_at_once` videos encoded, each frames_FxYxXx3 in uint8; nothing for none.
+        """Starts encoding up to `videos_at_once` videos, each frames_FxYxXx3 in uint8; None for none.
 
         Returns:
-          What is made of every frame, and how many slots it uses, with rows for the padding of `on_devices`; the
-          devices are still at it.
+          The output for every frame, and how many slots it uses, with rows for the padding of `on_devices`; the
+          devices are still computing it.
         """
         return self.step(self.params, self.on_devices(videos)) if videos else None
 
     def on_devices(self, videos: Sequence[np.ndarray]) -> jax.Array:
-        """The frames of some videos, shared out over the devices, padded to a number that is always the same."""
+        """The frames of some videos, sharded over the devices, padded to a number that is always the same."""
         whole, full = sum(map(len, videos)), self.videos_at_once * len(self.frame_numbers)
         padded_BxYxXx3 = np.empty((full + -full % self.mesh.size, *videos[0].shape[1:]), np.uint8)
         np.concatenate(videos, out=padded_BxYxXx3[:whole])
@@ -125,9 +125,9 @@ class Encoder:
             yield video if isinstance(video, InputError) else next(whole)
 
     def picture(self, scene_indices: Sequence[int]) -> np.ndarray | None:
-        """What becomes of a frame from the middle of some of these videos, a row each, see `pictures.strips`.
+        """What becomes of a frame from the middle of some of these videos, one row each, see `pictures.strips`.
 
-        Of videos that cannot be read there is none; None where that is all of them.
+        Videos that cannot be read have no row; None if that is all of them.
         """
         indices = [scene_indices[place] for place in spread(len(scene_indices), min(SHOWN, len(scene_indices)))]
         middle = self.frame_numbers[len(self.frame_numbers) // 2]
@@ -144,7 +144,7 @@ class Encoder:
         return np.concatenate(jax.jit(shown)(self.params, np.concatenate(images)), axis=0)
 
     def remarks(self) -> list[str]:
-        """What is worth telling after the encoding: frames that use all slots, which may have wanted more."""
+        """Remarks to print after the encoding: how many frames use all slots, and may have needed more."""
         if not self._full:
             return []
         return [
@@ -159,9 +159,9 @@ def frames_at_once(mesh: jax.sharding.Mesh) -> int:
 
 
 def encoding_step(config: MonetConfig, mesh: jax.sharding.Mesh, made: Made) -> jax.stages.Wrapped:
-    """Builds the jitted (parameters, frames in uint8) → (what is made of them, slots used by each frame).
+    """Builds the jitted (parameters, frames in uint8) → (output for each frame, slots used by each frame).
 
-    Sharded over frames. Args: config, mesh: of the run; made: of log_mask_BxNxYxX and mean_BxNxD, one row a frame.
+    Sharded over frames. Args: config, mesh: of the run; made: log_mask_BxNxYxX, mean_BxNxD → one row per frame.
     """
     graphdef = structure(config)
 
@@ -173,5 +173,5 @@ def encoding_step(config: MonetConfig, mesh: jax.sharding.Mesh, made: Made) -> j
 
 
 def structure(config: MonetConfig) -> nnx.GraphDef:
-    """Of a MONet, to be merged with its parameters."""
+    """The graph definition of a MONet, to be merged with its parameters."""
     return nnx.split(nnx.eval_shape(lambda: Monet(config, rngs=nnx.Rngs(0))), nnx.Param)[0]

@@ -1,20 +1,20 @@
 """Instance normalisation and the ReLU that follows it, with sums and a gradient that keep a GPU busy.
 
-XLA sums a picture of few channels by a single block of a GPU's threads, however large it is, so that 64 pictures leave
-most of the GPU idle; here a sum is made of parts. Differentiation would make three sums, one after the other; two do,
-in one pass.
+XLA sums an image with few channels in a single thread block of a GPU, however large the image is, so that 64 images
+leave most of the GPU idle; here a sum is split into parts. Automatic differentiation would make three sums, one after
+the other; two suffice, in one pass.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-EPSILON = 1e-6  # beside variances
-PART = 256  # pixels that a block of threads adds up at most, where rows are no longer
+EPSILON = 1e-6  # added to variances
+PART = 256  # maximum number of pixels that a thread block sums, unless a row is longer
 
 
 class NormalizedReLU(nnx.Module):
-    """Every channel of a picture by itself gets mean 0 and variance 1, then a bias and a ReLU; there is no scale."""
+    """Normalizes every channel of an image to mean 0 and variance 1, then adds a bias, then a ReLU; without scale."""
 
     def __init__(self, channels: int) -> None:
         self.bias = nnx.Param(jnp.zeros(channels))
@@ -25,10 +25,11 @@ class NormalizedReLU(nnx.Module):
 
 @jax.custom_vjp
 def normalized_relu(x_BxYxXxC: jax.Array, bias_C: jax.Array) -> jax.Array:
-    """max(0, (x − mean) / √(variance + ε) + bias), in float32, and of the type of x in the end.
+    """max(0, (x − mean) / √(variance + ε) + bias), computed in float32 and returned in the dtype of x.
 
-    Inside a shard_map the bias must vary as x does, as parameters do in `aloe.training.step`. Channels whose mean is
-    far beyond their deviation lose precision, for the variance is mean(x²) − mean(x)², as in Flax's layer.
+    Inside a shard_map the bias must vary over the mesh as x does, as parameters do in `aloe.training.step`. Channels
+    whose mean far exceeds their standard deviation lose precision, because the variance is mean(x²) − mean(x)², as in
+    Flax's layer.
     """
     return _forward(x_BxYxXxC, bias_C)[0]
 
@@ -43,7 +44,7 @@ def _forward(x_BxYxXxC: jax.Array, bias_C: jax.Array) -> tuple[jax.Array, tuple[
 
 
 def _backward(saved: tuple[jax.Array, ...], slope_BxYxXxC: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """With n the normalized x and g the slope where the ReLU lets it through, of each channel of each picture:
+    """With n the normalized x and g the cotangent where the ReLU passes it, for each channel of each image:
 
     dx = (g − mean(g) − n · mean(g · n)) / √(variance + ε),   dbias = Σ g
     """
@@ -64,7 +65,7 @@ def _normalized(x_BxYxXxC: jax.Array, mean_BxC: jax.Array, factor_BxC: jax.Array
 
 
 def pixel_sum(x_BxYxXxC: jax.Array) -> jax.Array:
-    """Σ over pixels, sum_BxC, in float32: of parts, which are some rows of a picture each, then of those."""
+    """Sum over pixels, sum_BxC, in float32: first over parts, each some rows of an image, then over the parts' sums."""
     batch, rows, columns, channels = x_BxYxXxC.shape
     together = next(number for number in range(max(1, PART // columns), 0, -1) if rows % number == 0)
     parts = x_BxYxXxC.reshape(batch, rows // together, together, columns, channels)
@@ -72,5 +73,5 @@ def pixel_sum(x_BxYxXxC: jax.Array) -> jax.Array:
 
 
 def _apart(sums: jax.Array) -> jax.Array:
-    """The same; without it XLA makes one sum of the one before and the one after."""
+    """The identity; without it XLA merges the sum before it and the sum after it into one."""
     return jax.lax.optimization_barrier(sums)

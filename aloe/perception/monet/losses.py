@@ -1,4 +1,4 @@
-"""The three parts of MONet's loss (equation 3), in nats, summed over a picture and kept apart by example.
+"""The three terms of MONet's loss (equation 3), in nats, summed over each image, one value per example.
 
 loss = reconstruction + β · latent + γ · mask
 """
@@ -15,12 +15,12 @@ from aloe.perception.monet.model import Slots
 def reconstruction(
     image_BxYxXx3: jax.Array, slots: Slots, background_sigma: float, foreground_sigma: float
 ) -> jax.Array:
-    """−log p(x | z): every pixel is a mixture over slots, weighted by the attention's masks.
+    """−log p(x | z): every pixel is a mixture over slots, weighted by the attention masks.
 
         −Σ_pixels log Σ_k m_k N(x; x̃_k, σ_k² I)
 
-    The three colours of a pixel belong to one slot together. The first slot has σ_background, the others
-    σ_foreground: a background that is held to a smaller deviation is best left to the first slot.
+    The three colours of a pixel belong to the same slot. The first slot has σ_background, the others σ_foreground:
+    where σ_background is the smaller standard deviation, the background is best left to the first slot.
     """
     slots_N = slots.log_mask_BxNxYxX.shape[1]
     sigma_N = np.array([background_sigma] + [foreground_sigma] * (slots_N - 1), np.float32)
@@ -43,7 +43,7 @@ def latent_divergence(slots: Slots) -> jax.Array:
 
 
 def mask_divergence(slots: Slots) -> jax.Array:
-    """D_KL(q(c | x) ‖ p(c | z)): of the attention's masks from the decoder's, over the slots c of each pixel.
+    """D_KL(q(c | x) ‖ p(c | z)): from the attention masks to the decoder's, over the slots c of each pixel.
 
     Σ_pixels Σ_k m_k (log m_k − log m̃_k)
     """

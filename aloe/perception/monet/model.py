@@ -1,4 +1,4 @@
-"""MONet as a whole: attention masks first, then every slot through the component VAE at once."""
+"""The complete MONet: attention masks first, then all slots through the component VAE at once."""
 
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ from aloe.perception.monet.config import MonetConfig
 
 
 class Slots(NamedTuple):
-    """A picture taken apart, all float32.
+    """An image decomposed into slots, all float32.
 
     Attributes:
-      log_mask_BxNxYxX: log m_k, the attention's masks; over slots they add up to 1.
-      mean_BxNxD, log_sigma_BxNxD: of the posterior q(z_k | x, m_k).
+      log_mask_BxNxYxX: log m_k, the attention masks; the m_k sum to 1 over slots.
+      mean_BxNxD, log_sigma_BxNxD: parameters of the posterior q(z_k | x, m_k).
       image_BxNxYxXx3: the means of p(x | z_k), in [0, 1].
-      log_decoded_BxNxYxX: log m̃_k, the masks that the decoder makes; over slots they add up to 1.
+      log_decoded_BxNxYxX: log m̃_k, the decoder's masks; the m̃_k sum to 1 over slots.
     """
 
     log_mask_BxNxYxX: jax.Array
@@ -29,12 +29,12 @@ class Slots(NamedTuple):
 
     @property
     def mixed_BxYxXx3(self) -> jax.Array:
-        """The picture put together again: Σ_k m_k x̃_k."""
+        """The reconstructed image: Σ_k m_k x̃_k."""
         return jnp.sum(jnp.exp(self.log_mask_BxNxYxX)[..., None] * self.image_BxNxYxXx3, axis=1)
 
 
 class Monet(nnx.Module):
-    """Pictures → slots."""
+    """Images → slots."""
 
     def __init__(self, config: MonetConfig, *, rngs: nnx.Rngs) -> None:
         self.config = config
@@ -43,7 +43,7 @@ class Monet(nnx.Module):
         self.decoder = BroadcastDecoder(config, rngs=rngs)
 
     def __call__(self, image_BxYxXx3: jax.Array, noise_BxNxD: jax.Array | None = None) -> Slots:
-        """Takes pictures apart and puts each slot together again.
+        """Decomposes images into slots and reconstructs each slot.
 
         Args:
           image_BxYxXx3: colours in [0, 1].
@@ -66,16 +66,16 @@ class Monet(nnx.Module):
         )
 
     def encode(self, image_BxYxXx3: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """log_mask_BxNxYxX, mean_BxNxD and log_sigma_BxNxD: all that Aloe needs, and no decoding."""
+        """log_mask_BxNxYxX, mean_BxNxD and log_sigma_BxNxD: all that Aloe needs, without decoding."""
         with jax.default_matmul_precision(self.config.matmul_precision):
             log_mask_BxNxYxX = log_masks(self.attention, image_BxYxXx3, self.config.slots)
             shape = log_mask_BxNxYxX.shape
-            # Every slot of every example is an example of its own to the VAE: one long batch.
+            # To the VAE, every slot of every example is an example of its own: one long batch.
             repeated = jnp.repeat(image_BxYxXx3, self.config.slots, axis=0)
             mean, log_sigma = self.encoder(repeated, log_mask_BxNxYxX.reshape(-1, *shape[2:]))
         return log_mask_BxNxYxX, mean.reshape(*shape[:2], -1), log_sigma.reshape(*shape[:2], -1)
 
 
 def colors(image: jax.Array) -> jax.Array:
-    """uint8 → float32 in [0, 1], as MONet takes pictures."""
+    """uint8 → float32 in [0, 1], as MONet takes images."""
     return image.astype(jnp.float32) / 255

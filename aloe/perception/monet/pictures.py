@@ -1,4 +1,4 @@
-"""What MONet makes of frames, to look at."""
+"""Pictures of what MONet makes of frames."""
 
 import colorsys
 
@@ -11,7 +11,7 @@ from aloe.perception.monet.quality import winner
 
 
 def strips(image_BxYxXx3: jax.Array, slots: Slots) -> jax.Array:
-    """One row a frame, strip_BxYx(3 + N)Xx3 in uint8.
+    """One row per frame, strip_BxYx(3 + N)Xx3 in uint8.
 
     From left to right: the frame, its reconstruction, a colour for the slot that wins each pixel, and each slot's part
     m_k x̃_k of the reconstruction, on grey.

@@ -1,7 +1,7 @@
-"""How well pictures are taken apart: numbers of each frame, and what they say of a whole split.
+"""How well images are decomposed: metrics of each frame, and their summary for a whole split.
 
-Those that compare with exact masks are NaN for frames that have none. A slot *wins* the pixels where its mask is the
-largest. Objects of a frame are those with at least `SEEN` of its pixels in view.
+Metrics that compare with exact masks are NaN for frames that have none. A slot *wins* the pixels where its mask is the
+largest. The objects in view of a frame are those that show on at least a fraction `SEEN` of its pixels.
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-USED = 0.001  # share of the pixels that a slot must win to be in use: 4 of 64 × 64
-SEEN = 0.002  # share of the pixels of an object in view: 8 of 64 × 64
-MAX_OBJECTS = 16  # of a frame
+USED = 0.001  # fraction of the pixels that a slot must win to be in use: more than 4 of 64 × 64
+SEEN = 0.002  # fraction of the pixels that an object in view must have: more than 8 of 64 × 64
+MAX_OBJECTS = 16  # per frame
 
 
 def of_masks(log_mask_BxNxYxX: jax.Array) -> dict[str, jax.Array]:
-    """What the masks themselves tell, by frame.
+    """Metrics of the masks alone, per frame.
 
-    `mask_entropy`, of a pixel's masks, as a share of log N; `slots_used`, their number; `largest_slot`, the share of
-    the pixels that one slot wins.
+    `mask_entropy`, the entropy of a pixel's masks as a fraction of log N; `slots_used`, how many slots are in use;
+    `largest_slot`, the largest fraction of the pixels that one slot wins.
     """
     number = log_mask_BxNxYxX.shape[1]
     entropy_BxYxX = -jnp.sum(jnp.exp(log_mask_BxNxYxX) * log_mask_BxNxYxX, axis=1)
@@ -37,17 +37,17 @@ def winner(log_mask_BxNxYxX: jax.Array) -> jax.Array:
 
 
 def beside_exact(log_mask_BxNxYxX: jax.Array, object_BxYxX: jax.Array, color_BxO: jax.Array) -> dict[str, jax.Array]:
-    """What exact masks tell, by frame.
+    """Metrics against exact masks, per frame.
 
-    `foreground_ari`, NaN where fewer than two objects are in view; `in_background`, the share of the objects' pixels
-    that are won by slots most of whose pixels are background; `objects`, how many are in view; `alike` and `unlike`,
-    pairs of objects in view of the same and of another colour; `alike_merged` and `unlike_merged`, those of them that
-    have most of their pixels in one slot, which is no background.
+    `foreground_ari`, NaN if fewer than two objects are in view; `in_background`, the fraction of the objects' pixels
+    won by slots most of whose pixels are background; `objects`, how many are in view; `alike` and `unlike`, pairs of
+    objects in view with the same colour and with different colours; `alike_merged` and `unlike_merged`, those pairs
+    for which the same slot, not a background one, wins the most pixels of both objects.
 
     Args:
-      log_mask_BxNxYxX: of the frames.
+      log_mask_BxNxYxX: log masks of the frames.
       object_BxYxX: the object that each pixel shows, −1 for none.
-      color_BxO: a number for the colour of each of MAX_OBJECTS objects; of those that there are not it is no matter.
+      color_BxO: the colour of each of MAX_OBJECTS objects as a number; entries beyond the actual objects are ignored.
     """
     number, pixels = log_mask_BxNxYxX.shape[1], object_BxYxX[0].size
     slot_BxPxN = jax.nn.one_hot(winner(log_mask_BxNxYxX).reshape(-1, pixels), number)
@@ -79,13 +79,13 @@ def beside_exact(log_mask_BxNxYxX: jax.Array, object_BxYxX: jax.Array, color_BxO
 
 
 def adjusted_rand_index(shared_BxOxN: jax.Array) -> jax.Array:
-    """How alike two partitions are (Hubert and Arabie, 1985): 1 for the same, about 0 for chance.
+    """The similarity of two partitions (Hubert and Arabie, 1985): 1 for the same, about 0 by chance.
 
     Args:
-      shared_BxOxN: elements that part o of the one and part n of the other have in common.
+      shared_BxOxN: number of elements that part o of one partition and part n of the other have in common.
 
     Returns:
-      ari_B; NaN where both partitions are trivial: of one part, or nothing but parts of one.
+      ari_B; NaN where both partitions are trivial: a single part, or only parts of one element.
     """
 
     def pairs(count: jax.Array) -> jax.Array:
@@ -99,7 +99,7 @@ def adjusted_rand_index(shared_BxOxN: jax.Array) -> jax.Array:
 
 
 def summary(by_frame: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Means over the frames of a split; of merged pairs, the share of all pairs. What no frame has is left out."""
+    """Means over the frames of a split; for merged pairs, their fraction of all pairs. All-NaN metrics are left out."""
     known = {name: values[~np.isnan(values)] for name, values in by_frame.items()}
     means = {name: float(values.mean()) for name, values in known.items() if values.size}
     for kind in ("alike", "unlike"):

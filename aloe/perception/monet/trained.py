@@ -1,4 +1,4 @@
-"""A trained MONet that encodes: the latest checkpoint of a run, or weights that come with this project."""
+"""A trained MONet for encoding: the latest checkpoint of a run, or weights that come with this project."""
 
 import hashlib
 from pathlib import Path
@@ -24,9 +24,9 @@ from aloe.training.step import data_mesh
 
 
 class Trained(NamedTuple):
-    """A MONet's sizes and its parameters, on the host.
+    """A MONet's configuration and its parameters, on the host.
 
-    `description` is JSON that tells it from every other one: what a latents store says of its encoder.
+    `description` is JSON that distinguishes it from every other one: what a latents store records about its encoder.
     """
 
     config: MonetConfig
@@ -35,9 +35,9 @@ class Trained(NamedTuple):
 
 
 def read(checkpoint: str) -> Trained:
-    """What `--checkpoint` names: the workdir of a run, or weights that come with this project, by their name.
+    """Reads what `--checkpoint` names: the workdir of a run, or weights that come with this project, by their name.
 
-    A folder that is called like such weights is named with a slash: `./small`.
+    A folder with the same name as such weights is given with a slash: `./small`.
 
     Raises:
       InputError: it is neither, the run is not of MONet or has no checkpoint, or the weights are damaged.
@@ -54,23 +54,23 @@ def read(checkpoint: str) -> Trained:
 
 
 def located(checkpoint: str) -> str:
-    """The same for a process that runs elsewhere: a name stays as it is, a folder becomes absolute."""
+    """`checkpoint` for a process that runs elsewhere: a name stays as it is, a folder becomes absolute."""
     return checkpoint if checkpoint in weights.names() else str(absolute(epath.Path(checkpoint)))
 
 
 def shipped(folder: Path) -> Trained:
-    """The weights in a folder. Raises InputError: they are damaged, or of another model than they say."""
+    """Reads the weights in a folder. Raises InputError if they are damaged, or of another model than they say."""
     record, params = weights.read(folder)
     config = MonetConfig(**record.model)
     return Trained(config, params, description(config, params, record.step) | {"weights": folder.name})
 
 
 def of_run(run: epath.Path) -> Trained:
-    """The latest checkpoint of the run in a workdir. All hosts of a slice restore it together.
+    """Restores the latest checkpoint of the run in a workdir. All hosts of a slice restore it together.
 
     Raises:
       InputError: there is no such run, it is not of MONet, it has no checkpoint, or one that is damaged or of another
-        model than its configuration tells.
+        model than its configuration says.
     """
     resolved = run_config(run)
     config = MonetConfig(**resolved.model)
@@ -82,7 +82,7 @@ def of_run(run: epath.Path) -> Trained:
     abstract = jax.eval_shape(lambda: initial_state(Monet(config, rngs=nnx.Rngs(0)), optimizer))
     try:
         restored = checkpoints.restore(abstract).params
-    except ValueError as error:  # of Orbax and of tensorstore alike
+    except ValueError as error:  # from Orbax and tensorstore alike
         told = str(error).partition(" [")[0]  # without the specification that tensorstore appends
         raise InputError(
             f"{run / workdir.CHECKPOINTS / str(step)}: cannot be read as a checkpoint of the model in "
@@ -95,7 +95,7 @@ def of_run(run: epath.Path) -> Trained:
 
 
 def run_config(run: epath.Path) -> ConfigDict:
-    """The configuration of a run. Raises InputError: there is none, or it is not of MONet."""
+    """The configuration of a run. Raises InputError if there is none, or it is not of MONet."""
     config = workdir.read(run)
     if config.task != "monet":
         raise InputError(f"{run}: a run of --task={config.task}, not of monet; name the workdir of one that is.")
@@ -103,13 +103,13 @@ def run_config(run: epath.Path) -> ConfigDict:
 
 
 def description(config: MonetConfig, params: Any, step: int) -> dict[str, Any]:
-    """Of a MONet after so many steps."""
+    """The description of a MONet after `step` steps."""
     sizes = {"picture": config.size, "slots": config.slots, "latent": config.latent}
     return {"name": "monet", "step": step, "checksum": checksum(params), **sizes}
 
 
 def checksum(params: Any) -> str:
-    """Of the values of all parameters, in the order of their paths."""
+    """Checksum of the values of all parameters, in the order of their paths."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(params):
         digest.update(np.asarray(jax.device_get(leaf), jnp.float32.dtype).tobytes())

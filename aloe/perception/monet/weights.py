@@ -1,4 +1,4 @@
-"""Weights of a MONet alone, without the state of its optimizer: how those that come with this project are kept.
+"""Weights of a MONet alone, without optimizer state: the format of those that come with this project.
 
 <folder>/params/          Orbax, float32
 <folder>/weights.json     sizes of the model, and how it was trained: command, data, commit, step, seed, scores
@@ -24,8 +24,8 @@ from aloe.perception.monet.model import Monet
 
 FOLDER = Path(__file__).parent / "shipped"
 PARAMS, RECORD = "params", "weights.json"
-MARK = "commit_success.txt"  # of Orbax, for buckets: it names a folder of the machine that wrote it
-# What is told of a training in words.
+MARK = "commit_success.txt"  # by Orbax, for buckets: it names a folder on the machine that wrote it
+# Keys of `Record.trained`: the training in words.
 TOLD = {
     "command": "by which it was trained",
     "world": "the command that made what it was trained on",
@@ -36,13 +36,13 @@ TOLD = {
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What is known of weights.
+    """What is known about weights.
 
     Attributes:
-      model: of `MonetConfig`. Its dtype is that in which they encode, whatever they were trained in.
+      model: fields of `MonetConfig`. The dtype is the one in which they encode, whatever they were trained in.
       step, seed: of the training.
-      trained: in words, see TOLD.
-      scores: of the validation split of that data, at this step; see `quality.summary`.
+      trained: the training in words, see TOLD.
+      scores: on the validation split of that data, at this step; see `quality.summary`.
     """
 
     model: Mapping[str, Any]
@@ -53,15 +53,15 @@ class Record:
 
 
 def names() -> list[str]:
-    """Of the weights that come with this project."""
+    """Names of the weights that come with this project."""
     return sorted(path.parent.name for path in FOLDER.glob(f"*/{RECORD}"))
 
 
 def write(folder: Path, record: Record, params: Any) -> None:
-    """Writes weights, the parameters as a training state has them, whole or not at all.
+    """Writes weights, the parameters as in a training state, whole or not at all.
 
     Raises:
-      InputError: there is something in the folder.
+      InputError: the folder exists already.
     """
     if folder.exists():
         raise InputError(f"{folder}: is there already; delete it, or name another one.")
@@ -76,7 +76,7 @@ def write(folder: Path, record: Record, params: Any) -> None:
 
 
 def read(folder: Path) -> tuple[Record, Any]:
-    """What is known of weights, and the parameters on the host.
+    """Returns what is known about weights, and the parameters on the host.
 
     Raises:
       InputError: the record is broken, or the parameters are damaged or not those of a model of these sizes.
@@ -96,7 +96,7 @@ def read(folder: Path) -> tuple[Record, Any]:
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             params = checkpointer.restore(folder.absolute() / PARAMS, target)
-    except Exception as error:  # whatever a damaged file, or one of another model, leads to
+    except Exception as error:  # whatever a damaged file, or one of another model, raises
         told = str(error).partition("\n")[0]
         raise InputError(
             f"{folder / PARAMS}: cannot be read as the parameters of the model in {RECORD}: {told}. Restore both from "

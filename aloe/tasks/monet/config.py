@@ -3,10 +3,11 @@
 paper       arXiv 1901.11390, appendix B, with Aloe's 8 slots and its 16 latents for CLEVRER: batch 64, RMSProp at 1e-4
             without decay, frames of 64 × 64. Sizes are the paper's; the number of steps is ours.
 latent36    the same with the 36 latents of CATER and ACRE.
-small       half as wide, for worlds of small videos: the shipped weights are of it (aloe/perception/monet/weights), and
-            two CPU cores encode some 200 frames a second. 45,000 steps at a higher rate, log scopes no lower than −6.
-quickstart  32 × 32 and narrow: the same program, small enough to train on two CPU cores. It shows that all works, no
-            more.
+small       half as wide, for worlds of small videos: the shipped weights use it (aloe/perception/monet/shipped), and
+            two CPU cores encode some 200 frames per second. 45,000 steps at a higher learning rate, log scopes no lower
+            than −6.
+quickstart  32 × 32 and narrow: the same program, small enough to train on two CPU cores. It only shows that everything
+            works.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-# By name, what is not as in `paper`.
+# Overrides of `paper`, by name of the variant.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "latent36": {"model.latent": 36},
@@ -64,11 +65,11 @@ def get_config(variant: str = "paper") -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.root = ""
-    config.data.source = "clevrer"  # the task in whose layout the videos lie
-    config.data.frames = ""  # folder for the decoded frames; empty: frames in the root
-    config.data.frames_per_video = 32  # evenly spread; neighbours are nearly the same picture
-    config.data.evaluation_frames = 512  # of the split, evenly spread
-    config.data.workers = 0  # processes a host that make batches; 0 for a thread: some ten thousand frames a second
+    config.data.source = "clevrer"  # the task whose file layout the videos have
+    config.data.frames = ""  # folder for the decoded frames; empty: `frames` in the root
+    config.data.frames_per_video = 32  # evenly spaced; neighbours are nearly identical
+    config.data.evaluation_frames = 512  # of the split, evenly spaced
+    config.data.workers = 0  # processes per host that make batches; 0 for a thread: some ten thousand frames/s
 
     config.model = ConfigDict()
     config.model.size = 64
@@ -82,8 +83,8 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.model.log_floor = 0.0
 
     config.loss = ConfigDict()
-    config.loss.beta = 0.5  # of the latents' divergence
-    config.loss.gamma = 0.5  # of the masks' divergence
+    config.loss.beta = 0.5  # weight of the latent divergence
+    config.loss.gamma = 0.5  # weight of the mask divergence
     config.loss.background_sigma = 0.09
     config.loss.foreground_sigma = 0.11
 
@@ -100,7 +101,7 @@ def get_config(variant: str = "paper") -> ConfigDict:
     config.optimizer.final_learning_rate = 1e-4  # no decay
     config.optimizer.decay = 0.9  # of the mean square; this and epsilon are the defaults of TensorFlow 1
     config.optimizer.epsilon = 1e-10
-    config.optimizer.b1 = 0.9  # this and the next two are of --config.optimizer.name=adam and lamb alone
+    config.optimizer.b1 = 0.9  # this and the next two are only for --config.optimizer.name=adam and lamb
     config.optimizer.b2 = 0.999
     config.optimizer.weight_decay = 0.0
 

@@ -1,6 +1,6 @@
 """MONet trains on the videos of another task, `config.data.source`, whose files.py and masks.py read them.
 
-No split has labels to hide: all can be scored.
+No split has hidden labels: all can be scored.
 """
 
 SPLITS = ("train", "validation", "test")

@@ -1,7 +1,7 @@
-"""MONet for the training loop: single frames of videos, taken apart into slots without any label (arXiv 1901.11390).
+"""MONet for the training loop: single video frames, decomposed into slots without labels (arXiv 1901.11390).
 
-Frames are drawn from the videos of a split at random, of every video as many. Exact masks, where a world of our own has
-them, are for evaluation alone.
+Frames are drawn at random from the videos of a split, equally many from each. Exact masks, where one of our own worlds
+has them, are only for evaluation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ FRAMES, PICTURES = "frames", "pictures"
 RECONSTRUCTION, LATENT, MASK = "reconstruction", "latent_divergence", "mask_divergence"
 SHOWN = 8  # frames in TensorBoard
 
-# What is predicted of a frame, in this order.
+# What is predicted for a frame, in this order.
 OF_SLOTS = (RECONSTRUCTION, LATENT, MASK, "squared_error", "mask_entropy", "slots_used", "largest_slot")
 BESIDE_EXACT = (
     *("foreground_ari", "in_background", "objects"),
@@ -41,10 +41,10 @@ BESIDE_EXACT = (
 
 
 def make(config: ConfigDict, splits: Sequence[str] = TRAINING_SPLITS) -> "MonetTask":
-    """Opens the frames of some splits; decodes them first, once, if nobody has.
+    """Opens the frames of some splits, decoding them first, once, if necessary.
 
     Raises:
-      InputError: videos are missing or broken, or the settings make no model.
+      InputError: videos are missing or broken, or the settings are invalid.
     """
     return MonetTask(config, splits)
 
@@ -98,12 +98,12 @@ class MonetTask:
         return {name: Average.from_model_output(value_B) for name, value_B in told.items()}
 
     def noise(self, keys_B: jax.Array) -> jax.Array:
-        """noise_BxNxD, of each frame by its own key."""
+        """noise_BxNxD, drawn for each frame with its own key."""
         shape = (self.model_config.slots, self.model_config.latent)
         return jax.vmap(lambda key: jax.random.normal(key, shape))(keys_B)
 
     def of_slots(self, image_BxYxXx3: jax.Array, slots: Slots) -> dict[str, jax.Array]:
-        """The parts of the loss and what else is known without labels, by frame: see OF_SLOTS."""
+        """The terms of the loss and the other label-free metrics, per frame: see OF_SLOTS."""
         sigmas = self.config.loss.background_sigma, self.config.loss.foreground_sigma
         return {
             RECONSTRUCTION: losses.reconstruction(image_BxYxXx3, slots, *sigmas),
@@ -113,7 +113,7 @@ class MonetTask:
         } | quality.of_masks(slots.log_mask_BxNxYxX)
 
     def evaluation(self, split: str, *, shuffled: bool = False) -> dict[str, grain.MapDataset]:
-        """With `shuffled` the exact masks are those of another frame: what an agreement by chance is worth."""
+        """With `shuffled`, the exact masks are those of another frame: the level of agreement by chance."""
         store, places = self.stores[split], self.places(split)
         exact = np.roll(places, 1) if shuffled else places
 
@@ -125,12 +125,12 @@ class MonetTask:
         return {FRAMES: evaluated, PICTURES: evaluated[:: max(1, len(places) // SHOWN)][:SHOWN]}
 
     def places(self, split: str) -> list[int]:
-        """The frames of a split by which it is evaluated, as places in its store."""
+        """The frames on which a split is evaluated, as positions in its store."""
         number = min(len(self.stores[split]), self.config.data.evaluation_frames)
         return frames.spread(len(self.stores[split]), number)
 
     def exact(self, split: str, place: int) -> Example:
-        """object_YxX, −1 for no object and all −2 where nobody knows, and color_O: see `quality.beside_exact`."""
+        """object_YxX, −1 for no object and all −2 where unknown, and color_O: see `quality.beside_exact`."""
         store, color_O = self.stores[split], np.zeros(quality.MAX_OBJECTS, np.int8)
         video, frame = store.place(place)
         path = self.annotations.get(store.scene_indices[video])
@@ -141,10 +141,10 @@ class MonetTask:
         return {"object": exact.object_FxYxX[0], "color": color_O}
 
     def predict(self, model: nnx.Module, group: str, batch: Mapping[str, jax.Array]) -> jax.Array:
-        """Frames: the numbers OF_SLOTS and BESIDE_EXACT of each. Pictures: what MONet makes of them, see `strips`.
+        """Frames: the metrics OF_SLOTS and BESIDE_EXACT of each. Pictures: what MONet makes of them, see `strips`.
 
-        The latents of frames are drawn, as the loss wants them: for each frame by its place in the split, so that the
-        mean of all is over many draws, and the same ones for every seed and step.
+        The latents of frames are sampled, as the loss requires: for each frame with a key from its place in the split,
+        so that the mean over all is over many draws, which are the same for every seed and step.
         """
         assert isinstance(model, Monet)
         image_BxYxXx3 = colors(batch["image"])
@@ -160,7 +160,7 @@ class MonetTask:
         return jnp.stack(columns, axis=1)
 
     def numbers(self, split: str, predictions: Predictions) -> dict[str, float]:
-        """Of a split: the loss in nats a frame, `explained` and `crowded` as shares, and those of `quality.summary`."""
+        """Metrics of a split: loss in nats per frame, `explained` and `crowded` as fractions, and `quality.summary`."""
         by_frame = dict(zip((*OF_SLOTS, *BESIDE_EXACT), predictions[FRAMES].T.astype(np.float64), strict=True))
         by_frame["crowded"] = np.where(
             np.isnan(by_frame["objects"]), np.nan, by_frame["objects"] >= self.model_config.slots
@@ -171,21 +171,21 @@ class MonetTask:
         return {"loss": loss, "explained": explained} | numbers
 
     def variation(self, split: str) -> float:
-        """Squared difference of a frame from the mean picture of all, summed over a picture: a camera's background."""
+        """Squared difference of frames from their mean image, a camera's background: pixel sum, mean over frames."""
         image_BxYxXx3 = np.stack([self.stores[split][place] for place in self.places(split)]) / np.float32(255)
         return float(np.sum((image_BxYxXx3 - image_BxYxXx3.mean(axis=0)) ** 2) / len(image_BxYxXx3))
 
     def scores(self, split: str, predictions: Predictions) -> dict[str, float]:
-        """`explained`, the variation about the mean picture that is reconstructed; `foreground_ari` where it is known.
+        """`explained`, the percentage of the variation around the mean image that is reconstructed; `foreground_ari`.
 
-        Foreground ARI: the adjusted Rand index of slots and objects over the pixels of objects, times 100; the mean of
-        the frames that show two objects or more.
+        Foreground ARI, where known: the adjusted Rand index of slots and objects over the pixels of objects, times
+        100; the mean over the frames that show two objects or more.
         """
         numbers = self.numbers(split, predictions)
         return {name: 100 * numbers[name] for name in ("explained", "foreground_ari") if name in numbers}
 
     def diagnosis(self, split: str, predictions: Predictions) -> Diagnosis:
-        """All numbers of a split; by `loss`, the lowest, seeds are chosen: it needs no label."""
+        """All metrics of a split; seeds are chosen by the lowest `loss`, which needs no labels."""
         numbers = self.numbers(split, predictions)
         picture = np.concatenate(list(predictions[PICTURES]), axis=0)
         return Diagnosis(numbers, {"slots": picture}, alarms(numbers, self.model_config.slots))
@@ -212,7 +212,7 @@ def frame_example(image_YxXx3: np.ndarray, rng: np.random.Generator) -> Example:
 
 
 def check_settings(config: ConfigDict) -> None:
-    """Raises InputError where a setting of the loss or the data makes no sense."""
+    """Raises InputError if a setting of the loss or the data makes no sense."""
     for name in ("background_sigma", "foreground_sigma"):
         if not config.loss[name] > 0:
             raise InputError(f"config.loss.{name} = {config.loss[name]}: give a deviation above 0, such as 0.1.")
