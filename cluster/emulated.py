@@ -139,6 +139,10 @@ class EmulatedSlice:
                     process.kill()
             node.wait()
 
+    def lost(self, name: str) -> list[int]:
+        """Worker ids of a slice's hosts that have been lost and not replaced."""
+        return [worker_id for worker_id in range(self._slices[name].hosts) if (name, worker_id) not in self._hosts]
+
     def replace(self, name: str, worker_id: int) -> None:
         """Starts a new host in place of a lost one; returns once it has joined."""
         self._start_host(name, worker_id)

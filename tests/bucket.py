@@ -1,8 +1,8 @@
-"""A bucket on this machine: Cloud Storage's JSON API over HTTP, as far as the libraries that training uses need it.
+"""A bucket on this machine: as much of Cloud Storage's JSON API over HTTP as the libraries that training uses need.
 
-tensorstore's own `gcs` driver talks to it, and gcsfs and google-cloud-storage where they are installed. Where they are
-not, `FakeBackend` stands in for gcsfs as epath's way to `gs://`. As in the real thing there are objects alone: they are
-put whole, and there is no folder, no appending and no renaming.
+tensorstore's own `gcs` driver talks to it, as do gcsfs and google-cloud-storage where they are installed. Where they
+are not, `FakeBackend` replaces gcsfs as epath's backend for `gs://`. As in the real service there are only objects:
+they are written whole, and there are no folders, no appending and no renaming.
 """
 
 import dataclasses
@@ -37,8 +37,8 @@ class Bucket:
     """Serves the bucket NAME until `close`.
 
     Attributes:
-      url: of the server.
-      objects: by name.
+      url: URL of the server.
+      objects: the objects by name.
       writes: when each name was written, over all its generations.
       bytes_in: how many bytes were sent to each name, over all its generations.
     """
@@ -56,7 +56,7 @@ class Bucket:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def environment(self) -> dict[str, str]:
-        """For a process that is to find this bucket as gs://fake."""
+        """Environment variables for a process that is to use this bucket as gs://fake."""
         return {
             "STORAGE_EMULATOR_HOST": self.url,
             "TENSORSTORE_GCS_HTTP_URL": self.url,
@@ -72,7 +72,7 @@ class Bucket:
         self._server.server_close()
 
     def put(self, name, content, query):
-        """Writes an object whole; None where a condition on what is there does not hold."""
+        """Writes an object whole; returns None if the precondition on the existing object fails."""
         with self._lock:
             there = self.objects.get(name)
             wanted = query.get("ifGenerationMatch")
@@ -105,7 +105,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
-        """A client may leave before it has been answered."""
+        """Ignored: a client may disconnect before it is answered."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
 
     def asked(self):
-        """Path, query, and the body."""
+        """Path, query and body of the request."""
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -236,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.go_on(path, body)
 
     def go_on(self, path, body):
-        """A chunk of an upload in several."""
+        """Receives one chunk of a resumable upload."""
         name, content, query = self.bucket._uploads[path.rpartition("/")[2]]
         content += body
         if self.headers.get("Content-Range", "").endswith("/*"):
@@ -254,7 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Written(io.BytesIO):
-    """Appears in the bucket when it is closed."""
+    """A file that appears in the bucket when it is closed."""
 
     def __init__(self, put):
         super().__init__()
@@ -267,7 +267,7 @@ class _Written(io.BytesIO):
 
 
 class FakeBackend(backend.Backend):
-    """What epath asks of a file system, as one request or a few to the server; what buckets cannot do raises."""
+    """epath's file system operations as one or a few requests to the server; what buckets cannot do raises."""
 
     def __init__(self, url):
         self._url = url
@@ -361,9 +361,9 @@ CLIENTS = (FAKE, *([GCSFS] if importlib.util.find_spec("gcsfs") else []))
 
 
 def use_client(client, url, patch=setattr):
-    """Makes epath and orbax in this process find the server at a URL as gs://fake; its `environment` must be set."""
+    """Makes epath and Orbax in this process use the server at a URL as gs://fake; its `environment` must be set."""
     if client == FAKE:
         patch(paths, "CLIENT", "json")
-        patch(backend.fsspec_backend, "_get_filesystem", None)  # whatever goes past epath's backend is found
+        patch(backend.fsspec_backend, "_get_filesystem", None)  # so that whatever bypasses epath's backend fails
         patch(gpath, "_PREFIX_TO_BACKEND", gpath._PREFIX_TO_BACKEND | {"gs": FakeBackend(url)})
         patch(gcs_utils, "is_hierarchical_namespace_enabled", lambda path: False)

@@ -1,4 +1,4 @@
-"""The commands of launch/ as a user gives them."""
+"""The commands of launch/ as a user runs them."""
 
 import os
 import subprocess
@@ -9,9 +9,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def launch(program: str, *flags: str, cwd: Path | None = None) -> str:
-    """Runs launch/`program` to its good end, on the CPU; what it printed.
+    """Runs launch/`program` on the CPU, checks that it succeeds, and returns what it printed.
 
-    In a process of its own, for the tests' compile everything without optimisation.
+    In a process of its own, because the tests' own process compiles everything without optimisation.
     """
     done = subprocess.run(
         [sys.executable, str(ROOT / "launch" / program), *flags],

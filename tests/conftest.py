@@ -1,4 +1,4 @@
-"""Eight fake devices for every test: small programs, compiled for the CPU; `make gpu` has a GPU's own instead."""
+"""Eight emulated CPU devices, on which every test runs small programs; `make gpu` uses a GPU instead."""
 
 import os
 
@@ -6,7 +6,7 @@ import jax
 import pytest
 from hypothesis import HealthCheck, settings
 
-# The same examples in every run, however long a loaded machine takes for one.
+# The same examples in every run, however long each takes on a loaded machine.
 settings.register_profile("aloe", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("aloe")
 
@@ -15,14 +15,14 @@ PLATFORMS = os.environ.get("ALOE_TEST_PLATFORMS", "cpu")
 jax.config.update("jax_platforms", PLATFORMS)
 jax.config.update("jax_num_cpu_devices", 8)
 if PLATFORMS == "cpu":
-    jax.config.update("jax_disable_most_optimizations", True)  # nearly all the time of these tests is compiling
+    jax.config.update("jax_disable_most_optimizations", True)  # these tests spend nearly all their time compiling
 else:
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
 @pytest.fixture(scope="session")
 def server():
-    """A bucket of this machine, `gs://fake`; see tests/bucket.py."""
+    """A bucket on this machine, `gs://fake`; see tests/bucket.py."""
     from tests.bucket import Bucket
 
     bucket = Bucket()
@@ -34,7 +34,7 @@ def server():
 
 
 def pytest_generate_tests(metafunc):
-    """Whatever goes to a bucket does so through the fake client, and through gcsfs where that is installed."""
+    """Runs every test that uses a bucket with the fake client, and also with gcsfs where that is installed."""
     if "client" in metafunc.fixturenames:
         from tests.bucket import CLIENTS
 
@@ -43,7 +43,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def bucket(server, client, monkeypatch):
-    """The same, empty."""
+    """The same bucket, emptied, as this process's gs://fake."""
     from tests.bucket import use_client
 
     server.objects.clear()

@@ -1,4 +1,4 @@
-"""Tests that compile for TPUs: they take libtpu, which `make test` installs, in a process of its own."""
+"""For tests that compile for TPUs: they need libtpu, which `make test` installs, in a process of its own."""
 
 import importlib.util
 import os
@@ -21,7 +21,7 @@ needs_libtpu = pytest.mark.skipif(
 
 
 def python(*arguments):
-    """Runs Python in the repository, without the user's own settings of Aloe; gives the ended process."""
+    """Runs Python in the repository, without the user's own ALOE_ variables; returns the completed process."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ALOE_")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, *arguments]

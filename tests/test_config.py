@@ -1,4 +1,4 @@
-"""Configurations resolve, and whatever is wrong with an override is said with the nearest name."""
+"""Configurations resolve, and whatever is wrong with an override is reported, with the nearest name."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Arrows go one way: launch and benchmarks use cluster and aloe, which know nothing of each other."""
+"""Dependencies go one way: launch and benchmarks use cluster and aloe, which know nothing of each other."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ METHODS = {"monet"}
 
 
 def imported_packages(path):
-    """Top-level names that a file imports, inside functions too."""
+    """Top-level packages that a file imports, inside functions too."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -51,12 +51,12 @@ def test_benchmarks_take_of_cluster_only_its_table_of_slices():
 
 
 def named_in(text, names):
-    """Which of the names stand in a text, in any case, also as parts of identifiers."""
+    """Which of the names occur in a text, in any case, also as parts of identifiers."""
     return {name for name in names if re.search(rf"(?<![a-z]){name}(?![a-z])", text.lower())}
 
 
 def test_outside_tasks_no_task_is_named():
-    """One model serves all tasks without modification: only a task's folder, and the paper's table, know of it."""
+    """One model serves all tasks without modification: only a task's own folder names it."""
     names = set(tasks.names()) - METHODS
     assert names
     aloe = ROOT / "aloe"

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 HOSTS = 4
 STEPS = 20
-KILLED, LAST_STEP_BEFORE = 2, 15  # which rank, and where
+KILLED, LAST_STEP_BEFORE = 2, 15  # the rank that is killed, and its last step before that
 ENTRY = "aloe.training.loop:run"
 
 
@@ -53,8 +53,8 @@ def settings(data, folder):
     resolved = encoded.settings(
         data,
         {
-            "model.hidden": 1024,  # arrays large beside what describes them, as in any real model
-            "optimizer.learning_rate": 2e-4,  # at 2e-3 rounding grows tenfold every few steps of so short a warm-up
+            "model.hidden": 1024,  # arrays that are large compared with their metadata, as in any real model
+            "optimizer.learning_rate": 2e-4,  # at 2e-3 with so short a warm-up, rounding grows tenfold every few steps
             "optimizer.warmup_steps": 4,
             "optimizer.decay_steps": STEPS,
             "training.steps": STEPS,
@@ -73,7 +73,7 @@ def losses(folder):
 
 
 def final_state(resolved):
-    """The last state, restored by one process from what four wrote."""
+    """The last state, restored by this one process, however many wrote it."""
     checkpoints = Checkpoints(Path(resolved.workdir) / workdir.CHECKPOINTS, data_mesh(), resolved.training)
     task = tasks.part("clevrer", "task").make(resolved)
     abstract = abstract_state(task, lamb(resolved.optimizer))
@@ -93,7 +93,7 @@ def uninterrupted(slice_of_four, data, tmp_path_factory):
 
 
 def test_four_hosts_of_two_devices_train_as_one_host_of_eight(uninterrupted, data, tmp_path):
-    """The same batches and draws, summed in another order: rounding, and what it grows to in 20 steps."""
+    """Same batches and draws, summed in another order: they differ by rounding, and by its growth over 20 steps."""
     alone = settings(data, tmp_path)
     loop.run(alone.to_dict(), stop=lambda step: False)
     together = losses(Path(uninterrupted.workdir))
@@ -120,12 +120,12 @@ def test_every_host_writes_its_share(uninterrupted):
 
 
 def train_until_killed(config):
-    """The training loop; one rank, at a step after a checkpoint that is whole, writes its process's id and waits."""
+    """The training loop; at a step after a complete checkpoint, one rank writes its process ID and waits."""
     folder = Path(config["workdir"])
 
     def stop(step):
         if (jax.process_index(), step) == (KILLED, LAST_STEP_BEFORE):
-            wait_for((folder / workdir.CHECKPOINTS / "12").exists, 60)  # it is written beside the steps
+            wait_for((folder / workdir.CHECKPOINTS / "12").exists, 60)  # it is written in the background
             (folder / "waiting").write_text(str(os.getpid()))
             time.sleep(600)
         return False
@@ -168,7 +168,7 @@ def test_hosts_encode_each_a_share_of_the_videos_and_the_same_latents(slice_of_f
 
     alone = latents.open(tmp_path / "one" / "train")
     outcome = gang.run("aloe.perception.encoding:run", config | {"latents": str(tmp_path / "four")}, slice_of_four)
-    assert outcome.value == {"train": 3}  # of rank 0, of nine files each fourth
+    assert outcome.value == {"train": 3}  # rank 0: every fourth of nine files
     together = latents.open(tmp_path / "four" / "train", alone.encoder)
     for index in alone.scene_indices:
         np.testing.assert_allclose(together.read(index), alone.read(index), atol=1e-5)

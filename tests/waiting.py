@@ -1,10 +1,10 @@
-"""Waiting for what other processes and threads do."""
+"""Waiting for other processes and threads."""
 
 import time
 
 
 def wait_for(reached, seconds):
-    """Returns once `reached()` is true; fails where it is not within so many seconds."""
+    """Returns once `reached()` is true; fails if it is not within so many seconds."""
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline

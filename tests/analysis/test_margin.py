@@ -5,7 +5,7 @@ from aloe.analysis.margin import margin_interval
 
 
 def test_the_margins_interval_is_that_of_videos_not_of_questions():
-    """Each video's questions are all right or all wrong: the interval must be that of 40 draws, not of 400."""
+    """The questions of a video are all right or all wrong: the interval must be that of 40 draws, not 400."""
     rng = np.random.default_rng(0)
     right_V = rng.random(40) < 0.5
     margin, low, high = margin_interval(np.repeat(right_V, 10).astype(float), np.repeat(np.arange(40), 10))

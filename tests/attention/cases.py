@@ -1,6 +1,6 @@
-"""What the tests of all paths share: arguments, gradients, distances, programs for GPUs.
+"""Shared by the tests of all paths: arguments, gradients, distances, programs for GPUs.
 
-KERNELS is the path by which kernels run here: as they are on a GPU (`make gpu`), else as programs in plain XLA.
+KERNELS is the path by which kernels run here: natively on a GPU (`make gpu`), otherwise interpreted, in plain XLA.
 """
 
 import functools
@@ -20,7 +20,7 @@ needs_two_devices = pytest.mark.skipif(len(jax.devices()) < 2, reason="one devic
 
 
 def draw(tokens, heads, size, batch=2, seed=0, width=None):
-    """Arguments of attention, and a cotangent of its output, in float64; encodings of `width`, else heads · size."""
+    """Arguments of attention and a cotangent of its output, in float64; encodings are `width` wide, or heads · size."""
     rng = np.random.default_rng(seed)
     q, k, v, cotangent = rng.standard_normal((4, batch, tokens, heads, size))
     width = width or heads * size
@@ -29,12 +29,12 @@ def draw(tokens, heads, size, batch=2, seed=0, width=None):
 
 
 def dropout_for(batch, rate):
-    """The argument `dropout` of attention: of so many examples, or None."""
+    """The `dropout` argument of attention for `batch` examples; None if the rate is 0."""
     return (rate, jax.random.split(jax.random.key(0), batch)) if rate else None
 
 
 def defined(dropout, tokens, heads, **options):
-    """The definition, by the mask of a dropout."""
+    """The definition, with the mask that `dropout` draws."""
     if dropout is None:
         return functools.partial(definition.relative_attention, **options)
     rate, keys_B = dropout
@@ -43,7 +43,7 @@ def defined(dropout, tokens, heads, **options):
 
 
 def value_and_gradients(arguments, cotangent, dtype, *, attention=relative_attention, **options):
-    """The output, and gradients of its product with the cotangent, in float64; computed in `dtype`."""
+    """The output and the gradients of its product with the cotangent, computed in `dtype` and returned in float64."""
 
     def product(*arguments):
         out, _ = attention(*arguments, **options)
@@ -55,7 +55,7 @@ def value_and_gradients(arguments, cotangent, dtype, *, attention=relative_atten
 
 
 def exact_value_and_gradients(arguments, cotangent, **options):
-    """The same by plain XLA in float64, which test_relative.py holds to the definition."""
+    """The same, computed by plain XLA in float64, which test_relative.py compares with the definition."""
     with jax.enable_x64(True):
         return value_and_gradients(arguments, cotangent, jnp.float64, path="xla", **options)
 
@@ -69,7 +69,7 @@ def worst(actual, expected):
 
 
 def gpu_mesh(**axes):
-    """A mesh of GPUs that are not here."""
+    """A mesh of GPUs that need not be present."""
     if not hasattr(jax.sharding, "AbstractDevice"):
         pytest.skip("this JAX knows no abstract devices")
     device = jax.sharding.AbstractDevice(device_kind="NVIDIA H200", num_cores=132, platform="gpu")
@@ -78,6 +78,6 @@ def gpu_mesh(**axes):
 
 
 def lowered_for_a_gpu(function, *arguments):
-    """The program for a GPU that is not here, with the kernels' in Triton's language."""
+    """The program lowered for a GPU that need not be present, with the kernels lowered to Triton."""
     with jax.sharding.use_abstract_mesh(gpu_mesh()):
         return jax.jit(function).trace(*arguments).lower(lowering_platforms=("cuda",)).as_text()

@@ -1,4 +1,4 @@
-"""The definition itself: held to the released code's own way of computing it, and to what must follow from it."""
+"""The definition itself, against the released code's own way of computing it, and against what must follow from it."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def draw(tokens, heads=2, size=3, width=8, batch=2, seed=0):
 
 @pytest.mark.parametrize("tokens", [1, 2, 3, 9])
 def test_released_form_is_the_shift_of_transformer_xl(tokens):
-    """A column of zeros in front, the rows read on with one column less, and the first of them dropped."""
+    """A column of zeros is prepended, [T, T + 1] is reshaped to [T + 1, T], and the first row is dropped."""
     q, k, v, relative, content_bias, position_bias = arguments = draw(tokens)
     batch, _, heads, size = q.shape
     scaled = q / np.sqrt(size)
@@ -31,13 +31,13 @@ def test_released_form_is_the_shift_of_transformer_xl(tokens):
 
 
 def test_bidirectional_positions_see_distances_of_either_sign():
-    """With all contents alike, logits differ by i − j alone; and reversing time swaps the sign of the distances."""
+    """With equal contents, logits depend on i − j only; and reversing time flips the sign of the distances."""
     tokens = 6
     q, k, v, relative, content_bias, position_bias = draw(tokens)
     q, k = np.broadcast_to(q[:, :1], q.shape), np.broadcast_to(k[:, :1], k.shape)
     _, weights = relative_attention(q, k, v, relative, content_bias, position_bias)
     logits = np.log(weights)
-    differences = logits[:, :, :, 1:] - logits[:, :, :, :-1]  # what softmax does to a row cancels
+    differences = logits[:, :, :, 1:] - logits[:, :, :, :-1]  # the normalization of softmax cancels
     for i in range(1, tokens):
         np.testing.assert_allclose(differences[:, :, i, 1:], differences[:, :, i - 1, :-1], rtol=1e-9)
 

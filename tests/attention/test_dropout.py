@@ -18,18 +18,18 @@ def test_masks_follow_examples_whatever_the_batch(shape):
 
 
 def correlations(rows):
-    """Of all pairs of rows, each over the square root of how many columns there are: variance 1 if independent."""
+    """Products of all pairs of rows, over the square root of the number of columns: variance 1 if independent."""
     products = rows @ rows.T / np.sqrt(rows.shape[1])
     return products[np.triu_indices(len(rows), 1)]
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_shares_and_independence(rate):
-    """Of rows, columns, heads, examples: the largest of n correlations of independent masks is about sqrt(2 log n)."""
+    """Rows, columns, heads, examples: the largest of n correlations of independent masks is about sqrt(2 log n)."""
     share, deviation = 1 - rate, np.sqrt(rate * (1 - rate))
     mask = np.asarray(kept_mask(KEYS, rate, (4, 150, 640)), np.float64)
     assert abs(mask.mean() - share) < 4 * deviation / np.sqrt(mask.size)
-    for axes in [(3,), (2,), (2, 3)]:  # the share of every row, column and head, too
+    for axes in [(3,), (2,), (2, 3)]:  # also the share kept in each row, column and head
         shares = (mask.mean(axes) - share) / deviation * np.sqrt(np.prod([mask.shape[axis] for axis in axes]))
         assert abs(np.mean(shares**2) - 1) < 6 * np.sqrt(2 / shares.size)
     centred = (mask - share) / deviation
@@ -46,15 +46,15 @@ def test_shares_and_independence(rate):
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_no_pattern_at_the_corners_of_rectangles(rate):
-    """A mask that adds or xors a number of the row and one of the column shows here: three corners give the fourth."""
+    """Detects masks that add or xor a number per row and one per column: three corners would determine the fourth."""
     mask = np.asarray(kept_mask(KEYS, rate, (128, 256)), np.float64)
     centred = (mask - (1 - rate)) / np.sqrt(rate * (1 - rate))
     for down, right in [(1, 1), (1, 2), (3, 1), (64, 128)]:
         corners = centred[:, :-down, :-right] * centred[:, down:, :-right] * centred[:, :-down, right:]
         corners *= centred[:, down:, right:]
         assert abs(corners.sum()) < 4.5 * np.sqrt(corners.size)
-    # All rectangles at once: the fourth powers of the singular values sum to what they do for a random matrix, and the
-    # largest of them is no larger than there.
+    # All rectangles at once: the fourth powers of the singular values have the same sum as for a random matrix, and the
+    # largest singular value is no larger than that of one.
     singular_values = np.linalg.svd(centred, compute_uv=False)
     rows, columns = mask.shape[1:]
     expected = rows * columns * (rows + columns - 2 + np.mean(centred**4))
@@ -76,7 +76,7 @@ def test_neighbours_are_as_often_kept_together_as_chance_has_it():
         counts = np.bincount(pattern.ravel(), minlength=16)
         ones = np.array([bin(number).count("1") for number in range(16)])
         expected = pattern.size * 0.7**ones * 0.3 ** (4 - ones)
-        assert np.sum((counts - expected) ** 2 / expected) < 45  # 15 degrees of freedom: once in 13,000
+        assert np.sum((counts - expected) ** 2 / expected) < 45  # 15 degrees of freedom: by chance once in 13,000
 
 
 def test_dropout_zeroes_or_scales_and_so_does_its_gradient():

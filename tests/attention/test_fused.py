@@ -1,4 +1,4 @@
-"""The kernels against the definition, at lengths and widths that fit no tile."""
+"""The kernels against the definition, also at lengths and widths that are not multiples of a tile's sides."""
 
 import functools
 
@@ -27,8 +27,8 @@ from tests.attention.cases import (
 )
 
 RATE = 0.3
-# Of tokens, heads, head size, dropout and width of encodings: the tasks' sizes, which take minutes where kernels are
-# interpreted, and the longest sequences that are measured.
+# Tokens, heads, head size, dropout rate and encoding width: the tasks' sizes, which take minutes where kernels are
+# interpreted, and the longest sequences measured.
 TASKS = [(233, 10, 18, RATE, 180), (641, 8, 38, RATE, 304), (1025, 2, 38, 0, 76)]
 LONGEST = [(2049, 2, 38, RATE, 304), (4096, 2, 18, RATE, 180), (4096, 1, 38, RATE, 304)]
 
@@ -38,7 +38,7 @@ LONGEST = [(2049, 2, 38, RATE, 304), (4096, 2, 18, RATE, 180), (4096, 1, 38, RAT
     [(57, 2, 18, 0), (65, 2, 7, RATE), (130, 1, 38, RATE), (64, 1, 32, 0), (1, 2, 2, RATE)],
 )
 def test_is_the_definition(tokens, heads, size, rate):
-    """Output and gradients in float32; the gradients along a random direction, by central differences."""
+    """Output and gradients in float32; the gradients also along a random direction, by central differences."""
     arguments, cotangent = draw(tokens, heads, size)
     dropout = dropout_for(2, rate)
     exactly = defined(dropout, tokens, heads)
@@ -54,7 +54,7 @@ def test_is_the_definition(tokens, heads, size, rate):
     assert abs(found - slope) < 1e-5 * scale
 
     exact = exact_value_and_gradients(arguments, cotangent, dropout=dropout)[1]
-    # Of one token all gradients but that of v cancel to zero; fused multiply-adds leave roundings of what cancels.
+    # With one token, all gradients but that of v cancel to zero; fused multiply-adds leave the terms' rounding errors.
     least = (0.1 if tokens == 1 else 1e-2) * scale
     for gradient, expected in zip(gradients, exact, strict=True):
         assert np.abs(gradient - expected).max() < 1e-5 * max(np.abs(expected).max(), least)
@@ -84,9 +84,9 @@ def test_bfloat16_rounds_about_as_plain_xla_does(tokens, heads, size, rate, widt
     [(Tile(LARGEST_TILE, 16, 4, 1), 90, 1), (Tile(16, 32, 4, 2, split=True), 90, 1), (Tile(16, 16, 4, 1), 9, 35)],
 )
 def test_tiles_change_nothing(tile, tokens, batch):
-    """Nor does it whether a width, 38 and 58 here, is rounded up to a power of two or cut into some.
+    """Nor does it matter whether a width, here 38, is rounded up to a power of two or split into several.
 
-    A tile is of tokens, and of examples in the gradient of the coefficients.
+    A tile's rows are tokens, or examples in the gradient of the coefficients.
     """
     arguments, cotangent = draw(tokens, heads=1, size=38, batch=batch)
     dropout = dropout_for(batch, RATE)
@@ -103,7 +103,7 @@ def test_tiles_change_nothing(tile, tokens, batch):
 
 
 def gradients_over_devices(path, mesh, check_vma):
-    """(weights, q, k, v, cotangent, keys) → gradients of weights and of q, examples shared out over the mesh."""
+    """(weights, q, k, v, cotangent, keys) → gradients of weights and of q: sharded by examples, and on one device."""
 
     def loss(weights, q, k, v, cotangent, keys):
         out, _ = relative_attention(q, k, v, *weights, dropout=(RATE, keys), path=path)
@@ -121,7 +121,7 @@ def gradients_over_devices(path, mesh, check_vma):
 
 @needs_two_devices
 def test_two_devices_compute_what_one_does():
-    """Without check_vma, because loads of interpreted kernels do not know of axes that vary (JAX 0.10 and 0.11)."""
+    """Without check_vma, because loads in interpreted kernels do not support varying axes (JAX 0.10 and 0.11)."""
     (q, k, v, *weights), cotangent = draw(tokens=33, heads=2, size=6, batch=4)
     examples = [jnp.asarray(x, jnp.float32) for x in (q, k, v, cotangent)]
     weights = [jnp.asarray(x, jnp.float32) for x in weights]
@@ -173,7 +173,7 @@ def test_float32_means_float32_in_every_product_also_where_the_gradient_is_trace
     arguments = [jnp.asarray(argument, jnp.float32) for argument in draw(5, 2, 4)[0]]
 
     def product(*arguments):
-        with jax.default_matmul_precision("highest"):  # as a model of ours has it
+        with jax.default_matmul_precision("highest"):  # as our models set it
             return jnp.sum(relative_attention(*arguments, path="interpreted")[0] ** 2)
 
     lowered = jax.jit(jax.grad(jax.jit(product), range(6))).lower(*arguments).as_text()

@@ -1,4 +1,4 @@
-"""What callers see, whichever path is taken: the choice of it, and errors."""
+"""What callers see, whichever path is taken: how it is chosen, and errors."""
 
 import functools
 import types
@@ -28,12 +28,12 @@ def test_kernels_are_for_gpus_that_have_the_memory_for_their_tiles(monkeypatch, 
     monkeypatch.setattr(jax, "devices", lambda: [device])
     assert chosen_path("bidirectional", 18, jnp.dtype(jnp.bfloat16), 641, 304) == expected
     assert chosen_path("bidirectional", 128, jnp.dtype(jnp.float32), 57, 512) == expected
-    # What kernels do not do falls to plain XLA.
+    # What the kernels do not support falls back to plain XLA.
     assert chosen_path("released", 18, jnp.dtype(jnp.bfloat16), 641, 304) == "xla"
     assert chosen_path("bidirectional", 129, jnp.dtype(jnp.bfloat16), 641, 304) == "xla"
     assert chosen_path("bidirectional", 18, jnp.dtype(jnp.float64), 57, 180) == "xla"
     assert chosen_path("bidirectional", 18, jnp.dtype(jnp.bfloat16), 57, 180, return_weights=True) == "xla"
-    # 168 columns of features, and 208; 208 and 248.
+    # Feature columns: 168 and 208, which fit; 208 and 248, which do not.
     assert chosen_path("bidirectional", 38, jnp.dtype(jnp.bfloat16), 4096, 304) == expected
     assert chosen_path("bidirectional", 64, jnp.dtype(jnp.bfloat16), 2048, 512) == expected
     assert chosen_path("bidirectional", 128, jnp.dtype(jnp.bfloat16), 2048, 512) == "xla"

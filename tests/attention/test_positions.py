@@ -1,4 +1,4 @@
-"""The algebra of positions against sinusoids of distances, one by one."""
+"""The algebra of positions, against the sinusoids of each distance by itself."""
 
 import functools
 

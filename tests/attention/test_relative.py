@@ -57,7 +57,7 @@ def test_float32_and_bfloat16_round_and_no_more(form, tokens, heads, size):
     assert worst(out, exact[0]) < 3e-6
     assert max(map(worst, gradients, exact[1])) < 1e-5
 
-    # What is rounded to bfloat16 (8 bits, so to 0.2 % on average) is the input; then products, weights and output.
+    # Inputs are rounded to bfloat16 (8 bits, so 0.2 % on average); then products, weights and output.
     out, gradients = value_and_gradients(arguments, cotangent, jnp.bfloat16, form=form)
     assert distance(out, exact[0]) < 0.01
     assert max(map(distance, gradients, exact[1])) < 0.02

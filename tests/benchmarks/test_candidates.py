@@ -1,4 +1,4 @@
-"""Candidates that are measured are held to the definition, and their gradients to those of the path that is in use."""
+"""The candidates measured match the definition, and their gradients match those of the path in use."""
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +50,7 @@ def test_what_is_taken_is_told_and_plain_paths_are_plain_wherever_kernels_are_ch
     for path in ("rank", "shift", "angle addition"):
         assert paths.taken(path, "bidirectional", 18, jnp.bfloat16, 57, 180) == "xla"
     monkeypatch.undo()
-    assert "rank" not in paths.different("bidirectional", 18, jnp.bfloat16, 57, 180)  # on a CPU the chosen path is that
+    assert "rank" not in paths.different("bidirectional", 18, jnp.bfloat16, 57, 180)  # on a CPU it is the chosen path
 
 
 def test_plain_paths_have_plain_blocks(monkeypatch):

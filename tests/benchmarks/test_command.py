@@ -1,4 +1,4 @@
-"""Quick runs of every part through the command line, and what becomes of their results."""
+"""Quick runs of every part through the command line, and what happens to their results."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ FIRST_STEP = ("first step_seconds", "first step cached_seconds")
 
 @pytest.fixture
 def run(tmp_path, capsys):
-    """Runs a part quickly: the results as JSON, what was printed, and the folder."""
+    """Runs a part with `--quick`; returns the results as JSON, what was printed, and the path of the results file."""
 
     def run(part, *flags):
         assert main([part, "--quick", f"--out={tmp_path}", *flags]) == 0
@@ -79,7 +79,7 @@ def test_input(run):
         if row["case"]["pace"] == "as fast as it goes":
             assert row["seconds"]["median"] == pytest.approx(examples / figures["examples_per_second"])
         else:
-            # The time that is not waited for is that of the steps.
+            # The time not spent waiting is that of the steps.
             taken = figures["taken examples_per_second"] / examples
             assert taken * STEP_SECONDS[0] == pytest.approx(1 - figures["waiting_share"])
 
@@ -97,7 +97,7 @@ def test_perception(run):
     resident, in_memory = results["tables"]["encoding"]
     assert (resident["case"]["lie"], in_memory["case"]["lie"]) == ("resident", "in memory")
     for row in (resident, in_memory):
-        assert (row["case"]["frames"], row["case"]["devices"]) == (8 * CPU_FRAMES_AT_ONCE, 8)  # as encode.py
+        assert (row["case"]["frames"], row["case"]["devices"]) == (8 * CPU_FRAMES_AT_ONCE, 8)  # as in encode.py
         rate = row["case"]["frames"] / row["figures"]["frames_per_second"]
         assert row["seconds"]["min"] <= rate <= row["seconds"]["max"]
         assert row["useful_flops"] > 1e6
@@ -107,7 +107,7 @@ def test_perception(run):
 
 
 def test_checkpoint(run, monkeypatch):
-    told = itertools.cycle([1.0, 10.0, 100.0])  # what saving blocks, the wait until it is whole, and a restore
+    told = itertools.cycle([1.0, 10.0, 100.0])  # how long a save blocks, the wait until it is complete, a restore
 
     def seconds(call):
         call()
@@ -135,11 +135,11 @@ def test_scaling(run):
     assert one["figures"]["efficiency_share"] == 1
     assert all(row["figures"]["accessed_bytes"] > row["figures"]["temporary_bytes"] > 0 for row in (one, two))
     assert all(row["figures"]["total_bytes"] > row["figures"]["temporary_bytes"] for row in (one, two))
-    assert one["useful_flops"] == two["useful_flops"]  # of one device
+    assert one["useful_flops"] == two["useful_flops"]  # per device
 
 
 def test_an_all_reduce_is_told_as_it_was_measured_beside_the_noise():
-    """Milliseconds that a step is longer than on one device, which may be none: no share from 0 to 1."""
+    """By how many milliseconds a step is longer than on one device, possibly negative: not a share from 0 to 1."""
     alone, reduce = Timing(0.160, 0.158, 0.162, 7), Timing(0.0003, 0.0003, 0.0003, 7)
     longer, shorter = Timing(0.161, 0.158, 0.162, 7), Timing(0.159, 0.158, 0.162, 7)
     assert scaling.compared(longer, alone, reduce)["longer than alone_ms"] == pytest.approx(1)
@@ -214,7 +214,7 @@ def test_bad_input_is_named(arguments, message, capsys):
 
 @pytest.fixture
 def parts(monkeypatch):
-    """Every part gives one row at once; the options that each was given."""
+    """Replaces every part by one that immediately yields a single row; returns the options that each was given."""
     given = {}
 
     def part(name):

@@ -1,4 +1,4 @@
-"""Rows of equal cases are compared; a change counts only where the ranges do not overlap."""
+"""Rows with equal cases are compared; a change counts only if the ranges do not overlap."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_what_tells_the_files_apart_is_said():
 
 def test_files_without_a_common_case():
     before, after = document(a=1.0), document(b=1.0)
-    before["tables"]["step"].pop()  # the case that is in all of them, without a time
+    before["tables"]["step"].pop()  # the case without a time, which all documents have
     with pytest.raises(InputError, match="no case in common"):
         compare.compared(before, after)
 

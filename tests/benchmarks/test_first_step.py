@@ -15,7 +15,7 @@ def config(tmp_path):
 
 @pytest.mark.slow
 def test_the_second_process_has_its_programs_from_the_cache_of_the_first(config, tmp_path, monkeypatch):
-    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # for programs as small as these
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # to cache programs as small as these
     cold, none = first_step.timed(config, CHOSEN, str(tmp_path / "cache"))
     cached, some = first_step.timed(config, CHOSEN, str(tmp_path / "cache"))
     assert none == 0

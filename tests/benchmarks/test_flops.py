@@ -1,4 +1,4 @@
-"""The formulas against XLA's own count, of programs that do what the definition says and no more."""
+"""The formulas against XLA's own count, for programs that compute what the definition says and no more."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from benchmarks.workloads import acre, cater, clevrer, workload
 
 
 def gathered(q_BxTxHxK, relative_ExHxK, offset=0):
-    """Position logits by a key for each pair of tokens: no product more than the definition has."""
+    """Position logits with a key for each pair of tokens: no more products than the definition has."""
     tokens = q_BxTxHxK.shape[1]
     keys_PxHxK = jnp.einsum(
         "pe,ehk->phk", sinusoids(np.arange(1 - tokens, tokens), len(relative_ExHxK)), relative_ExHxK
@@ -32,11 +32,11 @@ def defined(monkeypatch):
 
 
 def counted(function, *shapes):
-    """XLA's count for a program that is only lowered: nothing is computed, so sizes may be large."""
+    """XLA's count for a program that is only lowered and never run, so sizes may be large."""
     return jax.jit(function).lower(*shapes).cost_analysis()["flops"]
 
 
-# With heads this large the elementwise work, which the formulas leave out, is below a hundredth.
+# With heads this large the elementwise work, which the formulas leave out, is below 1 %.
 @pytest.mark.parametrize(("batch", "tokens", "heads", "size"), [(16, 128, 2, 2048), (8, 57, 3, 4096)])
 def test_attention(defined, batch, tokens, heads, size):
     array = jax.ShapeDtypeStruct((batch, tokens, heads, size), jnp.float32)
@@ -58,7 +58,7 @@ def test_attention(defined, batch, tokens, heads, size):
 
 @pytest.fixture
 def wide(monkeypatch):
-    """Oracles make latents of 510 numbers, of which attention's elementwise work is a small part."""
+    """Makes oracles encode latents of 510 numbers, for which attention's elementwise work is a small part."""
 
     def widened(oracle):
         class Wide(oracle):
@@ -83,7 +83,7 @@ def test_training_step(defined, wide, tmp_path, name, auxiliary):
     overrides = {f"model.{name}": str(value) for name, value in sizes.items()} | {"objective.weight": auxiliary}
     config = with_data(resolve(name, "paper", overrides | FEW_FRAMES.get(name, {})), tmp_path, videos=4)
     count = make_run(config, jax.devices()[:1]).lowered().cost_analysis()["flops"]
-    # The input has no gradient, and the biases and the optimizer are elementwise.
+    # Not exactly 1: the input has no gradient, and the biases and the optimizer are elementwise work.
     assert 0.99 < count / workload(name).step_flops(config) < 1.01
 
 

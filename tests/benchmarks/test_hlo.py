@@ -1,4 +1,4 @@
-"""Reading the compiler's text: loops count as often as they run, and what has no estimate counts for nothing."""
+"""Reading the compiler's text: loops count as often as they run, and operations without an estimate count as zero."""
 
 import pytest
 

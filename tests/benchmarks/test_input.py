@@ -1,4 +1,4 @@
-"""What a step waits for its input, by a clock that moves only where someone waits."""
+"""How long a step waits for its input, by a clock that advances only when something waits."""
 
 import types
 
@@ -16,16 +16,16 @@ class Clock:
 
 
 class Supply:
-    """Makes a batch in so many seconds, and up to `ahead` of them before they are asked for."""
+    """Makes one batch every `seconds`, up to `ahead` of them before they are requested."""
 
     def __init__(self, clock, seconds, ahead=4):
         self.clock, self.seconds, self.ahead = clock, seconds, ahead
-        self.ready = [clock.now + seconds * number for number in range(1, ahead + 1)]  # when each is there
+        self.ready = [clock.now + seconds * number for number in range(1, ahead + 1)]  # when each is ready
 
     def fetch(self):
         first = self.ready.pop(0)
         self.clock.wait(max(0.0, first - self.clock.now))
-        begins = max(self.ready[-1] if self.ready else first, self.clock.now)  # there is room for one more
+        begins = max(self.ready[-1] if self.ready else first, self.clock.now)  # now there is room for one more
         self.ready.append(begins + self.seconds)
 
 
@@ -57,7 +57,7 @@ def test_a_supply_that_is_slower_than_the_steps_is_waited_for_all_the_time_that_
 
 def test_what_was_read_ahead_is_not_what_a_supply_gives_as_fast_as_it_goes(clock):
     supply = Supply(clock, 0.1)
-    clock.wait(1.0)  # in which it has read ahead
+    clock.wait(1.0)  # during which it reads ahead
     input.paced(supply.fetch, 0.0, input.warming(videos=16, batch_sizes=[8], workers=0))
     assert input.paced(supply.fetch, 0.0, 10).rate(512) == pytest.approx(512 / 0.1)
 
@@ -68,7 +68,7 @@ def test_first_of_all_every_video_is_read_and_what_is_ahead_is_used_up():
 
 
 def rows(monkeypatch, supply, clock):
-    """Of the part's, on a supply of one number that stands for 512 examples."""
+    """The part's rows by pace, on a supply whose batches each stand for 512 examples."""
 
     def batches(streams, **options):
         while True:
@@ -112,7 +112,7 @@ def test_a_rate_that_the_paces_contradict_says_so(monkeypatch, clock):
 
     def fetch():
         fetched.append(None)
-        if len(fetched) < 200:  # slow for as long as it is to go as fast as it goes
+        if len(fetched) < 200:  # slow throughout the full-speed measurement
             clock.wait(0.09)
         fast()
 
@@ -127,7 +127,7 @@ def test_waits_that_the_rate_contradicts_are_said_so_too(monkeypatch, clock):
 
     def fetch():
         fetched.append(None)
-        if len(fetched) > 180:  # slow as soon as it has gone as fast as it goes
+        if len(fetched) > 180:  # slow only after the full-speed measurement
             clock.wait(0.09)
         fast()
 

@@ -1,4 +1,4 @@
-"""Operations count as often as they are done, batches grow in proportion, and the largest that fits is found."""
+"""Operations count as often as they are executed, batches grow in proportion, and the largest that fits is found."""
 
 import jax
 import pytest
@@ -29,7 +29,7 @@ SMALL = {
 
 @pytest.fixture
 def small(tmp_path):
-    """A run of a small configuration with some fields changed."""
+    """Opens a run of a small configuration with the given fields changed."""
     data = with_data(resolve("clevrer", "paper", SMALL), tmp_path, videos=2).data.root
 
     def small(**fields):
@@ -44,7 +44,7 @@ def operations(run, name=on_slice.TRAIN):
 
 
 def test_loops_count_as_often_as_they_run(small):
-    """XLA itself counts a body once, so that three layers in a loop would be as one."""
+    """XLA itself counts a loop's body once, so that three layers in a loop would count as one."""
     looped = operations(small(**{"model.loop": "scan"}))
     assert looped == pytest.approx(operations(small(**{"model.loop": "unrolled"})), rel=1e-3)
     assert looped > 2 * operations(small(**{"model.layers": "1"}))
@@ -65,7 +65,7 @@ def test_neither_microbatches_nor_recomputation_are_more_work(small):
 def test_a_core_has_its_share(small):
     run = small()
     whole = on_slice.operations(make_run(run.config, jax.devices()[:1]), on_slice.TRAIN)
-    assert whole / operations(run) == pytest.approx(PLACE.devices, rel=0.1)  # the optimizer's work is not shared
+    assert whole / operations(run) == pytest.approx(PLACE.devices, rel=0.1)  # the optimizer's work is not divided
     assert on_slice.names(run) == ["train", "evaluate descriptive", "evaluate choice"]
 
 
@@ -84,7 +84,7 @@ def test_a_batch_that_does_not_divide_is_refused(small):
     ("accumulation", "most", "largest"), [(1, 6, (40, 40, 80)), (2, 7, (48, 48, 96)), (2, 2, None)]
 )
 def test_streams_grow_in_proportion(small, monkeypatch, accumulation, most, largest):
-    """Up to fewer than `most` descriptive examples a core; two microbatches take an even number."""
+    """Fewer than `most` descriptive examples fit per core; with two microbatches their number must be even."""
 
     def compiled(lowered):
         rows = lowered.in_avals[0][1]["descriptive"]["answer"].shape[0] // PLACE.devices

@@ -1,4 +1,4 @@
-"""The batch that fits is found by halving, and what the compiler refuses counts as not fitting."""
+"""The batch that fits is found by halving; a compiler that runs out of memory counts as not fitting."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Figures in README files are those of the results files; their links lead somewhere."""
+"""Figures in README files match the results files; links in them resolve."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def root(tmp_path):
 
 
 def anchors(page):
-    """What its headings can be linked by, as GitHub makes them."""
+    """The anchors of a page's headings, as GitHub generates them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -48,7 +48,7 @@ def test_a_block_is_made_anew_and_the_rest_is_kept(root):
     assert "old" not in made
     lines = [line.split() for line in made.splitlines() if "chosen" in line]
     assert lines == [["|", "chosen", "|", "121.4", "|"]] * 2
-    assert "MiB" not in made  # a column that was not asked for
+    assert "MiB" not in made  # a column that was not requested
     assert made.startswith("before\n<!-- figures of step.json")
     assert made.endswith("<!-- end of figures -->\nafter\n")
     assert filled(made, root) == made

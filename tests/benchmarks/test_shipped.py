@@ -1,4 +1,4 @@
-"""Every shipped configuration, compiled for a slice and held to the committed table; `make test` tries few of them."""
+"""Every shipped configuration, compiled for a slice and compared with the committed table; `make test` covers few."""
 
 import importlib.metadata
 import json
@@ -11,7 +11,7 @@ from benchmarks import shipped
 from benchmarks.on_slice import Program
 from tests.libtpu import needs_libtpu, python
 
-EVERY_TIME = [("acre", "paper"), ("clevrer", "paper")]  # 40 and 90 s of a core; the other tasks take longer
+EVERY_TIME = [("acre", "paper"), ("clevrer", "paper")]  # 40 and 90 s on one core; the other tasks take longer
 EVERY = [
     pytest.param(*each, marks=[pytest.mark.slow, *([] if each in EVERY_TIME else [pytest.mark.compiled])])
     for each in shipped.shipped()

@@ -1,4 +1,4 @@
-"""What of the step is timed, and how large a batch of it is tried."""
+"""How the optimizer is timed, and how large a batch the step is tried with."""
 
 import types
 
@@ -36,11 +36,11 @@ def test_the_optimizer_is_timed_on_a_gradient_that_the_compiler_does_not_know(mo
 
 @pytest.fixture
 def tried(monkeypatch):
-    """Layers and part of the batch of each program that is compiled; nothing is."""
+    """Layers and batch of each program that would be compiled; nothing is."""
     found = []
 
     def make_run(config, devices):
-        step.model_config(config)  # which says whether there is such a model
+        step.model_config(config)  # which raises an error if there is no such model
         run = types.SimpleNamespace(config=config)
         run.lowered = lambda: types.SimpleNamespace(compile=lambda: config.model.layers)
         found.append((config.model.layers, config.batch.descriptive))
@@ -61,5 +61,5 @@ def test_a_doubtful_case_is_judged_by_layers_that_the_architecture_can_have(tmp_
     overrides = {"model.layers": "20", "model.layers_within_frames": within}
     config = Options(quick=True, variant=variant, overrides=overrides).config()
     step.fitting(with_data(config, tmp_path), jax.devices()[0], CHOSEN, True, doubtful=True)
-    # 2 layers take 120 and 4 take 140, so 20 take 300 of the whole batch and 150 of its half.
+    # 2 layers take 120 and 4 take 140, so 20 would take 300 with the whole batch and 150 with half of it.
     assert tried == [(2, 8), (4, 8), (20, 4)]

@@ -1,4 +1,4 @@
-"""What the compiler says where a program does not fit, and what is said where there is no compiler."""
+"""The compiler's message when a program does not fit, and our own when there is no compiler."""
 
 import importlib.util
 
@@ -46,7 +46,7 @@ def test_other_errors_are_not_hidden():
 
 
 def test_what_a_program_can_have():
-    """The figures of the refusals above, and of a v3's."""
+    """The limits in the messages above, and in those for a v3."""
     assert tpu.usable_memory(V2) / 2**30 == pytest.approx(7.48, abs=0.005)
     assert tpu.usable_memory(V3) / 2**30 == pytest.approx(15.48, abs=0.005)
 

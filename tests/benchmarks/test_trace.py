@@ -13,7 +13,7 @@ from benchmarks import trace
         ("nvjet_hsh_128x64 dot.5 dot_general", "matrix products"),
         ("gemm_fusion_dot_3", "matrix products"),
         ("ncclDevKernel_AllReduce_Sum_f32 all-reduce.1 psum", "communication"),
-        ("loop_add_fusion.2 loop_add_fusion.2 psum", "elementwise"),  # of one device: nothing is sent
+        ("loop_add_fusion.2 loop_add_fusion.2 psum", "elementwise"),  # on one device nothing is sent
         ("void permute_kernel custom-call.4 conv_general_dilated", "elementwise"),
         ("loop_xor_fusion.2 shift_right_logical", "random bits"),
         ("input_transpose_fusion", "copies and reshapes"),

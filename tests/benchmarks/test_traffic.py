@@ -1,4 +1,4 @@
-"""Bytes that a program moves: by a text whose bytes can be counted by hand, and beside XLA's own analysis."""
+"""Bytes that a program moves: for a text whose bytes can be counted by hand, and against XLA's own analysis."""
 
 import jax
 import jax.numpy as jnp

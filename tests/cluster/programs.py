@@ -1,4 +1,4 @@
-"""Programs that the tests run on the hosts of an emulated slice."""
+"""Programs that the tests run, on the hosts of an emulated slice or in a single process."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ from cluster.errors import ClusterError
 
 
 def describe(config):
-    """Prints a line on every host; returns what rank 0 got, and the sum over all devices of their process's rank."""
+    """Prints a line on every host; returns what the process was given, and the sum of the ranks over all devices."""
     print(f"this is rank {jax.process_index()} of {jax.process_count()}")
     return {
         "config": config,
@@ -34,7 +34,7 @@ def describe(config):
 
 
 def stay(config):
-    """Every rank writes down what it was given, in a file named after it, and stays until config["until"] is there."""
+    """Every rank writes what it was given to a file named after the rank, and stays until config["until"] exists."""
     context = ray.get_runtime_context()
     given = {
         "labels": next(node["Labels"] for node in ray.nodes() if node["NodeID"] == context.get_node_id()),
@@ -52,7 +52,7 @@ def stay(config):
 
 
 def fail(config):
-    """Rank config["rank"] fails at its third step, while the others hang in a collective with it."""
+    """Rank config["rank"] fails at its third step, while the others hang in a collective, waiting for it."""
     for step in range(3):
         if step == 2 and jax.process_index() == config["rank"]:
             if config["how"] == "kill":
@@ -64,13 +64,13 @@ def fail(config):
 
 
 def refuse(config):
-    """All ranks refuse, when all have come so far."""
+    """All ranks refuse their config, once all have reached a barrier."""
     barrier("refuse", 300)
     raise ClusterError(f"field {config['field']}: not good")
 
 
 def train_until_stopped(config):
-    """Steps until it is asked to stop; then every host writes down its step, slowly as saving is, and leaves."""
+    """Takes steps until asked to stop; then every host writes down its step, slowly, as if saving, and returns."""
     folder = Path(config["folder"])
     for step in range(10**6):
         _sum_over_devices(1)
@@ -84,7 +84,7 @@ def train_until_stopped(config):
 
 
 def write_on(config):
-    """Every rank writes to a file of its own from a thread, and stays; rank config["rank"] is stopped (SIGSTOP)."""
+    """Every rank writes to its own file from a thread, and never returns; rank config["rank"] is stopped (SIGSTOP)."""
     folder, rank = Path(config["folder"]), jax.process_index()
     writing = threading.Event()
 
@@ -97,7 +97,7 @@ def write_on(config):
                 time.sleep(0.001)
 
     threading.Thread(target=write, daemon=True).start()
-    writing.wait()  # else a rank may be stopped before it has a file
+    writing.wait()  # otherwise a rank might be stopped before its file exists
     (folder / f"training{rank}").touch()
     if rank == config["rank"]:
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -105,7 +105,7 @@ def write_on(config):
 
 
 def stand_still(config):
-    """Rank config["rank"] stands still at its tenth step, and the others wait for it in a collective."""
+    """Rank config["rank"] hangs at step 10, and the others wait for it in a collective."""
     for step in range(10**6):
         watchdog.mark("input", step)
         if step == 10 and jax.process_index() == config["rank"]:
@@ -120,7 +120,7 @@ def _never_return():
 
 
 def be_told_to_leave(config):
-    """Rank config["rank"] gets SIGTERM at its third step; all leave at one step, and say so."""
+    """Rank config["rank"] gets SIGTERM at step 3; all ranks leave at the same step, and report it."""
     for step in range(10**6):
         if step == 3 and jax.process_index() == config["rank"]:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -131,10 +131,10 @@ def be_told_to_leave(config):
 
 
 def count_up(config):
-    """Counts to config["to"], a line a step in the file config["trail"], from where an earlier attempt has come to.
+    """Counts to config["to"], one line per step in the file config["trail"], resuming where an earlier attempt stopped.
 
-    Every line has the process that wrote it. Leaves when it is asked to. Where config["first_stays_at"] is given, the
-    first attempt stays at that step until it is asked to leave or killed.
+    Every line holds the id of the process that wrote it. Leaves when asked to. If config["first_stays_at"] is given,
+    the first attempt stays at that step until it is asked to leave or killed.
     """
     trail = Path(config["trail"])
     first = len(trail.read_text().splitlines()) if trail.exists() else 0
@@ -151,7 +151,7 @@ def count_up(config):
 
 
 def _stay_until_asked_to_leave(step):
-    for point in itertools.count(step):  # all that is asked for must grow
+    for point in itertools.count(step):  # the step passed to it must increase
         if multihost_utils.reached_preemption_sync_point(point):
             return {"stopped": True, "step": step}
         time.sleep(0.1)
@@ -159,7 +159,7 @@ def _stay_until_asked_to_leave(step):
 
 
 def end_somehow(config):
-    """Ends in the way that config["how"] says."""
+    """Ends in the way given by config["how"]."""
     if config["how"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if config["how"] == "refuse":
@@ -170,7 +170,7 @@ def end_somehow(config):
 
 
 def _sum_over_devices(value):
-    """Every device of this process brings `value`; returns the sum over the devices of all processes."""
+    """Contributes `value` from every device of this process; returns the sum over the devices of all processes."""
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
     add = jax.shard_map(
         lambda x: jax.lax.psum(x.sum(), "data"), mesh=mesh, in_specs=PartitionSpec("data"), out_specs=PartitionSpec()

@@ -1,4 +1,4 @@
-"""Processes of attempts on this machine: how each end comes back, who holds what, who dies with whom."""
+"""Processes of attempts on this machine: how each ending is reported, who holds the lock, what ends with what."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ PROGRAMS = "tests.cluster.programs"
 
 
 def wait(process, seconds=120):
-    """How it ended."""
+    """Waits until it has ended; returns how."""
     deadline = time.monotonic() + seconds
     while (ended := process.poll()) is None:
         assert time.monotonic() < deadline
@@ -67,7 +67,7 @@ def test_every_end_comes_back(start, tmp_path):
     }
     assert "Traceback" in (tmp_path / "raise" / attempt.LOG).read_text()
     assert last_line(tmp_path / "refuse") == "field x: not good"
-    # A later driver learns the same.
+    # A later driver sees the same, except for the signal.
     assert {how: attempt.adopt(tmp_path / how).poll() for how in ways[:3]} == {how: ends[how] for how in ways[:3]}
     assert attempt.adopt(tmp_path / "kill").poll() == Ended(Ending.FAILED, "its process died (killed)")
 
@@ -137,7 +137,7 @@ def test_the_last_line_is_that_of_a_long_log_without_colours(tmp_path):
 
 
 def test_a_lock_that_nobody_holds_does_not_get_a_stranger_killed(tmp_path):
-    """The number in the file may be another's by now: here it is this test's own."""
+    """The process id in the file may by now be another process's: here it is this test's own."""
     (tmp_path / "lock").write_text(str(os.getpid()))
     received = []
     previous = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))

@@ -1,4 +1,4 @@
-"""A barrier lets all through, or says who is missing."""
+"""A barrier lets all processes through, or reports which ones are missing."""
 
 import socket
 import subprocess

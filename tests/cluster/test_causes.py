@@ -1,4 +1,4 @@
-"""The first cause is found among what follows from it, in whatever order the signs come."""
+"""The root cause is told apart from its consequences, in whatever order the signs arrive."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""What happens where there is no cluster."""
+"""What happens if there is no cluster."""
 
 import http.server
 import threading
@@ -13,7 +13,7 @@ from cluster.slices import slice_named
 
 @pytest.fixture
 def stranger(monkeypatch):
-    """Some other server at the port of Ray's dashboard; returns the paths that it was asked for."""
+    """Another server on the port of Ray's dashboard; yields the paths requested from it."""
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

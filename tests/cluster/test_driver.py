@@ -1,4 +1,4 @@
-"""The driver with processes and a clock of the test's own: crashes at every point, cancellations, signals, budgets."""
+"""The driver with fake processes and a fake clock: crashes at every point, cancellations, signals, budgets."""
 
 import contextlib
 import dataclasses
@@ -31,7 +31,7 @@ class CrashError(BaseException):
 
 @dataclasses.dataclass
 class FakeProcess:
-    """Ends as its run's script says, after so many seconds of the world's clock; when asked to stop, in two."""
+    """Ends as its run's script says, after that many seconds on the world's clock, or two after being asked to stop."""
 
     world: "World"
     run: str
@@ -39,7 +39,7 @@ class FakeProcess:
     ends_at: float
     end: Ended
     deaf: bool = False
-    recorded: Ended | None = None  # what stands in its folder
+    recorded: Ended | None = None  # the ending recorded in its folder
 
     def poll(self):
         self.world.let_end(self)
@@ -47,7 +47,7 @@ class FakeProcess:
 
     def stop(self):
         if self.recorded is None and not self.deaf and self.ends_at > self.world.now + 2:
-            self.world.scripts[self.run].insert(0, (self.ends_at - self.world.now, self.end))  # what is still to come
+            self.world.scripts[self.run].insert(0, (self.ends_at - self.world.now, self.end))  # the rest of it
             self.ends_at, self.end = self.world.now + 2, PREEMPTED
 
     def kill(self):
@@ -55,10 +55,10 @@ class FakeProcess:
 
 
 class World:
-    """The machines, which go on whatever becomes of the driver."""
+    """The machines, which keep running whatever happens to the driver."""
 
     def __init__(self, folder, scripts, deaf=()):
-        """`scripts`: by run, how its attempts end, (seconds, end) each; then always OK after 5 s."""
+        """`scripts`: by run, how its attempts end, one (seconds, end) each; any further ones end OK after 5 s."""
         self.folder = folder
         self.now = 1000.0
         self.scripts = {name: list(script) for name, script in scripts.items()}
@@ -99,7 +99,7 @@ class World:
         return self.processes[folder]
 
     def adopt(self, folder):
-        """An attempt that was to be started, but was not, has left nothing: as attempt.Attempt has it."""
+        """An attempt that was recorded but never started is reported as failed, as by attempt.Attempt."""
         never = FakeProcess(self, folder.parent.name, PLACES[0], 0, FAILED, recorded=FAILED)
         return self.processes.get(folder, never)
 
@@ -114,7 +114,7 @@ class World:
         self.on_sleep()
 
     def drive(self, crash_after=float("inf")):
-        """Drives until the end; None where the driver was killed at that many points."""
+        """Drives until the end; returns None if the driver was killed, at point number `crash_after`."""
         world, self.points_left = self, crash_after
 
         class CrashingLedger(Ledger):
@@ -143,7 +143,7 @@ class World:
                 )
         except CrashError:
             for process in self.alive():
-                process.stop()  # the kernel tells the children
+                process.stop()  # the kernel sends SIGTERM to the children
             return None
 
     def runs(self):
@@ -236,7 +236,7 @@ def test_a_bad_run_does_not_hold_the_others(tmp_path):
 
 
 def test_a_place_that_lets_runs_down_rests_and_does_not_take_them_all(tmp_path):
-    """One device is broken: whatever starts there fails at once, and it would be free first every time."""
+    """One device is broken: whatever starts there fails at once, so it would be the first to be free every time."""
     world = World(tmp_path, {f"run{number}": [] for number in range(12)})
     start = world.start
 
@@ -253,7 +253,7 @@ def test_a_place_that_lets_runs_down_rests_and_does_not_take_them_all(tmp_path):
 
 
 def test_preemptions_that_are_far_apart_let_a_place_rest_only_shortly(tmp_path):
-    """Those of a slice that is rented cheaply and taken away twice a day are not its fault."""
+    """Preemptions of a slice that is rented cheaply and taken away twice a day are not its fault."""
     world = World(tmp_path, {"a": [(100, PREEMPTED)] * 2})
     world.places = PLACES[:1]
     assert world.drive() == 0
@@ -345,7 +345,7 @@ def test_a_second_driver_is_refused_with_the_whereabouts_of_the_first(tmp_path, 
 
 
 def test_runs_that_nobody_asks_for_are_not_waited_for_without_a_place_of_their_kind(tmp_path):
-    """As those that an interrupted sweep on other machines has left; each one that can be is run all the same."""
+    """Such as those left by an interrupted sweep on other machines; those that have a place are run all the same."""
     world = World(tmp_path, {"a": [(100, OK)], "b": []})
     with Ledger(tmp_path) as ledger:
         ledger.add([Request("elsewhere", "m:f", {}, ("v2-32",))])

@@ -81,13 +81,13 @@ def test_nothing_is_left_however_it_ends(command, end):
     assert len(processes) > 5
     listening = set()
     for child in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended in the meantime
             connections = child.net_connections("tcp")
             listening |= {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
     assert listening
     assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
-    if end == signal.SIGTERM:  # once is enough
+    if end == signal.SIGTERM:  # one of the two cases is enough
         address = output.partition("RAY_ADDRESS=")[2].split()[0]
         run = [sys.executable, "-c", SCRIPT]
         result = subprocess.run(run, env=os.environ | {"RAY_ADDRESS": address}, capture_output=True, text=True)

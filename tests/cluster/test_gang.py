@@ -73,7 +73,7 @@ def test_rank_is_the_worker_id_and_a_collective_spans_all_devices(emulated):
 def test_an_exception_is_the_cause_while_the_others_hang(emulated, capfd):
     rank = 2
     began = time.monotonic()
-    timeouts = Timeouts(heartbeat=600)  # in which JAX would abort the others
+    timeouts = Timeouts(heartbeat=600)  # seconds after which JAX would abort the others
     outcome = gang.run(f"{PROGRAMS}:fail", {"rank": rank, "how": "exception"}, V2_32, timeouts=timeouts)
     assert time.monotonic() - began < 300
     assert (outcome.status, outcome.rank, outcome.exit_status) == ("failed", rank, 1)
@@ -126,7 +126,7 @@ def test_sigterm_to_one_host_lets_all_leave_at_one_step_and_is_a_preemption(emul
 
 @pytest.fixture
 def signal_when_training(tmp_path):
-    """Sends this process a signal as soon as all hosts train."""
+    """Sends this process a signal as soon as all hosts are training."""
     done = threading.Event()
 
     def send(number):
@@ -169,7 +169,7 @@ def test_a_run_that_does_not_save_within_the_grace_is_killed(emulated, tmp_path,
 
 
 def test_nothing_is_written_after_its_end(emulated, tmp_path, signal_when_training):
-    """Ray calls an actor dead before its process is, and sends SIGKILL to a stopped one only after five seconds."""
+    """Ray declares an actor dead before its process is, and sends SIGKILL to a stopped one only after five seconds."""
     signal_when_training(signal.SIGTERM)
     config = {"folder": str(tmp_path), "rank": 2}
     assert gang.run(f"{PROGRAMS}:write_on", config, V2_32, grace_s=0.5).status == "cancelled"
@@ -222,7 +222,7 @@ sys.exit(outcome.exit_status)
 
 @pytest.fixture
 def submit(emulated, tmp_path):
-    """Runs the literal `ray job submit`; only the address is not the default one."""
+    """Runs the literal `ray job submit`; only the address differs from the default."""
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}

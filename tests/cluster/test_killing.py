@@ -1,4 +1,4 @@
-"""Killed processes are waited for, by what Ray's tables tell of them; real ones end in test_gang.py."""
+"""Killed processes are waited for, judging by Ray's tables, faked here; test_gang.py kills real processes."""
 
 import types
 
@@ -11,7 +11,7 @@ NODES = A, B = ["0a", "0b"]
 
 @pytest.fixture
 def hosts(monkeypatch):
-    """Two actors, dead once both have been killed, and the set of their processes that live on."""
+    """Two actors, dead once both have been killed, and the set of their processes that are still alive."""
     actors = {bytes([rank]): (node, 100 + rank) for rank, node in enumerate(NODES)}
     killed, living = [], set(actors.values())
 

@@ -1,4 +1,4 @@
-"""Gangs on hosts of CPUs and of GPUs: real Ray and real JAX processes, whose GPUs are for Ray's accounting alone."""
+"""Runs on CPU hosts and on GPU hosts: real Ray and real JAX processes; the GPUs exist in Ray's accounting only."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from cluster.slices import slice_named
 from tests.waiting import wait_for
 
 CPU_2, H100_16 = slice_named("cpu-2"), slice_named("h100-16")
-DEVICES = 3  # of a host, and so the CPUs of a CPU host
+DEVICES = 3  # per host; also the number of CPUs of a CPU host
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def emulated():
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a run that stays until a file is there; returns its folder, the file and what becomes of it."""
+    """Starts a run that stays until a file exists; returns its folder, the file and the future of its outcome."""
     with ThreadPoolExecutor() as threads:
         until = []
 
@@ -46,7 +46,7 @@ def start(tmp_path):
 
 
 def given(folder):
-    """What every rank of a run was given; empty until all have come."""
+    """What every rank of a run was given; empty until all ranks have started."""
     found = [json.loads(path.read_text()) for path in sorted(folder.glob("[0-9]"))]
     return found if len(found) == 2 else []
 
@@ -69,7 +69,7 @@ def test_a_process_of_a_gpu_host_sees_all_of_its_gpus_and_nobody_else_gets_one_m
 def test_two_runs_of_one_cpu_slice_take_turns_and_each_has_all_cpus(emulated, start):
     runs = [start(name, CPU_2) for name in ("a", "b")]
     wait_for(lambda: any(given(folder) for folder, _, _ in runs), 60)
-    time.sleep(3)  # longer than a free slice is waited for
+    time.sleep(3)  # longer than a single attempt to place a run lasts
     assert sum(bool(given(folder)) for folder, _, _ in runs) == 1
     for _, until, _ in runs:
         until.touch()

@@ -1,4 +1,4 @@
-"""The queue's state: what may follow what, and that a crash leaves all of a change or none of it."""
+"""The queue's state: the allowed transitions, and that a crash leaves all of a change or none of it."""
 
 import os
 import signal
@@ -181,7 +181,7 @@ KILLED_IN_TRANSACTION = """
 
 @pytest.mark.parametrize("after", [1, 2, 3, 4])
 def test_a_kill_in_the_middle_of_a_change_leaves_nothing_of_it(tmp_path, after):
-    """Its statements: begin, attempt, run, commit; the kill comes before the one with this number."""
+    """Its statements are begin, attempt, run and commit; the kill comes right before statement number `after`."""
     folder = tmp_path / "queue"
     with Ledger(folder) as ledger:
         ledger.add([request()])

@@ -10,7 +10,7 @@ from cluster.errors import ClusterError
 
 @pytest.fixture
 def jax_sees(monkeypatch):
-    """Makes the look at the devices say this."""
+    """Fakes the result of the process that looks for devices."""
 
     def sees(status, out, error=""):
         monkeypatch.setattr(
@@ -52,7 +52,7 @@ def test_runs_that_share_a_gpu_share_its_memory(monkeypatch, jax_sees):
         monkeypatch.delenv(name, raising=False)
     jax_sees(0, '["gpu", 2]\n')
     places = local.visible_devices(3)
-    # One run on every device before any device has two.
+    # Every device has one run before any device has two.
     assert [place.name for place in places] == ["gpu:0", "gpu:1", "gpu:0/1", "gpu:1/1", "gpu:0/2", "gpu:1/2"]
     assert [dict(place.environment) for place in places[:2]] == [
         {"CUDA_VISIBLE_DEVICES": name, "XLA_CLIENT_MEM_FRACTION": "0.25"} for name in "01"

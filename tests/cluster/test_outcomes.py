@@ -1,4 +1,4 @@
-"""Budgets are exact, and each is charged for its own."""
+"""Budgets are exact, and each is charged for its own kind of ending only."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ BROKEN = (Ending.FAILED, Ending.HUNG)
 
 
 def attempts_until_given_up(budgets, endings):
-    """How many attempts a run gets that ends in this way, and then in that."""
+    """How many attempts a run gets if they end like this, in order; None if it is not given up by the last one."""
     spent = Spent()
     for number, ending in enumerate(endings, 1):
         spent = spent.charged(ending)

@@ -1,4 +1,4 @@
-"""Which hosts form a slice, by what Ray tells of the nodes."""
+"""Which hosts form a slice, judging by what Ray reports of the nodes."""
 
 import socket
 
@@ -32,7 +32,7 @@ def tpu_host():
 
 @pytest.fixture
 def nodes(monkeypatch):
-    """Makes Ray tell of these nodes, beside a head."""
+    """Makes Ray report these nodes, besides a head."""
     head = {"NodeID": "head", "Alive": True, "Labels": {}, "Resources": {}}
 
     def tell(*hosts):
@@ -93,7 +93,7 @@ def test_a_run_takes_all_chips_of_a_host_and_where_there_are_none_all_cpus():
 
 @pytest.fixture
 def on_node():
-    """A host's node by its id, which answers unless it does not."""
+    """Makes the node of a host, with the given id, which accepts connections if `answers`."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
 

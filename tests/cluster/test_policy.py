@@ -1,4 +1,4 @@
-"""The policy's promises, on any snapshot."""
+"""The policy's guarantees, on any snapshot."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cluster.policy import Place, Snapshot, Waiting, plan
 
-KINDS = ("small", "middle", "large")  # a run that may have one may have all after it
+KINDS = ("small", "middle", "large")  # a run may use a contiguous range of them, or none
 
 
 @st.composite
@@ -51,7 +51,7 @@ def ready(snapshot):
 
 
 def may_have(snapshot, run):
-    """Places that a run may have, free or taken: not the one where it has just failed, if there is another."""
+    """Places that a run may use, free or taken: not the one where it has just failed, if there is another."""
     fitting = {place for place in snapshot.places if place.kind in run.kinds}
     return fitting - {run.shuns} or fitting
 
@@ -75,7 +75,7 @@ def test_no_place_is_left_to_itself_while_a_run_waits_that_may_have_it(snapshot)
 
 @given(snapshots())
 def test_nobody_is_overtaken_for_a_place_that_he_could_have(snapshot):
-    """Priority kept, and order within a priority: the ground on which nobody starves."""
+    """Runs are served by priority, then by position, so only runs of higher priority can starve another."""
     starts = plan(snapshot)
     passed_over: list[Waiting] = []
     for run in ready(snapshot):
@@ -103,7 +103,7 @@ def test_who_starts_where_does_not_depend_on_how_the_runs_are_listed(snapshot, r
 
 
 def test_an_older_run_gets_the_first_large_slice_that_frees_up():
-    """Small ones keep coming, and all of them could use it."""
+    """Small runs keep arriving, and all of them could use it."""
     large = Waiting("large", ("large",), 0)
     small = [Waiting(f"small {number}", ("small", "large"), number) for number in range(1, 50)]
     place = Place("a", "large")

@@ -1,4 +1,4 @@
-"""The queue over a Ray cluster: an emulated slice, real JAX processes, and a driver that is killed."""
+"""The queue on a Ray cluster: an emulated slice, real JAX processes, and a driver that is killed."""
 
 import itertools
 import os

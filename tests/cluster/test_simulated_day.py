@@ -1,6 +1,7 @@
 """A day of 1,000 slices and 10,000 runs, with slices that are preempted and come back, and runs that fail.
 
-The clock is simulated; policy and budgets are the real ones. The policy is asked once a simulated minute.
+The clock is simulated; the policy and the charging of budgets are real. The policy is called once
+per simulated minute.
 """
 
 import dataclasses
@@ -19,11 +20,11 @@ BUDGETS = Budgets(preemptions=3, failures=3, first_pause=5.0, longest_pause=60.0
 
 @dataclasses.dataclass
 class Work:
-    """A run of the day, in minutes."""
+    """A run of the day; times are in minutes."""
 
     waiting: Waiting
     minutes_left: float
-    breaks: bool  # every attempt fails, as on bad data that only shows late
+    breaks: bool  # every attempt fails, as with bad data that shows up late
     arrives: int
     spent: Spent = dataclasses.field(default_factory=Spent)
     started: float = 0.0
@@ -44,11 +45,14 @@ def make_day(seed):
 
 
 def live_through(seed):
-    """The day, minute by minute; returns the runs as they ended, and the share of slice minutes that were used."""
+    """Simulates the day until all runs have ended; returns the runs, the share of slice minutes used, and the minutes.
+
+    The share is over the minutes in which more than SLICES runs waited.
+    """
     rng, places, works = make_day(seed)
     arriving = sorted(works.values(), key=lambda work: work.arrives, reverse=True)
     waiting, running = {}, {}
-    away: dict[str, float] = {}  # by the name of the place
+    away: dict[str, float] = {}  # by the name of the place, the minute at which it is back
     ended = 0
     endings: list[tuple[float, int, str]] = []  # (minute, attempt, name)
     used = available = 0

@@ -9,7 +9,7 @@ from cluster.slices import CPU, H100, H200, SLICES, V2, V3, slice_for_hosts, sli
 @pytest.mark.parametrize("slice", SLICES, ids=lambda slice: slice.name)
 def test_the_numbers_of_a_slice_agree(slice):
     generation = slice.generation
-    assert slice.name == f"{generation.name}-{slice.devices}"  # Google's names count cores, each a device; ours too
+    assert slice.name == f"{generation.name}-{slice.devices}"  # Google's names count cores, i.e. devices; so do ours
     assert slice.devices == slice.hosts * generation.devices_per_host
     assert slice.chips == slice.hosts * generation.chips_per_host
     if generation != CPU:
@@ -20,7 +20,7 @@ def test_the_numbers_of_a_slice_agree(slice):
 def test_names_are_unique_and_sizes_grow():
     assert len({slice.name for slice in SLICES}) == len(SLICES)
     groups = [(key, list(group)) for key, group in itertools.groupby(SLICES, key=lambda slice: slice.generation)]
-    assert len({generation.name for generation, _ in groups}) == len(groups)  # each in one piece, each name once
+    assert len({generation.name for generation, _ in groups}) == len(groups)  # each is contiguous, with a unique name
     for _, group in groups:
         sizes = [slice.chips for slice in group]
         assert sizes == sorted(set(sizes))
@@ -53,7 +53,7 @@ def test_a_slice_in_words():
 def test_the_first_generation_with_so_many_hosts_is_picked():
     assert slice_for_hosts(4) == slice_named("v2-32")
     assert slice_for_hosts(1) == slice_named("v2-8")
-    assert slice_for_hosts(256) == slice_named("v3-2048")  # no v2 is as large
+    assert slice_for_hosts(256) == slice_named("v3-2048")  # no v2 slice is that large
 
 
 def test_an_unknown_name_names_the_nearest_and_the_list():

@@ -1,4 +1,4 @@
-"""One process at a time holds the file; a second one is told by whom it is held."""
+"""One process at a time holds the file; a second one is told who holds it."""
 
 import errno
 import fcntl
@@ -94,7 +94,7 @@ def test_left_it_is_free_again(tmp_path):
 
 
 def test_who_only_looks_keeps_nobody_out(tmp_path, monkeypatch):
-    """While it is looked at, it is locked; the lock is let go when the first try to hold it has failed."""
+    """A look locks the file for a moment; here it unlocks once the first attempt to hold the file has failed."""
     (tmp_path / "lock").touch()
     flock = fcntl.flock
     with (tmp_path / "lock").open() as looking:
@@ -112,7 +112,7 @@ def test_who_only_looks_keeps_nobody_out(tmp_path, monkeypatch):
 
 
 def test_a_holder_is_named_although_it_has_only_just_begun(tmp_path, monkeypatch):
-    """It writes its name when the second one has tried in vain for the second time."""
+    """It writes its name just before the second one's second attempt fails."""
     flock, tries = fcntl.flock, []
     with (tmp_path / "lock").open("w") as held:
         flock(held, fcntl.LOCK_EX)

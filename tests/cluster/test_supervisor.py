@@ -1,4 +1,4 @@
-"""A run that is started again, and when it is not: `gang.run` with machines of the test's own."""
+"""When a run is restarted, and when it is not: `gang.run` with fake machines."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ DONE = Outcome(Ending.SUCCEEDED, 0, value={})
 
 @pytest.fixture
 def machines(monkeypatch):
-    """What becomes of the attempts, one after the other: a function each, which gives the outcome."""
+    """What becomes of the attempts, in order: one function each, which returns the outcome or raises."""
     script = []
 
     class Watch:

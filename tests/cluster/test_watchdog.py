@@ -1,4 +1,4 @@
-"""What takes as long as it has always taken is left alone; what takes far longer ends the process."""
+"""An activity that takes as long as it always has is left alone; one that takes far longer ends the process."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from cluster.watchdog import Mark, Patience, Watchdog
 
 
 class Clock:
-    """Stands still, but for what the test lets pass."""
+    """Advances only when the test advances it."""
 
     def __init__(self):
         self.now = 100.0
@@ -51,7 +51,7 @@ def test_nothing_is_known_before_it_was_seen_often_enough_and_what_is_quick_has_
 
 @pytest.fixture
 def ends(clock):
-    """A watchdog that ends nothing, and what it would have said and done."""
+    """A watchdog that ends no process, what it reports, and the exit statuses it would end with."""
     said, ended = [], []
     patience = Patience(unknown=60.0, least=0.5, times=10.0, seen=2)
     dog = Watchdog(patience, lambda mark, stacks: said.append((mark, stacks)), end=ended.append, clock=clock)
@@ -63,7 +63,7 @@ def test_a_step_that_stands_still_is_told_with_every_stack(ends, clock, capfd):
     for step in range(5):
         dog.mark("step", step)
         clock.now += 0.25
-    clock.now += 2.25  # ten times as long as ever
+    clock.now += 2.25  # now ten times the longest so far
     assert not dog.look()
     assert not said
     clock.now += 0.25

@@ -1,4 +1,4 @@
-"""The frame store: what the videos show, once, whole or not at all."""
+"""The frame store: frames of the videos, decoded once, stored whole or not at all."""
 
 import json
 import pickle

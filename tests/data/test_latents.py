@@ -29,13 +29,13 @@ def make(path, scene_indices, shape=(6, 4, 5)):
 
 @pytest.fixture
 def one_file(monkeypatch):
-    """As many videos a file as its size allows."""
+    """As many videos per file as the maximum file size allows."""
     monkeypatch.setattr(latents, "SHARES", 1)
 
 
 @pytest.fixture
 def small_shards(monkeypatch, one_file):
-    """Four videos a file."""
+    """Four videos per file."""
     monkeypatch.setattr(latents, "SHARD_BYTES", 4 * 4 * 6 * 4 * 5)
 
 
@@ -111,7 +111,7 @@ def test_what_has_not_been_written_is_absent(tmp_path, small_shards):
     assert reopened.missing().tolist() == absent
     with pytest.raises(InputError, match=r"store: video 104 has no latents yet.*launch/encode.py"):
         reopened.read(104)
-    store.write([104, 100], draw(2, seed=1))  # into files that exist, and between what is in them
+    store.write([104, 100], draw(2, seed=1))  # into existing files, between the videos already there
     again = latents.open(tmp_path / "store")
     assert again.missing().tolist() == [102, 103, 106, 107, 108, 109]
     np.testing.assert_array_equal(again.read(104), draw(2, seed=1)[0])
@@ -126,7 +126,7 @@ def test_absent_videos_are_nan_in_the_array(tmp_path):
 
 
 def file_traffic():
-    """Bytes and calls of reading files, by tensorstore's own count in this process."""
+    """Bytes and number of file reads in this process, as counted by tensorstore itself."""
     figures = tensorstore.experimental_collect_matching_metrics("/tensorstore/kvstore/file/", include_zero_metrics=True)
     value = {figure["name"].removeprefix("/tensorstore/kvstore/file/"): figure["values"][0] for figure in figures}
     return value["bytes_read"]["value"], value["batch_read"]["value"]
@@ -136,14 +136,14 @@ def test_a_video_is_one_read(tmp_path, one_file):
     store = make(tmp_path / "store", range(32), shape=(128, 8, 16))
     store.write(range(32), draw(32, shape=(128, 8, 16)))
     store = latents.open(tmp_path / "store")
-    store.read(0)  # with it comes the index of the file
+    store.read(0)  # also reads the index of the file
     bytes_before, reads_before = file_traffic()
     store.read(20)
     bytes_after, reads_after = file_traffic()
-    assert bytes_after - bytes_before == 128 * 8 * 16 * 4 + 4  # and a checksum
+    assert bytes_after - bytes_before == 128 * 8 * 16 * 4 + 4  # plus a checksum
     assert reads_after - reads_before == 1
     store.read(20)
-    assert file_traffic() == (bytes_after, reads_after)  # kept in memory
+    assert file_traffic() == (bytes_after, reads_after)  # cached in memory
 
 
 def test_without_a_cache_nothing_is_kept(tmp_path):
@@ -289,7 +289,7 @@ def test_a_full_disk_is_said_where_a_store_is_made_and_the_same_goes_on(tmp_path
 
 
 def test_a_full_disk_is_said_leaves_nothing_half_written_and_the_same_write_goes_on(tmp_path):
-    """A limit on the size of a file stands in for the disk's end: both fail a write amid a file."""
+    """A limit on the file size stands in for a full disk: both make a write fail partway through a file."""
     store, videos = make(tmp_path / "store", [0, 1], (64, 8, 16)), draw(2, shape=(64, 8, 16))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))

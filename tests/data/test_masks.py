@@ -1,4 +1,4 @@
-"""The store of masks: every bit where it was, and only masks of the same videos, frames and slots."""
+"""The mask store: every bit in its place, and only masks of the same videos, frames and slots."""
 
 import json
 import re

@@ -11,7 +11,7 @@ def square(number):
 
 
 def meet(files):
-    """Comes to an end when the item with the same files the other way round is at work too."""
+    """Returns once the item with the same two files in reverse order is being processed too."""
     mine, others = files
     mine.touch()
     wait_for(others.exists, 300)

@@ -1,4 +1,4 @@
-"""The batch is a pure function of (seed, step), whoever reads it and wherever reading begins."""
+"""A batch is a pure function of (seed, step), no matter which host reads it and at which step reading begins."""
 
 import contextlib
 import itertools
@@ -28,7 +28,7 @@ def streams(seed=3, batch=8):
 
 
 def global_batches(hosts, steps=7, first_step=0, **options):
-    """Batches put together from every host's rows, in the order of the hosts."""
+    """Yields global batches, assembled from the rows of all hosts in host order."""
     readers = [host_batches(streams(**options), first_step=first_step, host=h, hosts=hosts) for h in range(hosts)]
     for _ in range(steps):
         rows = [next(reader) for reader in readers]
@@ -117,7 +117,7 @@ def test_workers_end_when_the_process_that_they_work_for_is_killed(tmp_path):
 
 
 def runs(process):
-    """Whether it does; one that has ended is left as a zombie where nobody asks for its exit status."""
+    """Whether the process is running; one that has ended stays a zombie if nobody asks for its exit status."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -20,7 +20,7 @@ def test_probe(path, decode):
 
 
 def brightness(frames_FxYxXx3):
-    """Mean of the left and of the right half, without the columns where they meet."""
+    """Mean of the left half and of the right half, excluding the columns where they meet."""
     half = frames_FxYxXx3.shape[2] // 2
     left, right = frames_FxYxXx3[:, :, : half - 2], frames_FxYxXx3[:, :, half + 2 :]
     return left.mean(axis=(1, 2, 3)), right.mean(axis=(1, 2, 3))
@@ -31,7 +31,7 @@ def test_frames_are_those_asked_for_in_that_order(path, indices):
     frames_FxYxXx3 = video.read_frames(path, indices)
     assert (frames_FxYxXx3.shape, frames_FxYxXx3.dtype) == ((len(indices), 32, 48, 3), np.uint8)
     left, right = brightness(frames_FxYxXx3)
-    # Brightness is the number of the frame; video has 220 levels of brightness, so it can be off by one.
+    # Brightness encodes the frame number; video has only 220 levels of brightness, so it can be off by one.
     np.testing.assert_allclose(left, np.array(indices), atol=1)
     np.testing.assert_allclose(right, 255 - np.array(indices), atol=1)
 
@@ -95,7 +95,7 @@ def test_damage_that_the_header_hides_shows_when_decoding(path, damage, tmp_path
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Five numbered pictures, each of its own brightness, as one path."""
+    """Five numbered pictures, each with a different brightness, as one path pattern."""
     for number in range(5):
         Image.new("RGB", (8, 6), (50 * number,) * 3).save(tmp_path / f"a_{number:02d}.png")
     return tmp_path / "a_%02d.png"
@@ -109,7 +109,7 @@ def test_numbered_pictures_are_a_video(pictures):
 
 @pytest.mark.parametrize("absent", [0, 3])
 def test_a_picture_that_is_missing_is_named(pictures, absent):
-    """Were the first one missing, FFmpeg would begin with the second."""
+    """If the first one is missing, FFmpeg itself would begin with the second."""
     named = pictures.with_name(pictures.name % absent)
     named.unlink()
     for reading in (lambda: video.read_frames(pictures, [1, 3]), lambda: video.probe(pictures, at_least=4)):

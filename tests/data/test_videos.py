@@ -25,7 +25,7 @@ def test_labelled_subsets_are_nested_and_of_the_right_size():
         labelled = {video.scene_index for video in labelled_videos(every, percent / 100)}
         assert len(labelled) == percent
         assert smaller < labelled
-        assert labelled != set(range(percent)) or percent in (1, 100)  # drawn, and not the first ones
+        assert labelled != set(range(percent)) or percent in (1, 100)  # drawn at random, not the first ones
         smaller = labelled
 
 

@@ -18,7 +18,7 @@ def test_what_fails_half_way_leaves_all_as_it_was(tmp_path):
 
     def half(partial):
         partial.write_text("half")
-        assert partial.parent == file.parent  # else it could not be moved at once
+        assert partial.parent == file.parent  # otherwise it could not be moved atomically
         raise RuntimeError("out of ink")
 
     with pytest.raises(RuntimeError, match="ink"):

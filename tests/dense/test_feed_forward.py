@@ -1,4 +1,4 @@
-"""A hidden layer against autodiff in float64, by plain XLA and by the kernels."""
+"""A hidden layer, by plain XLA and by the kernels, against autodiff in float64."""
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,11 @@ from aloe.dense.projection import padded
 from tests.attention.cases import KERNELS, distance, lowered_for_a_gpu
 
 RATE = 0.3
-SIZES = [(57, 180, 2), (130, 52, 1), (230, 304, 1), (9, 52, 1)]  # the last is too short for blocks of one example
+SIZES = [(57, 180, 2), (130, 52, 1), (230, 304, 1), (9, 52, 1)]  # the last is too short for blocks within one example
 
 
 def draw(tokens, width, blocks, batch=2):
-    """Numbers that bfloat16 has, so that what is about to be 0 is, at any precision, on the same side of it."""
+    """Numbers that bfloat16 represents exactly, so that inputs of ReLU near 0 have the same sign at any precision."""
     rng = np.random.default_rng(0)
     lanes, columns = padded(width), blocks * COLUMNS
     x, slope = rng.integers(-4, 5, (2, batch, tokens, lanes)) / 4
@@ -60,7 +60,7 @@ def test_is_relu_and_dropout_between_two_products(tokens, width, blocks, rate, d
 
 
 def saved_bytes(function, *arguments):
-    """Of what waits for the gradient, beyond the arguments."""
+    """Bytes of what is saved for the backward pass, besides the arguments."""
     _, pull = jax.eval_shape(lambda *a: jax.vjp(function, *a), *arguments)
     given = {(x.shape, x.dtype) for x in arguments}
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(pull) if (x.shape, x.dtype) not in given)
@@ -87,5 +87,5 @@ def test_kernels_lower_to_triton(tokens, width, rate, dtype):
 
     shapes = [((4, tokens, lanes), dtype), ((lanes, 1024), jnp.float32), ((1024, lanes), jnp.float32)]
     lowered = lowered_for_a_gpu(forward_and_backward, *(jax.ShapeDtypeStruct(*shape) for shape in shapes), keys)
-    assert ("feed_forward_hidden" in lowered) == (tokens > 8)  # where blocks of one example would be mostly empty
+    assert ("feed_forward_hidden" in lowered) == (tokens > 8)  # too much of shorter examples' blocks would be empty
     assert "feed_forward_gradient" in lowered

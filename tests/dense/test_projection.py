@@ -14,7 +14,7 @@ def test_padded_has_room_for_a_one_and_no_more_than_that_takes(width):
 
 @pytest.mark.parametrize(("batch", "inputs", "outputs"), [(6, 64, 40), (64, 192, 240), (3, 320, 300), (1, 8, 8)])
 def test_product_and_gradients(batch, inputs, outputs):
-    """Whether the gradient of the weights is summed in groups of examples (64 of one, 2 of three) or at once."""
+    """Whether the weight gradient is summed in groups of examples (64 groups of one, 2 of three) or all at once."""
     rng = np.random.default_rng(0)
     x, slope = rng.standard_normal((batch, 5, inputs)), rng.standard_normal((batch, 5, outputs))
     weights = rng.standard_normal((inputs, outputs))
@@ -26,7 +26,7 @@ def test_product_and_gradients(batch, inputs, outputs):
 
 
 def test_weights_and_their_gradient_are_float32_whatever_the_rows_are():
-    """A sum of 4096 ones, each of which bfloat16 would lose."""
+    """Sums 4096 ones, each of which would be lost in a bfloat16 sum."""
     x, slope = jnp.ones((64, 64, 8), jnp.bfloat16), jnp.ones((64, 64, 4), jnp.bfloat16)
     out, pull = jax.vjp(project, x, jnp.full((8, 4), 1 / 8))
     dx, dweights = pull(slope.at[0, 0].set(2))

@@ -1,4 +1,4 @@
-"""Sum and LayerNorm against their definition in float64, by plain XLA and by the kernels."""
+"""Sum and LayerNorm, by plain XLA and by the kernels, against their definition in float64."""
 
 import functools
 
@@ -24,7 +24,7 @@ def draw(tokens, width, batch=3):
 
 
 def definition(x, rows, bias, kept, rate):
-    """In jnp, for float64: its gradient is that of autodiff."""
+    """In jnp, to be computed in float64; its gradient is by autodiff."""
     width = x.shape[-1]
     y = x + jnp.where(kept, (rows[..., :width] + bias) / (1 - rate), 0)
     normalized = (y - y.mean(-1, keepdims=True)) / jnp.sqrt(y.var(-1, keepdims=True) + EPSILON)

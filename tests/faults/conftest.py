@@ -20,7 +20,6 @@ from cluster.emulated import EmulatedSlice
 from cluster.outcomes import Budgets
 from cluster.process import Timeouts
 from cluster.slices import slice_named
-from cluster.watchdog import Patience
 from tests.training.toy import Toy
 from tests.waiting import wait_for
 
@@ -29,7 +28,7 @@ POD = "emulated-v2-32"
 STEPS = 60
 ENTRY = "tests.faults.program:train"
 BUDGETS = Budgets(preemptions=3, failures=2, first_pause=1.0)
-TIMEOUTS = Timeouts(patience=Patience())
+TIMEOUTS = Timeouts()
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def pod():
 
 
 class Run:
-    """A run of STEPS steps in a folder of its own, with what its files say."""
+    """A run of STEPS steps in its own folder, and what its files say."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,16 +57,16 @@ class Run:
         self.config.batch.evaluation = 8
 
     def ends(self, kind=None, *, rank=0, step=25, once=True, kinds=(V2_32,), budgets=BUDGETS, env=None):
-        """Runs it under a fault until it has ended; returns the outcome."""
+        """Runs it, with a fault if `kind` is given, to its final outcome, which is returned."""
         fault = kind and {"kind": kind, "rank": rank, "step": step, "once": once}
         asked = {"run": self.config.to_dict(), "fault": fault}
         self.began = time.time()
         return supervisor.keep_running(ENTRY, asked, kinds, budgets=budgets, timeouts=TIMEOUTS, env=env)
 
     def ends_although(self, strike, *, rank=0, **options):
-        """Runs it and strikes from outside, where this rank waits at a step; returns the outcome.
+        """Runs it and calls `strike` once this rank waits for it at a step; returns the outcome.
 
-        The run has a thread of its own, for nodes end with the thread that starts them.
+        The run gets a thread of its own, because nodes end with the thread that starts them.
         """
         with ThreadPoolExecutor(1) as thread:
             outcome = thread.submit(self.ends, "lost", rank=rank, **options)
@@ -85,14 +84,14 @@ class Run:
         return [event["step"] for event in self.events("start")]
 
     def first_logged(self, attempt):
-        """When an attempt, the first being 0, logged its first steps."""
+        """When an attempt, counted from 0, logged its first steps."""
         began = self.events("start")[attempt]["time"]
         return min(event["time"] for event in self.events("times") if event["time"] > began)
 
     def back_in_time(self, undisturbed):
-        """Whether it was back soon after the fault, for this machine, which starts the undisturbed run in its time.
+        """Whether it was back soon after the fault, given how long this machine takes to start the undisturbed run.
 
-        To notice takes up to 20 seconds by the clock, and no driver waits for JAX's 300 s or Orbax's 600.
+        Noticing a fault takes up to 20 seconds on any machine, and no driver waits for JAX's 300 s or Orbax's 600.
         """
         back = self.first_logged(1) - (self.folder / "struck").stat().st_mtime
         start = undisturbed.first_logged(0) - undisturbed.began
@@ -100,12 +99,12 @@ class Run:
         return back < 25 + 3 * start
 
     def at_step(self, step, within=120):
-        """Waits until it has come so far and has a whole checkpoint of no more than ten steps before."""
+        """Waits until it has logged that step, and has a complete checkpoint no more than ten steps older."""
         wait_for(lambda: any(event["step"] >= step for event in self.events("times")), within)
         wait_for((self.folder / workdir.CHECKPOINTS / str(step // 10 * 10)).exists, within)
 
     def state(self):
-        """Of the last checkpoint."""
+        """The state in the latest checkpoint."""
         checkpoints = Checkpoints(self.folder / workdir.CHECKPOINTS, data_mesh(), self.config.training, read_only=True)
         try:
             return jax.device_get(checkpoints.restore(abstract_state(Toy(), lamb(self.config.optimizer))))
@@ -119,7 +118,10 @@ class Run:
 
 
 @pytest.fixture
-def training(tmp_path):
+def training(pod, tmp_path):
+    """A run on a whole pod, whatever the test before this one in its process has done to it."""
+    for worker_id in pod.lost(POD):
+        pod.replace(POD, worker_id)
     return Run(tmp_path / "run")
 
 

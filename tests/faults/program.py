@@ -1,4 +1,4 @@
-"""A small real training run on the hosts of a slice, and the faults that strike it."""
+"""A small but real training run on the hosts of a slice, and the faults that strike it."""
 
 import contextlib
 import os
@@ -18,11 +18,11 @@ from launch import programs
 from tests.training.toy import Toy
 from tests.waiting import wait_for
 
-STEP_S = 0.03  # a step would be over before a fault could strike
+STEP_S = 0.03  # slept in every step, which would otherwise be over before a fault could strike
 
 
 def train(config):
-    """The training loop on the toy task. config["fault"]: kind, rank, step, and whether it strikes `once`."""
+    """Runs the training loop on the toy task. config["fault"]: kind, rank, step, and whether it strikes only `once`."""
     resolved = ConfigDict(config["run"])
     fault = config.get("fault") or {}
     kind = fault.get("kind")
@@ -38,7 +38,7 @@ def train(config):
     def stop(step):
         time.sleep(5 * STEP_S if armed and kind in ("slow", "SIGTERM while saving") else STEP_S)
         if strikes and step == fault["step"] and kind in FAULTS:
-            # What is saved is written beside the steps. The name is one that no watchdog knows.
+            # Checkpoints are written while steps run. An activity of this name has no learned limit yet.
             watchdog.mark("the checkpoint before the fault", step)
             wait_for((Path(resolved.workdir) / workdir.CHECKPOINTS / str(step // every * every)).exists, 300)
             watchdog.mark(clock.HOST, step - 1)
@@ -73,7 +73,7 @@ def fail():
 
 
 def fill_disk():
-    """No file of this process can grow beyond a few bytes from now on."""
+    """From now on, no file of this process can grow beyond 64 bytes."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))
 
@@ -83,7 +83,7 @@ FAULTS = {
     "SIGSTOP": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "hang": hang,
-    "lost": hang,  # the test, seeing that it was struck, takes its machine away; meanwhile the others wait for it
+    "lost": hang,  # the test sees that it has struck, and takes the machine away; until then the others wait
     "exception": fail,
     "full disk": fill_disk,
     "NaN": lambda: None,  # it is in the data
@@ -91,7 +91,7 @@ FAULTS = {
 
 
 class HostWithoutPort(Host):
-    """Its coordinator's port is taken in the first attempt of all."""
+    """A host whose coordinator port is taken in the very first attempt."""
 
     def coordinator_address(self):
         import socket

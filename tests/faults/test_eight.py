@@ -1,4 +1,4 @@
-"""The eight faults that the test suite always tries; the others are in test_more.py, `make faults`."""
+"""The eight faults that every test run tries; the others are in test_more.py and test_head.py: `make faults`."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_3_a_machine_is_lost_and_replaced(pod, undisturbed, training, capfd):
 
 
 def test_4_sigterm_reaches_one_host_while_it_saves(undisturbed, training, capfd):
-    """No driver knows of it; all hosts save at one step, and the run goes on from there."""
+    """The driver does not know of it; all hosts save at the same step, and the run resumes from there."""
     outcome = training.ends("SIGTERM while saving", rank=1, step=20)
     assert outcome.status == "succeeded", outcome
     stopped = [event["step"] for event in training.events("stop")]
@@ -54,7 +54,7 @@ def test_4_sigterm_reaches_one_host_while_it_saves(undisturbed, training, capfd)
 
 
 def test_5_a_rank_is_killed_while_it_saves(undisturbed, training):
-    """The checkpoint is whole, if the rank has written its share before it is killed, or not there."""
+    """The checkpoint is complete, if the rank had written its share before it was killed, or absent."""
     outcome = training.ends("SIGKILL while saving", rank=1, step=20)
     assert outcome.status == "succeeded", outcome
     assert training.starts() in ([0, 10], [0, 20])
@@ -87,7 +87,7 @@ def test_7_an_exception_is_not_retried(training, capfd):
 
 
 def test_8_the_slice_is_gone_for_good_and_a_smaller_one_is_free(pod, undisturbed, training):
-    """It goes on there with the same batches, each device taking them in parts; what differs is rounding."""
+    """It resumes there with the same batches, which each device processes in parts; only rounding differs."""
     pod.add(V2_8)
     outcome = training.ends_although(lambda: pod.lose(POD), kinds=(V2_32, V2_8))
     assert outcome.status == "succeeded", outcome

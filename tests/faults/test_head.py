@@ -1,4 +1,4 @@
-"""The head of the cluster is killed, with it all that it knew; a new cluster comes up, and the same command goes on."""
+"""The head of the cluster is killed, and with it all its state; in a new cluster, the same command resumes."""
 
 import os
 import signal
@@ -57,7 +57,7 @@ def test_the_head_is_killed_and_started_again(tmp_path):
         print(f"the driver ended {time.monotonic() - began:.0f} s after the head, with {driver.returncode}")
         assert driver.returncode != 0
     assert len(run.starts()) == 1
-    add(queue, {"other": other})  # one that is undisturbed
+    add(queue, {"other": other})  # an undisturbed one
     with EmulatedSlice(V2_8, port=None, environment=ENVIRONMENT) as cluster:
         driver = drive(cluster, queue)
         try:

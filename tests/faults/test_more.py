@@ -1,4 +1,4 @@
-"""The other faults, which take too long for every test run: `make faults`."""
+"""The other faults, which take too long to be part of every test run: `make faults`."""
 
 import contextlib
 import os
@@ -69,7 +69,7 @@ def test_a_raylet_is_killed(pod, undisturbed, training):
 
 
 def test_the_disk_is_full_while_saving(training):
-    """It is said, not retried, and the checkpoint before is whole."""
+    """It is reported, not retried, and the previous checkpoint is complete."""
     outcome = training.ends("full disk while saving", rank=1, step=20, once=False)
     assert outcome.status == "failed"
     assert outcome.program_error

@@ -11,11 +11,11 @@ from launch import flags
 
 @pytest.fixture
 def call(monkeypatch, tmp_path, capsys):
-    """Runs an entry point in this process, in an empty folder; gives its exit status and what it printed."""
+    """Runs an entry point in this process, in an empty folder; returns its exit status and what it printed."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("ALOE_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")  # else what this process compiles would go to a run's workdir
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")  # otherwise this process would cache in a run's workdir
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def call(program, *argv, task="--task=clevrer"):
@@ -31,7 +31,7 @@ def call(monkeypatch, tmp_path, capsys):
 
 @pytest.fixture
 def done(call):
-    """Runs an entry point as `call` does, which must succeed, and gives what it printed."""
+    """Runs an entry point like `call`, requires that it succeeds, and returns what it printed."""
 
     def done(program, *argv, task):
         status, out, error = call(program, *argv, task=f"--task={task}")

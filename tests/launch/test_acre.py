@@ -1,4 +1,4 @@
-"""ACRE by the commands: a world, its check, its latents, a short run, its table and its predictions."""
+"""ACRE through its commands: a world, its check, its latents, a short run, its table and its predictions."""
 
 import functools
 import json
@@ -42,7 +42,7 @@ def test_a_monet_learns_from_the_pictures_and_encodes_them(done):
     settings = [f"--config.{path}={value}" for path, value in (tiny | {"data.evaluation_frames": 8}).items()]
     out = done(train, data, "--workdir=monet", "--variant=quickstart", "--local", *settings, task="monet")
     assert "explained" in out
-    assert "foreground_ari" in out  # of which only exact masks know
+    assert "foreground_ari" in out  # requires exact masks
     told = done(encode, data, "--encoder=monet", "--checkpoint=monet", "--splits=validation", task="acre")
     assert "latents/monet/validation: 2 videos" in told
 

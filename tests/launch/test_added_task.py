@@ -1,4 +1,4 @@
-"""A folder is all that a task takes: a made-up one, which has just what WORKSPACE.md asks for, by the commands."""
+"""A folder is all a task needs: a made-up one, with just what WORKSPACE.md requires, run through the commands."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The commands with a workdir and latents in a bucket; and what cannot be in one is refused, with what to do."""
+"""The commands with a workdir and latents in a bucket; what cannot be in one is refused, saying what to do."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""CATER by the commands: a world, its check, its latents, a short run, its tables and its predictions."""
+"""CATER through its commands: a world, its check, its latents, a short run, its tables and its predictions."""
 
 import functools
 import json
@@ -50,7 +50,7 @@ def test_a_monet_learns_from_the_videos_and_encodes_them(done, cater, tmp_path):
     out = done(
         train, "--data=data/cater", "--workdir=monet", "--variant=quickstart", "--local", *settings, task="monet"
     )
-    assert "foreground_ari" in out  # of which only exact masks know
+    assert "foreground_ari" in out  # requires exact masks
     told = cater(encode, "--encoder=monet", "--checkpoint=monet", "--splits=validation")
     assert "data/cater/latents/monet/validation: 6 videos" in told
 

@@ -31,7 +31,7 @@ def world(tmp_path):
 
 
 def rows(printed):
-    """Name of the row → its figures, from the printed table."""
+    """Numbers of the printed table, by row name."""
     lines = printed.splitlines()
     body = lines[next(number for number, line in enumerate(lines) if line.startswith("---")) + 1 :]
     found = [re.fullmatch(r"(.*?\S)\s{2,}([\d ]+)", line) for line in body]
@@ -150,7 +150,7 @@ def test_a_single_broken_file_of_a_large_set_is_noted_and_no_problem(tmp_path, c
     ],
 )
 def test_a_copy_of_a_large_set_may_lack_a_video_or_have_a_short_or_broken_one(tmp_path, harm, problem, capsys):
-    """As re-hosted copies do: one in a hundred is noted, two are a problem."""
+    """Re-hosted copies do: one in a hundred is a note, two are a problem."""
     indices = range(13_400, 13_500)
     write_json(tmp_path / "train.json", [entry(0)])
     write_json(tmp_path / "validation.json", [entry(index) for index in indices])

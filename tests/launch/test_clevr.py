@@ -1,4 +1,4 @@
-"""CLEVR by the commands: a world, its check, its masks and latents, short runs, their table and their predictions."""
+"""CLEVR through its commands: a world, its check, its masks and latents, short runs, their table and predictions."""
 
 import functools
 import json
@@ -77,7 +77,7 @@ def test_a_monet_learns_from_the_images_and_gives_latents_and_masks(done, clevr,
     out = done(
         train, "--data=data/clevr", "--workdir=monet", "--variant=quickstart", "--local", *settings, task="monet"
     )
-    assert "foreground_ari" in out  # of which only exact masks know
+    assert "foreground_ari" in out  # requires exact masks
     told = clevr(encode, "--encoder=monet", "--checkpoint=monet", "--splits=validation")
     assert "data/clevr/latents/monet/validation: 3 videos" in told
     sizes = json.loads((tmp_path / "monet" / "config.json").read_text())["model"]

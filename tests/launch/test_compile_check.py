@@ -1,4 +1,4 @@
-"""What fits a slice, as a user asks it: what is refused before anything is compiled, what is printed, the status."""
+"""The check of what fits a slice, as users run it: what is refused before compiling, the output, the exit status."""
 
 import json
 import re
@@ -17,7 +17,7 @@ SMALL = [
 
 @pytest.fixture
 def refused(call, monkeypatch):
-    """The message on standard error, where nothing may be compiled."""
+    """Runs the command, which must refuse without compiling anything; returns its message on stderr."""
     monkeypatch.setattr(tpu, "compiled", lambda lowered: pytest.fail("compiled"))
 
     def refused(*argv, **named):

@@ -1,4 +1,4 @@
-"""A SIGKILL in the middle of an encoding: the same command again gives the store of one that nothing has disturbed."""
+"""A SIGKILL in the middle of encoding: the same command, run again, gives the store of an uninterrupted run."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Scoring a run as a user starts it: the answers to the test split, and the hard counterfactual questions."""
+"""Scoring a run as a user does: the answers to the test split, and the hard counterfactual questions."""
 
 import json
 import re
@@ -28,11 +28,11 @@ from tests.tasks.clevrer.encoded import settings
 from tests.tasks.clevrer.writer import entry, multiple_choice, unlabelled, write_json
 
 STEP = 7
-TEST = (15_004, 15_000, 15_001)  # in no order
+TEST = (15_004, 15_000, 15_001)  # unsorted
 
 
 def questions(drawn):
-    """Two descriptive questions and up to three of every other type, with programs that mean something."""
+    """Two descriptive questions and up to three of every other type, with meaningful programs."""
     wanted = {"descriptive": 2, "explanatory": 3, "predictive": 3, "counterfactual": 3}
     chosen = []
     for candidate in drawn.candidates:
@@ -64,7 +64,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(world, tmp_path_factory):
-    """A workdir with a checkpoint, of a model that has learned nothing."""
+    """A workdir with a checkpoint of an untrained model."""
     resolved = settings(world)
     resolved.workdir = str(tmp_path_factory.mktemp("run"))
     workdir.claim(resolved)
@@ -81,7 +81,7 @@ def trained(world, tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path):
-    """A copy of it to write into."""
+    """A copy of `trained` to write into."""
     return shutil.copytree(trained, tmp_path / "run")
 
 
@@ -92,7 +92,7 @@ def test_the_answers_to_the_test_split_are_written_in_the_official_form(call, wo
     path = run / f"submission-{STEP}.json"
     assert set(run.iterdir()) - before == {path}
     assert str(path) in out
-    assert "%" not in out  # there is nothing to score by
+    assert "%" not in out  # no labels to score against
 
     asked_about, submitted = json.loads((world / "test.json").read_text()), json.loads(path.read_text())
     assert [video["scene_index"] for video in submitted] == list(TEST)
@@ -121,7 +121,7 @@ def test_the_test_split_needs_no_other_split_and_no_other_needs_it(call, world, 
 
 
 def without(world, root, *names):
-    """A copy of a data folder that lacks some files."""
+    """A copy of a data folder without some of its files and folders."""
     shutil.copytree(world, root)
     for name in names:
         shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
@@ -151,7 +151,7 @@ def test_what_a_submission_lacks_is_named(call, world, run, tmp_path):
 
 
 def rows(text):
-    """The first figures of the rows of a table, by name of the row."""
+    """The figures of a table, by row name."""
     found = [re.match(r"(\S.*?)\s{2,}(\d+) +([\d.–]+.*)", line) for line in text.splitlines()]
     return {match[1]: [int(match[2]), *match[3].split()] for match in found if match}
 

@@ -1,4 +1,4 @@
-"""The command that makes a cluster file: what it writes passes its own check, and what is wrong is said before."""
+"""The command that makes a cluster file: its output passes its own check, and errors are reported before it writes."""
 
 import pytest
 import yaml
@@ -11,7 +11,7 @@ GIVEN = ("--project=some-project", "--bucket=some-bucket")
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """With a token in it; the command never makes one."""
+    """A home folder with a token; the command never makes one."""
     folder = tmp_path / "home"
     (folder / ".ray").mkdir(parents=True)
     (folder / ".ray" / "auth_token").write_text("secret")
@@ -31,7 +31,7 @@ def test_the_file_is_filled_in_checked_and_told_how_to_use(call, home, tmp_path,
     assert config["max_workers"] == 2
     assert "secret" not in path.read_text() + out
     assert f"ray up -y runs/gcp-{slice}.yaml" in out
-    # The first autoscaler: to the second one the hosts of a preempted slice are an error (WORKSPACE.md).
+    # Autoscaler v1: to v2 the hosts of a preempted slice are an error (WORKSPACE.md).
     assert "RAY_UP_enable_autoscaler_v2=0" in out.partition("ray up")[0]
 
 

@@ -1,4 +1,4 @@
-"""The entry points on an emulated slice of four hosts: who prints, what is scored, what the hosts refuse."""
+"""The entry points on an emulated slice of four hosts: which host prints, what is scored, what hosts refuse."""
 
 import json
 import os
@@ -27,8 +27,8 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def start():
-    """Runs an entry point on the slice; gives the finished process."""
-    environment = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # nearly all the time is compiling
+    """Runs an entry point on the slice; returns the finished process."""
+    environment = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # nearly all the time is compilation
     with EmulatedSlice(slice_for_hosts(4), devices_per_host=2, port=None, environment=environment) as emulated:
 
         def start(program, *argv):
@@ -72,7 +72,7 @@ def test_scoring_on_the_slice_gives_the_scores_of_the_run(on_four_hosts, start):
 
 
 def test_what_only_the_hosts_can_find_wrong_is_said_once_and_nothing_is_written(world, start, tmp_path):
-    """How many devices there are, they alone know."""
+    """Only the hosts know how many devices there are."""
     done = start("train.py", f"--data={world}", f"--workdir={tmp_path / 'run'}", *SETTINGS, "--config.batch.choice=12")
     assert done.returncode == 2
     assert done.stderr.count("config.batch.choice = 12 does not divide by 8 devices") == 1

@@ -1,4 +1,4 @@
-"""The whole path from what the authors released to a table, by the commands of a user."""
+"""The whole path from the authors' release to a table, through the commands that a user runs."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def latents_of(scene_index):
 
 def write_latents(path, scene_index):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:  # plain npy content, whatever the name
+    with path.open("wb") as file:  # plain npy content, despite the name
         np.save(file, latents_of(scene_index))
 
 
@@ -65,7 +65,7 @@ def variables():
 
 @pytest.fixture
 def read(monkeypatch, variables):
-    """Stands for TensorFlow: what it would read."""
+    """Stands in for TensorFlow; returns the variables that it would read."""
     content = dict(variables)
     monkeypatch.setattr(import_released, "read_variables", lambda path: content)
     monkeypatch.setattr(import_released, "located", lambda folder: folder / "model.ckpt-7")
@@ -73,7 +73,7 @@ def read(monkeypatch, variables):
 
 
 def assert_scored(call, run):
-    """The checkpoint in a workdir gives the released figures, and its table is that of the whole split."""
+    """The checkpoint in a workdir reproduces the released logits, and `evaluate` scores the validation split."""
     config = workdir.read(run)
     task = clevrer.make(config)
     checkpoints = Checkpoints(run / workdir.CHECKPOINTS, data_mesh(), config.training, read_only=True)
@@ -173,7 +173,7 @@ def test_bad_input_stops_before_anything_is_written(call, data, folder, read, tm
 
 
 def test_after_a_kill_the_same_command_goes_on(data, folder, tmp_path, monkeypatch):
-    """Of 140 videos, two a file, 66 files are written when the import comes to a video that keeps it waiting."""
+    """Of 140 videos, two per file, 66 files are written when the import reaches a video that blocks it."""
     count, stop = 140, 133
     write_json(data / "train.json", [entry(index, []) for index in range(count)])
     for index in range(count):
@@ -188,7 +188,7 @@ def test_after_a_kill_the_same_command_goes_on(data, folder, tmp_path, monkeypat
     ]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
     held: list[int] = []
-    # Opens when the import has opened it too; held open, so that the import waits for what never comes.
+    # Blocks until the import opens the pipe too; kept open, so that the import waits for data that never comes.
     opens = threading.Thread(target=lambda: held.append(os.open(waiting, os.O_WRONLY)), daemon=True)
     opens.start()
     opens.join(timeout=60)

@@ -1,4 +1,4 @@
-"""Which slices a run may have."""
+"""Which slices a run may use."""
 
 from cluster.slices import slice_named
 from launch.machines import with_smaller

@@ -1,4 +1,4 @@
-"""Masks by the command, of every source; what they cannot be made of; and a model that is then trained on them."""
+"""Masks made by the command, from every source; what they cannot be made from; and an example that contains them."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def opened(root, name, split="train", slots=8):
 
 
 def write_proposals(root):
-    """From the exact masks of the world, as a detector would that finds all but the object of slot 0."""
+    """Writes the world's exact masks as proposals of a detector that finds every object but the one in slot 0."""
     for index, path in files.find_annotations(root).items():
         mask_FxNxYxX = exact_masks.by_slot(path, range(128), 32, 8)
 
@@ -123,7 +123,7 @@ def test_masks_of_a_monet(tmp_path, capsys):
 
 
 def test_masks_of_another_monet_leave_those_that_are_there_alone(tmp_path):
-    """And nobody trains on either who does not say which."""
+    """And training on masks requires saying which of the two."""
     root = write_squares(tmp_path / "squares", train=1, validation=1)
     sizes = {"perception.size": 16, "model.slots": 3}
     runs = [save_run(tmp_path / f"run-{seed}", seed) for seed in (0, 1)]

@@ -1,4 +1,4 @@
-"""Only what applies is recommended, and what by the estimate would be enough."""
+"""Only flags that apply, and that the estimate says are enough, are recommended."""
 
 import jax
 import pytest
@@ -18,7 +18,7 @@ SMALL = {"model.layers": "1", "model.frames": "3", "batch.evaluation": "40"}
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
-    """A run of eight devices with some fields changed; a core has 12, 12 and 24 examples."""
+    """A run on eight devices with some fields changed; a core has 12, 12 and 24 examples of the streams."""
     batch = {"batch.descriptive": "96", "batch.choice": "96", "batch.unsupervised": "192"}
     data = with_data(resolve("clevrer", "paper", SMALL), tmp_path_factory.mktemp("data"), videos=2).data.root
 
@@ -30,9 +30,9 @@ def opened(tmp_path_factory):
 
 
 def refused(run, share, name="train"):
-    """A program whose values take `share` of what the state leaves."""
+    """A refused program whose other memory takes `share` of what the state leaves."""
     state = run.state_shapes()
-    stays = byte_count(state) + (byte_count(state.params) if name == "train" else -4)  # the step's number
+    stays = byte_count(state) + (byte_count(state.params) if name == "train" else -4)  # the step counter
     return Refused(name, round(stays + share * (USABLE - stays)))
 
 

@@ -1,4 +1,4 @@
-"""What a process trains with, however it was started: its compilation cache, and its workdir to itself."""
+"""What a training process has, however it was started: its compilation cache, and its workdir to itself."""
 
 import logging
 
@@ -13,7 +13,7 @@ from launch import programs
 
 @pytest.fixture
 def asked(monkeypatch):
-    """`loop.run` that only keeps what it was given, in a process whose settings come back."""
+    """Replaces `loop.run` with a function that only records its arguments; restores the process's settings."""
     kept = {}
     monkeypatch.setattr(loop, "run", lambda config, **options: kept.update(options, config=config))
     before = jax.config.jax_compilation_cache_dir

@@ -1,4 +1,4 @@
-"""Looking at a queue and changing it, as a user does."""
+"""Inspecting and changing a queue, as a user does."""
 
 import re
 
@@ -12,7 +12,7 @@ from launch import runs
 
 @pytest.fixture
 def queue(tmp_path):
-    """A queue with a run that waits, one that runs, one that failed and one that succeeded."""
+    """A queue with one run that is waiting, one running, one that failed and one that succeeded."""
     folder = tmp_path / "runs" / "queue"
     with Ledger(folder) as ledger:
         ledger.add([Request(name, "m:f", {"workdir": f"/w/{name}"}, ("v2-8",)) for name in ("w", "r", "f", "s")])

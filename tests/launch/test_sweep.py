@@ -1,4 +1,4 @@
-"""Sweeps as a user starts them: what is refused before anything starts, what runs are called, and a kill −9."""
+"""Sweeps as a user starts them: what is refused before anything starts, the names of runs, and a SIGKILL."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def test_a_workdir_of_another_configuration_is_refused_before_any_run_is_queued(
 
 @pytest.fixture
 def undriven(monkeypatch):
-    """Sweeps end where they would begin to drive; gives what was queued."""
+    """Replaces the driver: every run ends at once with a made-up outcome; returns what was queued."""
     queued = []
 
     def drive(ledger, *_):
@@ -173,7 +173,7 @@ def test_a_second_driver_is_told_where_the_first_one_is(call, world, tmp_path, m
         status, _, error = call(sweep, f"--data={world}", "--local", "--seeds=2", *small_flags())
         (left,) = ledger.runs()
     assert status == 2
-    assert (left.name, left.kinds, left.priority) == ("clevrer-paper-s0", ("v2-32",), 3)  # as it was
+    assert (left.name, left.kinds, left.priority) == ("clevrer-paper-s0", ("v2-32",), 3)  # unchanged
     assert re.search(rf"{queue}: another driver has this queue: process {os.getpid()} on ", error)
 
 
@@ -255,7 +255,7 @@ def test_a_sweep_whose_driver_is_killed_goes_on_with_the_same_command(world, tmp
         events = [json.loads(line) for line in (folder / workdir.EVENTS).read_text().splitlines()]
         assert [event["event"] for event in events if event["event"] in ("start", "stop", "end")] == [
             "start",
-            "stop",  # the driver's death told it, and it saved
+            "stop",  # on the driver's death, after saving
             "start",
             "end",
         ]

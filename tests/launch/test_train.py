@@ -177,7 +177,7 @@ STEPS, STOP_AFTER = 300, 10
 
 
 class Run:
-    """`launch/train.py --local` in a process of its own."""
+    """`launch/train.py --local` in its own process."""
 
     def __init__(self, world, folder):
         self.workdir = folder / "run"
@@ -200,21 +200,21 @@ class Run:
         )
 
     def until(self, text):
-        """Reads what it prints up to a line with this text."""
+        """Reads its output up to a line that contains this text."""
         for line in self.process.stdout:
             if text in line:
                 return
         raise AssertionError(f"it never printed {text!r}: {self.process.stderr.read()[-3000:]}")
 
     def end(self):
-        """Exit status, and what it has printed since."""
+        """Waits for it to end; returns its exit status and the rest of its output."""
         out, error = self.process.communicate(timeout=300)
         return self.process.returncode, out, error
 
 
 @pytest.fixture(scope="module")
 def stopped(world, tmp_path_factory):
-    """A run that was asked to stop in the middle; the workdir, the exit status and the last output."""
+    """A run that was asked to stop midway: its folder, workdir, exit status and the rest of its output."""
     folder = tmp_path_factory.mktemp("stopped")
     run = Run(world, folder)
     try:
@@ -253,7 +253,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_same_command_goes_on(call, world, st
     for name in ("loss", "descriptive", "choice", "auxiliary", "examples/s", "left"):
         assert name in out.splitlines()[-2]
 
-    partial = run / "checkpoints" / "999.orbax-checkpoint-tmp"  # as a training that goes on would have it
+    partial = run / "checkpoints" / "999.orbax-checkpoint-tmp"  # as a run still in training would have it
     partial.mkdir()
     status, out, error = call(evaluate, "--local", f"--workdir={run}")
     assert status == 0, error

@@ -1,4 +1,4 @@
-"""The released figures of a small model, released_small.json, and the inputs and variables that gave them."""
+"""The released code's figures for a small model, released_small.json, and the inputs and variables that gave them."""
 
 import json
 import pathlib
@@ -13,7 +13,7 @@ CONFIG = released.config(**{size: GOLDEN["config"][size] for size in ("layers", 
 
 
 def draw_case():
-    """Variables by name, latents, question and choices: drawn again by the recipe, and checked by their sums."""
+    """Variables by name, latents, question and choices: redrawn by the same recipe, and checked against its sums."""
     random = np.random.RandomState(GOLDEN["config"]["seed"])
     batch = GOLDEN["config"]["batch"]
     latents = random.standard_normal((batch, CONFIG.frames, 8, 16)).astype(np.float32)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def write_checkpoint(folder: Path, variables, name="model.ckpt", step=7) -> Path:
-    """Saves variables by name with TensorFlow 1's Saver; the path by which the checkpoint is named."""
+    """Saves variables by name with TensorFlow 1's Saver; returns the path that names the checkpoint."""
     import tensorflow.compat.v1 as tf
 
     folder.mkdir(parents=True, exist_ok=True)

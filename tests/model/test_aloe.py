@@ -78,7 +78,7 @@ def test_streams_may_share_a_pass():
 @pytest.mark.parametrize("stop", [True, False])
 def test_auxiliary_gradient_stops_at_words_and_cls_if_told_to(stop):
     model = build(mask_token="learned")
-    # Both begin at zero, just where the ReLU of the projection has no slope.
+    # Both are initialized to zero, exactly where the ReLU of the projection has no gradient.
     model.embedding.cls[...] = jnp.linspace(-1, 1, 8)
     model.embedding.mask[...] = jnp.linspace(1, -1, 8)
     graphdef, params = nnx.split(model, nnx.Param)

@@ -1,4 +1,4 @@
-"""The fused block against the plain one, and as it is lowered for GPUs."""
+"""The fused block against the plain one, and its lowering for GPUs."""
 
 import dataclasses
 import functools
@@ -27,7 +27,7 @@ from tests.attention.cases import KERNELS, distance, gpu_mesh, lowered_for_a_gpu
 CONFIG = ModelConfig(
     layers=2, heads=2, latent=6, slots=3, frames=4, outputs={"answer": 5}, hidden=40, dtype="float32", dropout=0.3
 )
-WIDTHS = {32: (2, 14), 52: (2, 24), 180: (10, 16), 304: (8, 36)}  # heads, and latent numbers
+WIDTHS = {32: (2, 14), 52: (2, 24), 180: (10, 16), 304: (8, 36)}  # heads, latent size
 BATCH = 4
 
 
@@ -41,7 +41,7 @@ def config_of(width, dtype="float32"):
 
 
 def parameters_of(config, draw=0):
-    """As drawn, and moved, so that biases and scales count too."""
+    """Initial parameters, perturbed so that biases and scales matter too."""
     graphdef, params = nnx.split(Block(config, rngs=nnx.Rngs(0)), nnx.Param)
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(1), draw), len(leaves))
@@ -51,7 +51,7 @@ def parameters_of(config, draw=0):
 
 @functools.cache
 def program(kind, config, tokens, train):
-    """Parameters, input, cotangent and keys of dropout → the gradients of a product with the output, and the output."""
+    """The compiled function (params, x, cotangent, keys) → (gradients of output · cotangent, output)."""
     graphdef, _ = nnx.split(kind(config, rngs=nnx.Rngs(0)), nnx.Param)
 
     def product(params, x, cotangent, keys):
@@ -64,7 +64,7 @@ def program(kind, config, tokens, train):
 
 @functools.cache
 def values_and_gradients(kind, config, tokens, train, draw=0):
-    """The block's output, and gradients of a product with it: of x, and of every parameter by its path."""
+    """The block's output, and gradients of its product with a cotangent: of x, and of every parameter by its path."""
     _, params = parameters_of(config, draw)
     of_draw = jax.random.fold_in(jax.random.key(2), draw)
     x, cotangent = jax.random.normal(of_draw, (2, BATCH, tokens, config.width))
@@ -88,10 +88,10 @@ def test_is_the_plain_block(width, tokens, train):
 
 @pytest.mark.parametrize(("width", "tokens", "draws"), [(180, 57, 2), (304, 21, 4), (52, 57, 8)])
 def test_bfloat16_rounds_no_worse_than_the_plain_block(width, tokens, draws):
-    """Against the plain block in float32, whose own error is a ten-thousandth of these.
+    """Errors relative to the plain block in float32, whose own error is a ten-thousandth of these.
 
-    What rounding does to gradients is mostly that inputs of some ReLUs change their sign: by chance one block has up to
-    five times the other's error in a draw of few tokens. So gradients are compared by the geometric mean of many.
+    Rounding affects gradients mostly by changing the sign of some ReLUs' inputs: in a draw of few tokens, one block may
+    by chance have up to five times the other's error. So gradients are compared by the geometric mean of many ratios.
     """
     exact, plain = config_of(width), config_of(width, "bfloat16")
     ratios = {}
@@ -143,7 +143,7 @@ def test_tower_of_fused_blocks_scanned_unrolled_and_with_remat(changes, monkeypa
 
 @needs_two_devices
 def test_two_devices_compute_what_one_does():
-    """Without check_vma, because loads of interpreted kernels do not know of axes that vary (JAX 0.10 and 0.11)."""
+    """Without check_vma, because loads in interpreted kernels do not support varying axes (JAX 0.10 and 0.11)."""
     _, params = parameters_of(CONFIG)
     graphdef, _ = nnx.split(Fused(CONFIG, rngs=nnx.Rngs(0)), nnx.Param)
     x = jax.random.normal(jax.random.key(2), (BATCH, 21, CONFIG.width))
@@ -167,7 +167,7 @@ def test_two_devices_compute_what_one_does():
 
 
 class Sequences:
-    """What the step needs of a task: the mean square of a tower's outputs."""
+    """The parts of a task that the step needs; the loss is the mean square of a tower's outputs."""
 
     def __init__(self, config):
         self.config, self.loss_weights = config, {"square": 1.0}

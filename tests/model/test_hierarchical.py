@@ -1,4 +1,4 @@
-"""Within a frame objects see their own frame alone; words meet frames, not objects."""
+"""Objects see only those of their own frame; words interact with frames, not with objects."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ def tower():
 
 @pytest.fixture(scope="module")
 def frames(tower):
-    """The compiled function (object tokens) → frames before the second transformer."""
+    """The compiled function (object tokens, keys) → frames before the second transformer."""
     return jax.jit(lambda objects, keys=None: tower.frames(objects, keys))
 
 
@@ -31,11 +31,11 @@ def test_before_the_second_transformer_an_object_depends_on_the_objects_of_its_o
             changed = frames(objects.at[:, frame * SLOTS + slot].add(1.0)) != frames(objects)
             changed_BxFxND = np.asarray(changed)
             assert not np.delete(changed_BxFxND, frame, axis=1).any()
-            assert changed_BxFxND[:, frame].reshape(BATCH, SLOTS, -1).any(axis=-1).all()  # all slots of this one
+            assert changed_BxFxND[:, frame].reshape(BATCH, SLOTS, -1).any(axis=-1).all()  # all slots of this frame
 
 
 def test_the_frames_are_those_of_each_frame_as_a_video_of_its_own(tower, frames):
-    """So that slots and frames are not mixed up on the way to [B, F, N·D]."""
+    """Slots and frames are not mixed up by the reshape to [B, F, N·D]."""
     together = frames(TOKENS[:, LANGUAGE:])
     assert together.shape == (BATCH, FRAMES, SLOTS * CONFIG.latent)
     by_frame = TOKENS[:, LANGUAGE:].reshape(BATCH, FRAMES, SLOTS, -1)
@@ -45,7 +45,7 @@ def test_the_frames_are_those_of_each_frame_as_a_video_of_its_own(tower, frames)
 
 
 def reached(run, place):
-    """Which outputs a change of a token changes, in every example."""
+    """The outputs that change with the token at a place, the same ones in every example."""
     changed_BxS = np.asarray(run(TOKENS.at[:, place].add(1.0)) != run(TOKENS)).any(axis=-1)
     assert (changed_BxS == changed_BxS[0]).all()
     return np.flatnonzero(changed_BxS[0]).tolist()
@@ -57,7 +57,7 @@ def test_cls_words_and_frames_all_reach_each_other():
 
 
 def test_words_reach_the_second_transformer_alone():
-    """Where it lets no token see another, a word changes no frame, and an object its own frame alone."""
+    """If the second one lets no token see another, a word changes no frame, and an object only its own."""
     model = nnx.merge(*build("hierarchical"))
     model.tower.between_frames.blocks.attention.output.kernel[...] *= 0
     run = jax.jit(lambda tokens: model.transform(tokens))
@@ -68,7 +68,7 @@ def test_words_reach_the_second_transformer_alone():
 
 
 def test_f_splits_a_frame_among_its_objects():
-    """The latents of a frame are read from the output of that frame, one block of it for each object."""
+    """The latents of a frame are read from that frame's output, one block of f's columns for each object."""
     model = nnx.merge(*build("hierarchical"))
     outputs = jax.random.normal(jax.random.key(3), (BATCH, LANGUAGE + FRAMES, 16))
     latents_BxFxNxD = np.asarray(model.infill(outputs))

@@ -1,4 +1,4 @@
-"""Both directions are read, and heads see the whole sequence in each."""
+"""The sequence is read in both directions, and the heads see all of it in each."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ HIDDEN = CONFIG.hidden
 
 
 def by_hand(tower, tokens_TxP):
-    """The outputs for one sequence, cells stepped from token to token, in float64."""
+    """The outputs for one sequence, stepping the cells token by token, in float64."""
 
     def sigmoid(x):
         return 1 / (1 + np.exp(-x))
@@ -51,12 +51,12 @@ def test_one_direction_of_one_layer_sees_what_came_before_and_the_other_what_com
     earlier = tokens <= tokens[:, None]
     np.testing.assert_array_equal(forward[1:] > 0, earlier[1:])
     np.testing.assert_array_equal(backward[1:] > 0, (earlier.T | np.eye(len(tokens), dtype=bool))[1:])
-    assert (forward[0] > 0).all()  # the heads' output, after the whole sequence in either direction
+    assert (forward[0] > 0).all()  # the output for the heads, after the whole sequence in either direction
     assert (backward[0] > 0).all()
 
 
 def test_state_is_kept_in_float32():
-    """A cell's sums over hundreds of tokens would lose what bfloat16 rounds away."""
+    """Over hundreds of tokens, a cell's sums would lose what bfloat16 rounds away."""
     graphdef, params = build("lstm", layers=1, dtype="bfloat16")
     layer = nnx.merge(graphdef, params).tower.layers[0]
     zeros = jnp.zeros((BATCH, HIDDEN))

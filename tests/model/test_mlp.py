@@ -1,4 +1,4 @@
-"""The one output depends on every token; heads and f both read it."""
+"""The single output depends on every token; the heads and f both read it."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -21,7 +21,7 @@ CONFIG = ModelConfig(
     hidden=32,
     mask_token="learned",
 )
-# 4 of LayerNorms, 4 projections, 2 biases of logits, 3 layers with kernel and bias
+# 4 in LayerNorms, 4 projections, 2 logit biases, 3 layers with kernel and bias
 PER_BLOCK = 16
 STACKS = {
     "transformer": {"tower/blocks/": 14},
@@ -51,7 +51,7 @@ def test_stacked_are_those_of_the_blocks(architecture):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_vectors_are_all_but_matrices(architecture):
-    """The biases of logits have one vector per head, and are no matrix although they have two axes."""
+    """Logit biases have one vector per head, and are not matrices although they have two axes."""
     for name, path, leaf in leaves(architecture):
         per_layer = leaf.shape[1:] if is_stacked(path) else leaf.shape
         assert is_vector(path) == (len(per_layer) == 1 or name.endswith(("content_bias", "position_bias"))), name
@@ -62,18 +62,18 @@ def linear(inputs, outputs):
 
 
 def block(width, hidden):
-    """Two LayerNorms, five maps of which one has a bias, two biases of logits, the feed-forward part."""
+    """Two LayerNorms, five linear maps of which one has a bias, two logit biases, the feed-forward part."""
     attention = 5 * width**2 + width + 2 * width
     return 2 * 2 * width + attention + linear(width, hidden) + linear(hidden, width)
 
 
 def directions(inputs, hidden):
-    """An LSTM layer, both ways: four gates, each of the input and of the hidden state, with one bias."""
+    """An LSTM layer in both directions: four gates, each with weights for input and hidden state, and one bias."""
     return 2 * 4 * (inputs * hidden + hidden * hidden + hidden)
 
 
 WIDTH, HIDDEN, TOKEN, LATENT = 16, 32, 8, 6
-TOWERS = {  # parameters of the tower, width of an output, and objects that it stands for
+TOWERS = {  # parameters of the tower, width of an output, and objects that an output represents
     "transformer": (linear(TOKEN, WIDTH) + 14 * block(WIDTH, HIDDEN), WIDTH, 1),
     "hierarchical": (
         2 * linear(TOKEN, WIDTH) + 14 * block(WIDTH, HIDDEN) + linear(WIDTH, LATENT) + linear(3 * LATENT, WIDTH),

@@ -1,4 +1,4 @@
-"""The released forward pass: its own figures for a small model, in released_small.json, and its full size."""
+"""The released forward pass: the figures of the released code for a small model, released_small.json; its full size."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from aloe.model import released
 from aloe.model.aloe import Aloe
 from tests.model.golden import CONFIG, GOLDEN, draw_case
 
-WITHIN = 1e-5  # of the largest figure, in float32
+WITHIN = 1e-5  # relative to the largest number of a figure, in float32
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def case():
 
 
 def figures(case, config):
-    """By name: both logits, and of the sum of each one's squares, the gradient with respect to the latents."""
+    """By name: both logits; norm and part of the gradient of each one's sum of squares with respect to the latents."""
     variables, latents, question, choices = case
     params = released.params_from_variables(variables, config)
 
@@ -42,7 +42,7 @@ def figures(case, config):
 
 
 def errors(found):
-    """How far each figure is from the released one, relative to the largest number of it."""
+    """The largest error of each figure, relative to the largest number of the released one."""
     expected = {name: np.asarray(GOLDEN[name]) for name in found}
     return {
         name: np.abs(np.asarray(found[name], np.float64) - expected[name]).max() / np.abs(expected[name]).max()
@@ -125,7 +125,7 @@ def test_the_mapping_names_each_variable_and_each_of_our_numbers_once(case):
         name: tuple(shape) for name, shape, _ in GOLDEN["params"]
     }
     assert len({variable.name for variable in mapped}) == len({variable.path for variable in mapped}) == len(mapped)
-    # A variable of one value each: the parameter that it is has that value.
+    # Each variable is filled with a value of its own, which must appear in its parameter.
     numbers = {variable.name: np.full(variable.shape, n, np.float32) for n, variable in enumerate(mapped, start=1)}
     flat = dict(nnx.to_flat_state(released.params_from_variables(numbers, CONFIG)))
     ours = {"/".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in flat.items()}

@@ -20,7 +20,7 @@ VARIABLES = {
 
 
 def write_empty(folder, *names, state=None):
-    """Files of checkpoints of these names as far as their names go, and what TensorFlow tells of them."""
+    """Empty files named like those of these checkpoints and, with `state`, TensorFlow's record of the latest."""
     for name in names:
         (folder / f"{name}.index").touch()
         (folder / f"{name}.data-00000-of-00001").touch()
@@ -49,7 +49,7 @@ class train:
 
 
 def test_tensorflow_is_found_beside_the_packages(tmp_path):
-    """In a process of its own, in which a module of that name stands for it."""
+    """In a separate process, where a stand-in module has that name."""
     write_empty(tmp_path, "model.ckpt-7")
     (tmp_path / "tensorflow.py").write_text(STAND_IN)
     (tmp_path / "numpy.py").write_text("raise ImportError('not the one among the packages')")

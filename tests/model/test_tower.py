@@ -1,4 +1,4 @@
-"""What holds of every architecture's tower: shapes, dropout by example, types, and that gradients reach all of it."""
+"""What holds for every architecture's tower: shapes, dropout tied to examples, and types."""
 
 import dataclasses
 import functools
@@ -37,7 +37,7 @@ each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 
 def build(architecture, **changes):
-    """A model with all parameters moved off zero, where a gradient could hide."""
+    """A model with all parameters moved away from zero, where a gradient could vanish."""
     graphdef, params = nnx.split(
         Aloe(dataclasses.replace(CONFIG, architecture=architecture, **changes), rngs=nnx.Rngs(0)), nnx.Param
     )
@@ -74,7 +74,7 @@ def test_dropout_follows_examples(architecture):
     whole = run(TOKENS, KEYS)
     turned = run(TOKENS[::-1], DropoutKeys(KEYS.examples_B[::-1], KEYS.step))
     np.testing.assert_allclose(turned[::-1], whole, rtol=1e-5, atol=1e-5)
-    # A dropped element is an exact zero, so a mask that moved would show far above rounding:
+    # A dropped element is exactly zero, so a mask that moved would differ by far more than rounding:
     assert np.abs(run(TOKENS, DropoutKeys(KEYS.examples_B[::-1], KEYS.step)) - whole).max() > 0.02
     assert np.abs(run(TOKENS) - whole).max() > 0.02
 
@@ -94,7 +94,7 @@ def test_bfloat16_is_of_the_computation_and_not_of_the_parameters(architecture):
 
 
 def test_remat_changes_nothing():
-    """Of an LSTM; the other architectures' is the transformer's, or none."""
+    """For an LSTM; the other architectures use the transformer's, or have none."""
 
     def gradient(remat):
         graphdef, params = build("lstm", remat=remat)

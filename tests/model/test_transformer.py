@@ -22,7 +22,7 @@ KEYS = DropoutKeys(jax.random.split(jax.random.key(1), 6), jax.random.key(2))
 
 @functools.cache
 def outputs_and_gradients(loop="scan", remat=False, dtype="float32", train=False):
-    """Outputs and the gradient of a function of them, of the tower that seed 0 draws; with dropout to train."""
+    """Outputs of the tower drawn with seed 0, and the gradient of a function of them; with dropout if `train`."""
     config = dataclasses.replace(CONFIG, loop=loop, remat=remat, dtype=dtype)
     graphdef, params = nnx.split(Transformer(config, rngs=nnx.Rngs(0)), nnx.Param)
 
@@ -72,7 +72,7 @@ def test_dropout_follows_examples():
     whole = run(TOKENS, KEYS)
     halves = [run(TOKENS[part], DropoutKeys(KEYS.examples_B[part], KEYS.step)) for part in (slice(3), slice(3, 6))]
     assert_same(jnp.concatenate(halves), whole)
-    # A dropped element is an exact zero, so a mask that moved would show far above rounding:
+    # A dropped element is exactly zero, so a mask that moved would differ by far more than rounding:
     other = run(TOKENS, DropoutKeys(KEYS.examples_B[::-1], KEYS.step))
     assert np.abs(other - whole).max() > 0.1
     assert np.abs(run(TOKENS, DropoutKeys(KEYS.examples_B, jax.random.key(3))) - whole).max() > 1e-3
@@ -112,12 +112,12 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters():
 
 
 def test_initial_scales():
-    """Those of the released code; deviations within four standard errors."""
+    """Those of the released code; standard deviations within four standard errors."""
     config = ModelConfig(layers=4, heads=10, latent=16, slots=8, frames=25, outputs={"answer": 5})
     tower = Transformer(config, rngs=nnx.Rngs(0))
     blocks, width = tower.blocks, 180
     per_layer = 2 / math.sqrt(4)
-    cut = 0.87962566  # deviation of a normal that is cut off at twice its own
+    cut = 0.87962566  # standard deviation of a standard normal truncated at ±2
     kernels = {
         "query": (blocks.attention.query, math.sqrt(per_layer / width)),
         "key": (blocks.attention.key, math.sqrt(per_layer / width)),
@@ -146,4 +146,4 @@ def test_initial_scales():
         assert np.all(np.asarray(norm.scale) == 1)
         assert np.all(np.asarray(norm.bias) == 0)
     query = np.asarray(blocks.attention.query.kernel[...])
-    assert abs(np.corrcoef(query[0].ravel(), query[1].ravel())[0, 1]) < 0.03  # layers are drawn apart
+    assert abs(np.corrcoef(query[0].ravel(), query[1].ravel())[0, 1]) < 0.03  # layers are drawn independently

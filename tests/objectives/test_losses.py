@@ -1,4 +1,4 @@
-"""Every scheme with every loss against direct loops over appendix A.2, in float64; what could go wrong in numbers."""
+"""Every scheme with every loss against direct loops by appendix A.2, in float64; numerical edge cases."""
 
 import functools
 import itertools
@@ -52,7 +52,7 @@ def contrast(x, true, others, *, cosine, temperature):
 
 
 def loop(predicted, latents, target, error, same_frame=False):
-    """loss_B, and the gradient of its mean over videos, one target after the other."""
+    """loss_B, and the gradient of its mean over videos, target by target."""
     predicted, latents = predicted.astype(np.float64), latents.astype(np.float64)
     loss_B, gradient = np.zeros(B), np.zeros_like(predicted)
     for b, f, n in np.ndindex(B, F, N):
@@ -118,7 +118,7 @@ def test_the_loss_is_float32_whatever_is_predicted(error):
 
 
 def test_a_low_temperature_and_long_vectors_do_not_overflow():
-    """As exp() of the similarities would. What is left is the rounding of the similarities themselves."""
+    """As exp() of the similarities would. The remaining error is the rounding of the similarities themselves."""
     predicted, latents = (1e2 * each for each in arrays())
     error = losses.contrastive(predicted, latents, temperature=0.01)
     pairs = np.einsum("bpd,bsd->bps", *(each.astype(np.float64).reshape(B, F * N, D) for each in (predicted, latents)))

@@ -1,4 +1,4 @@
-"""An objective by its configuration: every choice is the function that it names, and what is wrong is named."""
+"""An objective from its configuration: every choice gives the function that it names, and mistakes are named."""
 
 import functools
 import itertools
@@ -21,7 +21,7 @@ LATENTS = jax.ShapeDtypeStruct((2, FRAMES, SLOTS, 4), np.float32)
 
 
 def program(function, *arguments):
-    """All that the function computes, constants too: functions of one program are the same, and none need run."""
+    """All that a function computes, including constants: functions with equal programs are equal, without being run."""
     return str(jax.make_jaxpr(function)(*arguments))
 
 

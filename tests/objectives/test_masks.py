@@ -16,7 +16,7 @@ OBJECTS = (masks.predict_objects, masks.infill_objects)
 
 
 def drawn(scheme, frames, slots=SLOTS, keys=300, **settings):
-    """visible_BxFxN, target_BxFxN of many keys."""
+    """visible_BxFxN and target_BxFxN for many keys."""
     draw = functools.partial(scheme, frames=frames, slots=slots, **settings)
     return jax.device_get(jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(frames), keys)))
 
@@ -42,9 +42,9 @@ def test_uniform_shows_the_share_and_asks_for_the_rest(share):
     visible, target = drawn(masks.uniform, 10, 8, keys=500, visible=share)
     np.testing.assert_array_equal(target, ~visible)
     np.testing.assert_allclose(visible.mean(), share, atol=deviations(share, visible.size))
-    np.testing.assert_allclose(visible.mean(axis=0), share, atol=deviations(share, 500, 5))  # at every place alike
+    np.testing.assert_allclose(visible.mean(axis=0), share, atol=deviations(share, 500, 5))  # the same everywhere
     both = visible[:, :, 1:] & visible[:, :, :-1]
-    np.testing.assert_allclose(both.mean(), share**2, atol=deviations(share**2, both.size, 8))  # one free of the other
+    np.testing.assert_allclose(both.mean(), share**2, atol=deviations(share**2, both.size, 8))  # independently
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_targets_are_a_span_with_a_buffer_to_the_context(scheme, frames, buffer)
     np.testing.assert_array_equal(target.sum(axis=2)[target.any(axis=2)], 1 if scheme in OBJECTS else SLOTS)
     np.testing.assert_array_equal(visible.all(axis=2), visible.any(axis=2))
     for visible_F, target_F in zip(visible.any(axis=2), target.any(axis=2), strict=True):
-        # Along the video: context, the buffer, targets, and where it infills the buffer and context again.
+        # Along the video: context, the buffer, targets and, when infilling, the buffer and context again.
         context, targets = np.flatnonzero(visible_F), np.flatnonzero(target_F)
         first, last = targets[0], targets[-1]
         np.testing.assert_array_equal(targets, np.arange(first, last + 1))
@@ -71,7 +71,7 @@ def test_targets_are_a_span_with_a_buffer_to_the_context(scheme, frames, buffer)
 
 @pytest.mark.parametrize("scheme", PREDICT + INFILL)
 def test_every_span_that_fits_is_drawn_equally_often(scheme):
-    """Of 8 frames with a buffer of 1: the first target is frame 2 to 7, or both ends are in frames 2 to 5."""
+    """For 8 frames with a buffer of 1: the first target is frame 2 to 7 or, when infilling, both ends are in 2 to 5."""
     frames, buffer = 8, 1
     spans = {(first, 7) for first in range(2, 8)}
     if scheme in INFILL:
@@ -111,5 +111,5 @@ def test_masks_follow_the_key(name):
 
 
 def deviations(share, draws, number=4):
-    """Standard deviations of the mean of so many draws that are 1 with the probability `share`."""
+    """`number` standard deviations of the mean of `draws` draws that are 1 with probability `share`, else 0."""
     return number * np.sqrt(share * (1 - share) / draws)

@@ -15,7 +15,7 @@ def latents_of(scene_index):
 
 
 class Encoder:
-    """Encodes by drawing from the scene index; videos in `broken` are broken, and it crashes at `crash`."""
+    """Draws latents seeded with the scene index; videos in `broken` are broken, and it crashes at video `crash`."""
 
     slots, size = SHAPE[1:]
 
@@ -38,7 +38,7 @@ class Encoder:
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    """Four videos a file."""
+    """Four videos per file."""
     monkeypatch.setattr(latents, "SHARD_BYTES", 4 * 4 * 6 * 4 * 5)
     monkeypatch.setattr(latents, "SHARES", 1)
 
@@ -79,7 +79,7 @@ def test_progress_is_told_in_frames(tmp_path, capsys):
     assert f"{6 * 6}/{12 * 6} [" in capsys.readouterr().err
     fill(tmp_path / "store", INDICES, Encoder(), name="videos of a split")
     first, *_, last = capsys.readouterr().err.strip().split("\r")
-    assert f"| {4 * 6}/{12 * 6} [" in first  # of the file that was written
+    assert f"| {4 * 6}/{12 * 6} [" in first  # the file already written
     assert re.search(rf"^videos of a split: 100%.*\| {12 * 6}/{12 * 6} \[.*<00:00, .*frame/s\]$", last)
 
 

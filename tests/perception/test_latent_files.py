@@ -58,7 +58,7 @@ def test_latents_are_read_whatever_the_file_is_called_and_however_packed(tmp_pat
 
 
 class Planted:
-    """Leaves a file behind where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -68,7 +68,7 @@ class Planted:
 
 
 def broken(tmp_path):
-    """What is wrong, and such a file's content, by name."""
+    """Broken files by name: the expected message, and the file's content."""
     whole, planted = npy(latents_of(3)), Planted(tmp_path / "planted")
     objects = np.array([planted], object)
     cut = archive(arr_0=latents_of(3))
@@ -101,7 +101,7 @@ def test_broken_files_are_told_by_what_is_wrong_and_no_pickle_is_loaded(tmp_path
             read_latents(path, SHAPE)
     assert not (tmp_path / "planted").exists()
     pickle.loads(broken(tmp_path)["pickle"][1]).close()
-    assert (tmp_path / "planted").exists()  # so it could have been
+    assert (tmp_path / "planted").exists()  # so loading it would have created the file
 
 
 def test_an_archive_of_something_else_is_refused(tmp_path):
@@ -146,7 +146,7 @@ def encoder(folder, indices=INDICES, name="released"):
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    """Four videos a file."""
+    """Four videos per file."""
     monkeypatch.setattr(latents, "SHARD_BYTES", 4 * 4 * 6 * 4 * 5)
     monkeypatch.setattr(latents, "SHARES", 1)
 

@@ -1,4 +1,4 @@
-"""Latents from pixels against direct loops: every superpixel, every masked frame, and where the gradient goes."""
+"""Latents from pixels against direct loops: every superpixel, every masked frame, and what the gradient reaches."""
 
 import dataclasses
 import re
@@ -23,7 +23,7 @@ SMALL = PerceptionConfig(MASKED_FRAMES, size=SIZE, blocks=3, width=4)
 
 
 def make(config, **model):
-    """With biases moved off zero."""
+    """A perception module whose parameters have noise added, so that biases are not zero."""
     module = learned.make(config, dataclasses.replace(MODEL, **model), rngs=nnx.Rngs(0))
     rng = np.random.default_rng(0)
     moved = jax.tree.map(lambda leaf: leaf + 0.1 * rng.standard_normal(leaf.shape, np.float32), nnx.state(module))
@@ -32,7 +32,7 @@ def make(config, **model):
 
 
 def convolved(image_YxXxC, kernel_3x3xCxO, bias_O, stride):
-    """A 3 × 3 convolution by loops; zeros lie around the picture, on all sides or with stride 2 below and right."""
+    """A 3 × 3 convolution by loops, zero-padded on all sides, or with stride 2 only at the bottom and right."""
     before = 1 if stride == 1 else 0
     padded = np.pad(image_YxXxC, [(before, 1), (before, 1), (0, 0)])
     rows, columns = (length // stride for length in image_YxXxC.shape[:2])
@@ -45,7 +45,7 @@ def convolved(image_YxXxC, kernel_3x3xCxO, bias_O, stride):
 
 
 def feature_map(module, image_YxXx3):
-    """The ResNet on one picture with colours from 0 to 1, in float64: two convolutions a block, and the way round."""
+    """The ResNet on one picture with colours in [0, 1], in float64: two convolutions and a shortcut per block."""
     x = np.asarray(image_YxXx3, np.float64)
     for block in module.resnet.blocks:
         first, second = block.first, block.second
@@ -65,7 +65,7 @@ def dense(module, x):
 
 
 def drawn(seed=0, batch=2, frames=2, slots=SLOTS):
-    """Pictures, and masks of which some overlap and the last is of nothing."""
+    """Pictures, and masks that may overlap, the last of which is empty."""
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (batch, frames, SIZE, SIZE, 3), np.uint8)
     mask = rng.random((batch, frames, slots, SIZE, SIZE)) < 0.3
@@ -101,11 +101,11 @@ def test_a_masked_frame_is_f_of_what_the_mask_leaves_of_the_picture(slots):
 def test_a_slot_without_an_object_is_the_same_whatever_the_picture_shows():
     module, (seen, _) = make(SMALL), drawn()
     latents = np.asarray(module(seen))
-    # But for rounding: threads share out the rows of a batch, and the last of a share may be summed in another order.
+    # Up to rounding: threads divide the rows of a batch, and the last rows of a share may be summed in another order.
     distances = np.abs(latents - latents[0, 0, -1]).max(axis=-1)
     assert distances[:, :, -1].max() < 1e-6
     assert distances[:, :, :-1].min() > 1e-3
-    assert np.abs(latents[:, :, -1]).max() > 1e-3  # and not what a hidden object is
+    assert np.abs(latents[:, :, -1]).max() > 1e-3  # and not zero: that is a masked latent
 
 
 def test_what_a_mask_hides_is_of_no_matter():
@@ -130,7 +130,7 @@ def test_the_gradient_reaches_every_parameter_and_is_the_same_with_recomputation
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(grads))
     assert len(jax.tree.leaves(grads)) == 2 * (
         2 * SMALL.blocks + 1
-    )  # a kernel and a bias each: six convolutions, and f
+    )  # a kernel and a bias for each of six convolutions and f
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4), grads, gradient(True))
 
 

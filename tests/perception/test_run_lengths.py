@@ -11,7 +11,7 @@ ROW, COLUMN = np.mgrid[:40, :60]
 
 
 def runs_of(pixels):
-    """Run lengths by walking over the pixels, one by one."""
+    """Run lengths, found by walking over the pixels one by one."""
     lengths, inside = [0], False
     for pixel in pixels:
         if bool(pixel) != inside:
@@ -22,7 +22,7 @@ def runs_of(pixels):
 
 
 def packed(lengths):
-    """COCO's text, group by group."""
+    """COCO's string encoding, group by group."""
     text = ""
     for place, length in enumerate(lengths):
         left = length - lengths[place - 2] if place > 2 else length

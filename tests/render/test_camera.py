@@ -61,4 +61,4 @@ def test_a_camera_that_looks_at_a_point_is_upright_and_has_it_in_the_middle():
     np.testing.assert_allclose(pixels[0], (160, 120))
     np.testing.assert_allclose(depth[0], np.linalg.norm(position_3 - target_3))
     np.testing.assert_allclose(pixels[1, 0], 160)
-    assert pixels[1, 1] < 120  # what is higher stands higher in the picture
+    assert pixels[1, 1] < 120  # what is higher appears higher in the picture

@@ -30,7 +30,7 @@ def test_a_head_on_collision_has_the_momentum_and_the_restitution():
     (collision,) = motion.collisions
     assert collision.pair == (0, 1)
     assert collision.speed == pytest.approx(1.0)
-    # They touch when the first has gone 0.6, at 0.6 s, seen in the next step.
+    # They touch when the first has moved by 0.6, at 0.6 s, which is detected in the next step.
     assert collision.frame in (15, 16)
     np.testing.assert_allclose(collision.location_2, (0.8, 0), atol=1 / 75)
 
@@ -48,7 +48,7 @@ def test_momentum_stays_in_a_crowd_and_energy_does_not_grow(seed):
 @pytest.mark.parametrize("seed", range(6))
 def test_just_those_pairs_collide_that_touch(seed):
     motion = crowd(seed)
-    step = 4 / (25 * discs.Physics().steps)  # the way of two discs at full speed in a step of the simulation
+    step = 4 / (25 * discs.Physics().steps)  # how much closer two discs at speed 2 get in a simulation step
     reported = {collision.pair for collision in motion.collisions}
     for pair in itertools.combinations(range(7), 2):
         gap_F = np.linalg.norm(np.subtract(*motion.location_FxOx2[:, pair].transpose(1, 0, 2)), axis=-1) - 0.4
@@ -57,7 +57,7 @@ def test_just_those_pairs_collide_that_touch(seed):
             assert gap_F.min() > 0
     for collision in motion.collisions:
         one_2, other_2 = motion.location_FxOx2[collision.frame, list(collision.pair)]
-        assert np.linalg.norm(one_2 - other_2) - 0.4 < 4 / 25  # at most a frame's way apart again
+        assert np.linalg.norm(one_2 - other_2) - 0.4 < 4 / 25  # apart again by at most the distance of one frame
         for center_2 in (one_2, other_2):
             assert np.linalg.norm(center_2 - collision.location_2) < 0.2 + 4 / 25
 
@@ -93,7 +93,7 @@ def test_a_disc_rests_until_its_start():
 @pytest.mark.parametrize("overlapping", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 def test_what_happens_before_the_first_push(seed, overlapping):
-    """Bit for bit as beside a disc, far away, that moves from the first frame on: nothing, unless discs overlap."""
+    """Bit for bit the same as with a distant disc that moves from the first frame on: nothing, unless discs overlap."""
     rng = np.random.default_rng(seed)
     location, velocity = [(0, 0), (1, 0.1), (2, -0.1), (1.2 if overlapping else 3, 0.1)], np.zeros((4, 2))
     velocity[:2] = rng.uniform(0.5, 2, (2, 2)) * (1, 0.1)

@@ -8,7 +8,7 @@ from aloe.tasks.clevrer.view import clevrer_camera
 
 
 def solids(*objects, metal=0.0, frames=1):
-    """From (shape, half size, location, yaw, color) of each."""
+    """Solids from the (shape, half size, location, yaw, color) of each."""
     shapes, half_sizes, locations, yaws, colors = zip(*objects, strict=True)
     return raycast.Solids(
         shape_O=np.array(shapes),
@@ -37,7 +37,7 @@ def crowd(objects=6, frames=1, seed=0):
 
 
 def contains(scene, index, points, scale):
-    """Whether points are inside an object whose size is scaled."""
+    """Whether points are inside an object scaled by `scale`."""
     x, y, z = (points - scene.location_FxOx3[0, index]).T
     cos, sin = np.cos(scene.yaw_FxO[0, index]), np.sin(scene.yaw_FxO[0, index])
     a, b, c = np.stack([cos * x + sin * y, -sin * x + cos * y, z]) / (scale * scene.half_size_Ox3[index])[:, None]
@@ -50,7 +50,7 @@ def contains(scene, index, points, scale):
 
 
 def march(scene, view, pixel, scale):
-    """The object that a walk along the ray meets first, −1 for none."""
+    """The first object met on a walk along a pixel's ray; −1 for none."""
     depth = np.arange(1, 12, 3e-3)
     points = view.position_3 + depth[:, None] * view.ray(np.array(pixel) + 0.5)
     inside_OxT = np.stack([contains(scene, index, points, scale) for index in range(len(scene.shape_O))])
@@ -84,7 +84,7 @@ def test_an_object_lies_where_the_camera_projects_its_centre():
 
 def test_more_objects_than_the_padding_and_none_out_of_view():
     scene = crowd(objects=11, seed=3)
-    scene.location_FxOx3[0, 4] = (0, 40, 0.2)  # beside the picture
+    scene.location_FxOx3[0, 4] = (0, 40, 0.2)  # outside the picture
     scene.location_FxOx3[0, 5] = (9, 0, 0.2)  # behind the camera
     seen = set(np.unique(np.asarray(raycast.visible(scene, clevrer_camera(96, 64)))).tolist())
     assert seen <= set(range(-1, 11)) - {4, 5}
@@ -93,7 +93,7 @@ def test_more_objects_than_the_padding_and_none_out_of_view():
 
 @pytest.mark.parametrize("height", [0.5, 5.0])
 def test_a_cone_from_above_and_from_below_its_base(height):
-    """Rays steeper than its side, down onto its apex and, where it hangs above the camera, up against its base."""
+    """Rays steeper than its side: down onto its apex and, with the cone above the camera, up against its base."""
     scene = solids((CONE, (0.5, 0.5, 0.8), (0.1, 0, height), 0.0, (1, 0, 0)))
     view = looking_at(np.array([0.0, 0, height]), np.array([0.3, 0.2, 2.5]), focal=40.0, width=36, height=24)
     index_YxX = np.asarray(raycast.visible(scene, view))[0]

@@ -1,7 +1,7 @@
-"""A run of the toy in a bucket, in processes of its own.
+"""Trains the toy task with its workdir in a bucket, in separate processes.
 
-python -m tests.training.bucket_run CLIENT URL WORKDIR kill STEP       kills itself after a step
-python -m tests.training.bucket_run CLIENT URL WORKDIR host RANK PORT  is one of two hosts, of four devices each
+python -m tests.training.bucket_run CLIENT URL WORKDIR kill STEP       kills itself after that step
+python -m tests.training.bucket_run CLIENT URL WORKDIR host RANK PORT  runs one of two hosts with four devices each
 """
 
 import os

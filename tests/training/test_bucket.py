@@ -1,4 +1,4 @@
-"""A run whose workdir is in a bucket: nothing is lost when it dies, and it ends in the bits of one on a disk."""
+"""A run whose workdir is in a bucket: nothing is lost if it dies, and its result is bit-identical to one on a disk."""
 
 import functools
 import itertools
@@ -35,7 +35,7 @@ def on_disk(tmp_path_factory):
 
 
 def begun(bucket, client, *argv):
-    """A process of tests/training/bucket_run.py."""
+    """Starts tests/training/bucket_run.py as a process."""
     command = [sys.executable, "-m", "tests.training.bucket_run", client, bucket.url, RUN, *map(str, argv)]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE, text=True)
@@ -47,13 +47,13 @@ def losses(resolved):
 
 
 def assert_same_run(resolved, other):
-    # A start averages over its own steps, so losses of an interval that was taken in two are others.
+    # Each start averages over its own steps, so the loss of an interval that was split between two starts differs.
     assert [step for step, _ in losses(resolved)] == [step for step, _ in losses(other)]
     jax.tree.map(np.testing.assert_array_equal, final_state(resolved), final_state(other))
 
 
 def scalars(bucket, folder):
-    """(step, value) of the loss, as TensorBoard reads the objects of a run."""
+    """(step, value) of the loss, as TensorBoard reads it from the objects of the run."""
     for name in bucket.names("runs/one/tensorboard/"):
         (folder / Path(name).name).write_bytes(bucket.objects[name].content)
     events = EventAccumulator(str(folder)).Reload()
@@ -61,7 +61,7 @@ def scalars(bucket, folder):
 
 
 def replaced_too_soon(bucket):
-    """Objects that were written twice within a second, which a bucket refuses."""
+    """Names of objects written twice within a second, which a real bucket refuses."""
     pairs = {name: itertools.pairwise(times) for name, times in bucket.writes.items()}
     return {name for name, each in pairs.items() if any(later - former < 1 for former, later in each)}
 
@@ -76,7 +76,7 @@ def test_a_run_in_a_bucket_is_the_run_on_a_disk(bucket, on_disk, tmp_path):
     assert "12 steps" in goodput.report(epath.Path(RUN))
     assert not {name for name in replaced_too_soon(bucket) if "checkpoints" not in name}
     assert not Path("gs:").exists()
-    # Three checkpoints are kept, and of the first one, of step 1, nothing is left.
+    # Three checkpoints are kept, and nothing is left of the first one, from step 1.
     assert {name.split("/")[3] for name in bucket.names("runs/one/checkpoints/")} == {"4", "8", "12"}
 
 
@@ -88,7 +88,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(bucket, client, o
     assert died.returncode == -signal.SIGKILL, error
     assert bucket.names("runs/one/compiled/")
     before = [event["event"] for event in read_events(epath.Path(RUN))]
-    # All that was logged before it died is there, though it closed nothing.
+    # Everything logged before it died is there, although it closed nothing.
     assert before.count("times") == (step - 1) // 3
     assert [at for at, _ in losses(settings(RUN))] == list(range(3, step, 3))
 
@@ -99,7 +99,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(bucket, client, o
     assert [event["event"] for event in events[: len(before)]] == before
     starts = [event["step"] for event in events if event["event"] == "start"]
     assert len(starts) == 2
-    assert starts[1] in {0, 1, 4, 8}  # whichever save was whole
+    assert starts[1] in {0, 1, 4, 8}  # whichever save was complete
     assert "2 starts" in goodput.report(epath.Path(RUN))
     at = [step for step, _ in scalars(bucket, tmp_path)]
     assert at == [3, 6, 9, 12]
@@ -142,7 +142,7 @@ def test_a_checkpoint_that_cannot_be_read_is_put_aside_in_the_bucket(bucket, on_
 
 
 def settings_from(folder):
-    """Those of a run of more steps, which is taken for the same one."""
+    """Settings for more steps of the same run: its recorded configuration is deleted, so they are accepted."""
     epath.Path(folder, workdir.CONFIG).unlink()
     return settings(folder)
 
@@ -173,9 +173,9 @@ def test_lines_are_there_as_soon_as_they_are_written_whatever_starts_and_kills_t
         for _ in range(rng.integers(20)):
             expected.append(str(rng.integers(10**6)).zfill(20))
             file.write(expected[-1] + "\n")
-            assert growing.read_lines(path) == expected  # it is never closed: every start ends in a kill
+            assert growing.read_lines(path) == expected  # it is never closed: every start ends with a kill
     sizes = [len(bucket.objects[name].content) for name in bucket.names("lines/")]
-    assert max(sizes[1:]) < 200 + 21  # but for what a start has found
+    assert max(sizes[1:]) < 200 + 21  # all but the object with what the last start found
     assert growing.exists(path)
     assert len(sizes) < 10
 
@@ -187,7 +187,7 @@ def test_no_byte_is_written_more_than_a_few_times_however_long_a_run_goes_on(buc
     for _ in range(500):
         file.write("x" * 99 + "\n")
     sent = sum(bucket.bytes_in[name] for name in bucket.names("lines/"))
-    assert sent < 500 * (1000 + 100)  # a rewriting of the whole would be 12 MB
+    assert sent < 500 * (1000 + 100)  # rewriting the whole each time would be 12 MB
     assert len(bucket.names("lines/")) == 1 + 50
 
 
@@ -210,7 +210,7 @@ def test_a_start_that_is_killed_while_it_takes_over_leaves_each_line_once(bucket
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    for method in ("write_text", "unlink"):  # before its first object is there, and before the others are gone
+    for method in ("write_text", "unlink"):  # before its first object exists, and before the old ones are deleted
         with monkeypatch.context() as patch:
             patch.setattr(type(path), method, killed)
             with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Shares of hosts, and a saved state that comes back to the bit."""
+"""Each host's share of an array, and a saved state that is restored bit for bit."""
 
 import dataclasses
 import functools
@@ -30,7 +30,7 @@ class FakeMesh:
 
 
 def parts_of(monkeypatch, shape, hosts, per_host=8):
-    """Number of parts that each axis is cut into."""
+    """Number of parts that each axis is split into."""
     monkeypatch.setattr("aloe.training.checkpoints.NamedSharding", lambda mesh, spec: (mesh, spec))
     monkeypatch.setattr(
         "aloe.training.checkpoints.Mesh", lambda devices, names: dict(zip(names, devices.shape, strict=True))
@@ -67,7 +67,7 @@ def test_on_one_host_a_share_is_the_whole_array():
 
 
 def test_devices_that_make_mesh_orders_by_the_network_save_too(monkeypatch, tmp_path):
-    """A v2-8 is made a ring; jit takes no two orders of devices in one program."""
+    """`jax.make_mesh` orders a v2-8 as a ring; jit rejects two device orders in one program."""
     make_mesh, ring = jax.make_mesh, [jax.devices()[place] for place in (0, 1, 2, 3, 6, 7, 4, 5)]
     monkeypatch.setattr(jax, "make_mesh", functools.partial(make_mesh, devices=ring))
     mesh = data_mesh()

@@ -1,4 +1,4 @@
-"""The paper's number of parameters beside ours. What a dry run prints in all is in tests/launch/test_train.py."""
+"""The paper's number of parameters beside ours. The whole output of a dry run is in tests/launch/test_train.py."""
 
 import jax
 import jax.numpy as jnp

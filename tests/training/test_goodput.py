@@ -1,4 +1,4 @@
-"""Every second of a run is found again, under its cause, over all restarts."""
+"""Every second of a run is accounted for, by cause, over all restarts."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def times(time, step, *hosts):
     return {"event": "times", "time": time, "step": step, "hosts": list(hosts)}
 
 
-# The first attempt begins at 100 and is heard of last at 130, at step 20; the second one begins at 145, from step 15.
+# The first attempt begins at 100 and is last heard from at 130, at step 20; the second begins at 145, from step 15.
 EVENTS = [
     start(104, 0),
     times(118, 10, host(init=3.0, restore=1.0, compile=5.0, input=1.0, step=8.0)),

@@ -1,4 +1,4 @@
-"""What a run writes is there, whatever becomes of its process."""
+"""What a run has logged is there, whatever happens to its process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A run ends, resumes, stops and fails as it should; a task small enough to run it many times over."""
+"""A run ends, resumes, stops and fails as it should, on a task small enough to run many times."""
 
 import collections
 import json
@@ -204,7 +204,7 @@ def test_workers_below_zero_are_refused():
 
 
 def test_a_run_that_does_not_fit_its_devices_leaves_no_workdir(tmp_path, monkeypatch):
-    """Or the mended command would be refused as another configuration."""
+    """Otherwise the corrected command would be refused as another configuration."""
     resolved = config.resolve("clevrer", "quickstart", {})
     resolved.workdir = str(tmp_path / "run")
     toy = types.SimpleNamespace(make=lambda config: Toy())
@@ -226,7 +226,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(tmp_path):
 
 
 def began_with(folder, devices, batch, accumulation=1):
-    """A run whose first start had so many devices, and a later one others; and its streams."""
+    """Streams and configuration of a run that first started on so many devices, and later on one."""
     resolved = config.resolve("clevrer", "quickstart", {})
     resolved.workdir = str(folder)
     resolved.batch.accumulation = accumulation

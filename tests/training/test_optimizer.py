@@ -1,4 +1,4 @@
-"""LAMB as its paper has it, layer by layer; Adam in its place; the paper's schedule."""
+"""LAMB as in its paper, layer by layer; Adam in place of it; the paper's schedule."""
 
 import jax
 import jax.numpy as jnp
@@ -52,12 +52,12 @@ def test_stacked_layers_move_as_layers_of_their_own_do(settings):
 
 
 def test_one_step_by_hand(settings):
-    """LAMB, algorithm 2: Adam's ratio plus decay, scaled to the parameter's norm; biases take Adam's ratio alone."""
+    """LAMB, algorithm 2: Adam's ratio plus decay, scaled to the parameter's norm; biases use Adam's ratio alone."""
     params, gradient = {"alone": layer(0)}, {"alone": layer(1)}
     rate = float(learning_rate(settings)(1))
     moved = updates(lamb(settings), params, [gradient, gradient])["alone"]
 
-    def adam(g, step):  # equal gradients: both moments are the gradient's own after bias correction
+    def adam(g, step):  # equal gradients: after bias correction, the moments are g and g²
         return g / (np.abs(g) + settings.epsilon)
 
     kernel, bias = np.asarray(params["alone"]["kernel"]), np.asarray(params["alone"]["bias"])
@@ -68,7 +68,7 @@ def test_one_step_by_hand(settings):
 
 
 def test_adam_steps_by_hand(settings):
-    """Kingma and Ba, 2015, algorithm 1, with the decay of Loshchilov and Hutter, 2019, of matrices alone."""
+    """Kingma and Ba, 2015, algorithm 1, with the decay of Loshchilov and Hutter, 2019, on matrices only."""
     names = ("kernel", "bias")
     params, gradients = layer(0), [layer(1), layer(2), layer(3)]
     moved = updates(adam(settings), {"alone": params}, [{"alone": gradient} for gradient in gradients])["alone"]
@@ -91,7 +91,7 @@ def test_adam_steps_by_hand(settings):
 
 
 def test_adam_is_no_matter_of_layers(settings):
-    """Unlike LAMB it scales no update by a norm: stacked or not, a larger parameter moves no further, decay apart."""
+    """Unlike LAMB, it scales no update by a norm: decay aside, a larger parameter moves no further, stacked or not."""
     settings.weight_decay = 0.0
     one, larger = layer(0), jax.tree.map(lambda leaf: 10 * leaf, layer(0))
     gradients = [layer(1), layer(2)]
@@ -129,7 +129,7 @@ def test_which_parameters_decay():
 
 
 def test_rmsprop_is_that_of_tensorflow_1():
-    """The mean square begins at 1; two steps by hand."""
+    """The mean square starts at 1; two steps by hand."""
     given = {"name": "rmsprop", "learning_rate": "0.1", "final_learning_rate": "0.1"}
     settings = config.resolve("monet", "paper", {f"optimizer.{name}": value for name, value in given.items()}).optimizer
     params, gradients = {"x": jnp.array([1.0, -2.0])}, [{"x": jnp.array([3.0, 0.5])}, {"x": jnp.array([-1.0, 2.0])}]

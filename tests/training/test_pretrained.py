@@ -1,4 +1,4 @@
-"""A run that begins with given parameters: they come back to the bit, and no other run is touched."""
+"""A run that starts from given parameters: they are restored bit for bit, and no other run is touched."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Speed and means of a report, with a clock that the test turns."""
+"""Speed and means of a report, with a clock that the test sets."""
 
 import numpy as np
 import pytest

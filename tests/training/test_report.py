@@ -1,4 +1,4 @@
-"""A picture of runs has a panel for each score, a line for each run, and one for each control."""
+"""A plot of runs has a panel for each score, and in it a line for each run and for each control."""
 
 import json
 

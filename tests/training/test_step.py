@@ -1,4 +1,4 @@
-"""The sharded step against a plain one on a single device; evaluation at any size."""
+"""The sharded step against a plain one on a single device; evaluation at any batch size."""
 
 import types
 
@@ -39,7 +39,7 @@ def run(task, optimizer, devices, accumulation, steps=3):
 
 
 def test_the_gradient_is_that_of_the_mean_over_the_global_batch():
-    """By hand, with no shard_map: plain SGD moves the parameters by the learning rate times the gradient."""
+    """By hand, without shard_map: plain SGD moves the parameters by the learning rate times the gradient."""
     task, rate = Toy(), 0.1
     model = task.model(nnx.Rngs(0))
     graphdef, params = nnx.split(model, nnx.Param)
@@ -61,7 +61,7 @@ def test_the_gradient_is_that_of_the_mean_over_the_global_batch():
 
 @pytest.mark.parametrize(("devices", "accumulation"), [(1, 4), (2, 2), (4, 4), (8, 1), (8, 2)])
 def test_devices_and_microbatches_change_nothing(devices, accumulation):
-    """Also with noise drawn for examples, and with parts whose counts differ between devices."""
+    """Even with noise drawn per example, and with parts whose counts differ between devices."""
     reference = run(Toy(noise=0.5), optax.adam(0.01), devices=1, accumulation=1)
     other = run(Toy(noise=0.5), optax.adam(0.01), devices, accumulation)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), reference, other)
@@ -85,7 +85,7 @@ def test_keys_follow_examples_and_differ_between_examples_steps_streams_and_seed
 
 
 def test_the_mesh_has_the_devices_of_each_host_in_a_block(monkeypatch):
-    """Rows of a batch are a block a host, in the order of the hosts, whatever order JAX lists its devices in."""
+    """Each host's rows of a batch are contiguous, in host order, whatever order JAX lists its devices in."""
     devices = [types.SimpleNamespace(id=number, process_index=number // 2 % 4) for number in range(16)]
     monkeypatch.setattr(jax, "devices", lambda: devices[::-1])
     monkeypatch.setattr("aloe.training.step.Mesh", lambda devices, names, **_: devices)

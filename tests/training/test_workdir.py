@@ -52,7 +52,7 @@ def test_metrics_have_each_step_once_after_a_crash_and_a_resume(tmp_path):
         log.metrics(step, {"loss": 1.0})
     log.close()
     with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 8, "lo')  # cut short by a crash
+        file.write('{"step": 8, "lo')  # truncated by a crash
     log = RunLog(tmp_path, 5, write=True)
     for step in range(6, 10):
         log.metrics(step, {"loss": 2.0})

@@ -26,7 +26,7 @@ class Linear(nnx.Module):
 class Toy:
     """`first` is averaged over examples, `second` over those that exist.
 
-    `noise` is drawn with the examples' keys; from the step after `broken_from` steps on, `second` is not a number.
+    `noise` scales noise drawn with the examples' keys; after `broken_from` steps, `second` is NaN.
     """
 
     def __init__(self, noise=0.0, broken_from=None):

@@ -1,4 +1,4 @@
-"""The cluster files are what Ray, Google and a run's placement take; one that is not is refused, with the mend."""
+"""Ray, Google and a run's placement accept the cluster files; a faulty one is refused, with the fix."""
 
 import copy
 import json
@@ -28,7 +28,7 @@ def filled(name="v2-32", **values):
 
 @pytest.fixture
 def provider(monkeypatch):
-    """Ray's provider for Google's cloud, of which no more is used here than what asks nobody."""
+    """Ray's provider for Google's cloud, of which only the parts that need no network are used here."""
     for name in (
         "google_auth_httplib2",
         "googleapiclient",
@@ -71,7 +71,7 @@ def test_the_files_differ_in_the_slice_alone():
 
 
 def changed(path, value):
-    """The file with one field set, added, or under None removed."""
+    """The file with one field set or added, or removed if `value` is None."""
     config = copy.deepcopy(filled())
     *folders, last = path.split("/")
     inside = config
@@ -171,7 +171,7 @@ def test_placement_finds_the_slice_that_ray_makes_of_the_file(name, provider, mo
     assert resources == {"CPU": 96, "TPU": 4, f"TPU-{name}-head": 1}
     assert all(resources[each] >= number for each, number in placement.bundle(slice).items())
 
-    # What Ray on a host reads of Google's metadata becomes the labels that placement goes by.
+    # What Ray on a host reads from Google's metadata becomes the labels that placement uses.
     def host(rank):
         metadata = {"accelerator-type": node_config["acceleratorType"], "instance-id": "ray-x-tpu"}
         metadata |= {"agent-worker-number": str(rank), "tpu-env": f"TOPOLOGY: '{slice.topology}'"}
@@ -273,7 +273,7 @@ def test_the_fields_that_google_takes_are_those_of_its_own_documents():
     node = schemas("tpu.v2alpha1.json")
     inner = {"schedulingConfig": "SchedulingConfig", "networkConfig": "NetworkConfig"}
     for name, inside in gcp.TPU_FIELDS.items():
-        if name == "serviceAccounts":  # Ray makes serviceAccount and scope of them
+        if name == "serviceAccounts":  # Ray turns them into serviceAccount and scope
             assert set(fields(node, "ServiceAccount")) == {"email", "scope"}
             continue
         assert name in fields(node, "Node")

@@ -29,7 +29,7 @@ def pictures(count=2, size=16, seed=0):
 
 
 def random_slots(shape=(2, 3, 4, 5), latent=6, seed=0):
-    """Slots of B pictures, N slots, Y rows and X columns, all different, with masks that add up to 1."""
+    """Random slots of shape [B, N, Y, X], by default four different lengths, with masks that add up to 1."""
     rng = np.random.default_rng(seed)
     return Slots(
         log_mask_BxNxYxX=nnx.log_softmax(jnp.asarray(3 * rng.normal(size=shape), jnp.float32), axis=1),
@@ -41,5 +41,5 @@ def random_slots(shape=(2, 3, 4, 5), latent=6, seed=0):
 
 
 def log_mask_of(slot_BxYxX, number):
-    """Masks by which the given slot wins every pixel."""
+    """Log masks with which the given slot wins each pixel."""
     return nnx.log_softmax(30.0 * jax.nn.one_hot(jnp.asarray(slot_BxYxX), number, axis=1), axis=1)

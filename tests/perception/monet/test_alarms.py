@@ -1,4 +1,4 @@
-"""Every failure is called by its name, and nothing else is."""
+"""Every failure is reported by name, and nothing else is."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_a_good_run_raises_none():
 def test_a_failure_is_called_by_its_name(broken, name):
     (alarm,) = alarms(FINE | broken, slots=8)
     assert alarm.startswith(name)
-    assert "--config.seed" in alarm or "model.slots" in alarm  # and a mend
+    assert "--config.seed" in alarm or "model.slots" in alarm  # and a remedy
 
 
 def test_two_failures_are_two_alarms():

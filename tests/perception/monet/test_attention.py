@@ -14,7 +14,7 @@ from tests.perception.monet.cases import SMALL, pictures
 
 
 def fixed(logits):
-    """In the place of the U-Net: a logit for each step, everywhere, and the scopes that it was shown."""
+    """A stand-in for the U-Net, with one logit per step, the same everywhere, and the list of scopes shown to it."""
     steps, scopes = iter(logits), []
 
     def network(image_BxYxXx3, log_scope_BxYxX):
@@ -45,7 +45,7 @@ def test_masks_add_up_to_one(slots):
 
 
 def test_scopes_of_many_slots_do_not_underflow():
-    """In linear space e^−30, seven times over, is 0 in float32, its logarithm −∞, and the gradient NaN."""
+    """In linear space (e^−30)^7 is 0 in float32, its logarithm is −∞, and the gradient NaN."""
 
     def last(logit):
         network, _ = fixed([logit] * 7)
@@ -79,7 +79,7 @@ def test_a_logit_sees_the_whole_picture_and_the_scope():
 
 
 def test_scopes_below_the_floor_are_shown_as_the_floor():
-    """The masks stay what the recurrence makes of the logits."""
+    """The masks are still those that the recurrence makes from the logits."""
     floored = UNet(dataclasses.replace(SMALL, log_floor=-6.0), rngs=nnx.Rngs(0))
     plain, image = UNet(SMALL, rngs=nnx.Rngs(0)), pictures(2)
     scope = jnp.where(jnp.arange(16) < 8, -1.0, -100.0) * jnp.ones((2, 16, 16))

@@ -1,4 +1,4 @@
-"""Runs are ranked by their held-out loss, and only runs that compare."""
+"""Runs are ranked by their held-out loss, and only if they are comparable."""
 
 import json
 
@@ -15,7 +15,7 @@ NUMBERS = {"slots_used": 4.0, "largest_slot": 0.9, "explained": 0.9}
 
 
 def write_run(folder, seed, losses, overrides=(), checkpoints=None, **numbers):
-    """A workdir whose evaluations, every 10 steps, had these losses, with checkpoints of those or of other steps."""
+    """A workdir with these losses in its evaluations, every 10 steps, and checkpoints at those or at given steps."""
     resolved = settings(folder, {"seed": seed, **dict(overrides)})
     resolved.workdir = str(folder)
     workdir.claim(resolved)
@@ -64,7 +64,7 @@ def test_where_another_step_encodes_than_was_evaluated_it_is_said(tmp_path):
 
 
 def test_the_loss_is_of_the_checkpoint_that_encodes_where_it_is_known(tmp_path):
-    """By the loop, before its last evaluation, or by launch/evaluate.py, after it."""
+    """Evaluated by the loop, before its last evaluation, or by launch/evaluate.py, after it."""
     before = write_run(tmp_path / "a", 0, [-5.0, -7.0], checkpoints=[10])
     (candidate,) = choose.ranked([before])
     assert (candidate.step, candidate.numbers["loss"]) == (10, -5.0)

@@ -1,4 +1,4 @@
-"""The spatial broadcast by its definition; what the gradient of the reconstruction reaches."""
+"""The spatial broadcast against its definition; shapes; what the encoder sees."""
 
 import jax
 import jax.numpy as jnp

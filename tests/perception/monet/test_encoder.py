@@ -32,7 +32,7 @@ FRAMES = 128
 
 
 def save_run(folder, seed, steps=(1,), changes=()):
-    """A workdir with checkpoints of a MONet as it begins; `changes` are fields of its configuration by path."""
+    """A workdir with checkpoints of a freshly initialized MONet; `changes` are configuration fields by path."""
     resolved = settings(folder, changes)
     resolved.workdir = str(folder)
     workdir.claim(resolved)
@@ -84,7 +84,7 @@ def test_a_picture_shows_what_becomes_of_a_frame_of_each_video(filled, squares):
         assert picture.shape == (2 * 16 * len(indices), 2 * 16 * (3 + 3), 3)
         assert (
             np.abs(picture[::2, ::2].astype(int) - expected).mean() < 0.1
-        )  # a level of 256 by rounding, here and there
+        )  # one level of 256 here and there, by rounding
 
 
 @pytest.mark.parametrize("told", [OSError(28, "No space left on device"), OSError("encoder error -2")])
@@ -106,7 +106,7 @@ def test_a_full_disk_after_the_latents_costs_the_picture_alone(squares, run, tmp
 def test_a_store_of_another_checkpoint_is_refused(filled, squares, run, tmp_path):
     videos = files.find_videos(squares)
     again = monet.Encoder(trained.of_run(run), videos, range(FRAMES))
-    fill(filled / "train", [0, 1, 2], again)  # the same one is welcome
+    fill(filled / "train", [0, 1, 2], again)  # the same checkpoint is accepted
     others = save_run(tmp_path / "seed", seed=1), save_run(tmp_path / "step", seed=0, steps=(1, 2))
     for other in others:
         with pytest.raises(InputError, match=r"filled by the encoder .*'monet'.*not by .*'monet'"):
@@ -127,7 +127,7 @@ def test_a_broken_video_is_said_in_its_place(squares, run, tmp_path):
 
 
 def test_a_video_of_another_size_than_those_beside_it_is_broken_and_not_shown(squares, run, tmp_path):
-    """Also where it alone is left to be encoded."""
+    """Even when it is the only one left to encode."""
     videos = {index: tmp_path / f"{index}.mp4" for index in range(3)}
     for index, (rows, columns) in enumerate([(24, 32), (16, 64), (24, 32)]):
         write_video(videos[index], 4, rows, columns)
@@ -149,7 +149,7 @@ def test_a_picture_has_no_row_for_a_video_that_cannot_be_read(squares, run, tmp_
 
 
 def test_more_videos_than_go_at_once(squares, run, monkeypatch):
-    """In twos, and on eight devices that do not divide what they are given, latents are the same."""
+    """Encoding two videos at a time gives the same latents as all at once; eight devices do not divide the frames."""
     encoder = monet.Encoder(trained.of_run(run), files.find_videos(squares), range(31))
     assert encoder.videos_at_once == 2
     in_twos = list(encoder.encode([0, 1, 2, 3, 4]))
@@ -242,7 +242,7 @@ def test_a_checkpoint_of_another_model_than_its_configuration_is_refused(run, tm
     ],
 )
 def test_what_is_wrong_is_said_before_a_host_is_asked_for(filled, squares, run, tmp_path, monkeypatch, flags, message):
-    """The stores that are there are of 3 slots and 8 latents."""
+    """The existing stores have 3 slots and 8 latents."""
     asked = []
     monkeypatch.setattr(encode, "run_on_slice", lambda *wanted: asked.append(wanted))
     other = save_run(tmp_path / "run", seed=0, changes={"model.slots": 4, "model.latent": 6})

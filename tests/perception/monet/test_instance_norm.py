@@ -1,4 +1,4 @@
-"""Instance normalisation with its ReLU, forward and gradient, held to Flax's layers and to float64."""
+"""Instance normalisation with its ReLU, forward and backward, against Flax's layers and against float64."""
 
 import jax
 import jax.numpy as jnp
@@ -8,16 +8,16 @@ from flax import nnx
 
 from aloe.perception.monet.instance_norm import EPSILON, NormalizedReLU, normalized_relu, pixel_sum
 
-SHAPES = [(3, 8, 16, 5), (2, 32, 32, 3)]  # summed up at once, and in parts
+SHAPES = [(3, 8, 16, 5), (2, 32, 32, 3)]  # summed in one part, and in several
 
 
 def drawn(shape, seed=0, dtype=jnp.float32):
-    """Numbers about 1 with a deviation of 2."""
+    """Normal numbers with mean 1 and standard deviation 2."""
     return (1 + 2 * jax.random.normal(jax.random.key(seed), shape)).astype(dtype)
 
 
 def output_and_gradients(layer, shape, dtype):
-    """What a layer gives, and the gradients of its input and parameters, at the same numbers for each type."""
+    """A layer's output and the gradients of its input and parameters, at the same values for every dtype."""
     graphdef, params = nnx.split(layer, nnx.Param)
     params = jax.tree.map(lambda leaf: leaf + drawn(leaf.shape, 2, jnp.bfloat16).astype(jnp.float32), params)
     x = drawn(shape, dtype=jnp.bfloat16).astype(dtype)
@@ -78,7 +78,7 @@ def test_a_sum_is_in_float32(size, dtype):
 
 
 def test_sums_stay_in_parts_in_the_program():
-    """XLA would make one sum of the two, and of a bias's one of all pixels of all pictures."""
+    """XLA would otherwise merge both sums into one, and a bias's into one over all pixels of all pictures."""
     x, bias = drawn((2, 32, 32, 3)), drawn((3,), 1)
     gradients = jax.jit(jax.grad(lambda x, bias: jnp.sum(normalized_relu(x, bias)), (0, 1)))
     assert gradients.lower(x, bias).as_text().count("optimization_barrier") == 5

@@ -1,4 +1,4 @@
-"""Each part of the loss by hand, and by direct loops over arrays whose axes all have different lengths."""
+"""Each part of the loss by hand, and by direct loops over arrays whose axes all differ in length."""
 
 import math
 
@@ -49,7 +49,7 @@ def test_mask_divergence_by_hand():
 
 
 def test_all_parts_by_direct_loops():
-    """Of axes that were swapped anywhere the sums would differ, or the shapes not fit."""
+    """If axes were swapped anywhere, the sums would differ or the shapes would not fit."""
     slots, (count_B, count_N, count_Y, count_X) = random_slots(), (2, 3, 4, 5)
     image = np.random.default_rng(1).uniform(size=(count_B, count_Y, count_X, 3))
     mask, decoded, means = (

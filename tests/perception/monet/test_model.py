@@ -1,4 +1,4 @@
-"""The whole of MONet: reparameterised latents, slots that stand apart, gradients that reach everything."""
+"""MONet as a whole: reparameterised latents, slots that do not mix, gradients that reach everything."""
 
 import collections
 import dataclasses
@@ -86,7 +86,7 @@ def test_the_papers_sizes():
     counts = {name: parameter_count(part) for name, part in nnx.to_pure_dict(nnx.state(model, nnx.Param)).items()}
 
     def unet(inputs, outputs):
-        return sum(9 * i * o + o for i, o in zip(inputs, outputs, strict=True))  # and the bias of the norm
+        return sum(9 * i * o + o for i, o in zip(inputs, outputs, strict=True))  # + o: the bias of the norm
 
     down = unet([4, 32, 32, 64, 64], [32, 32, 64, 64, 64])
     up = unet([128, 128, 128, 96, 64], [64, 64, 64, 32, 32])
@@ -97,13 +97,13 @@ def test_the_papers_sizes():
 
 
 def of_dtype(dtype):
-    """What MONet makes of pictures and noise: a function of its parameters, and those."""
+    """MONet on pictures and noise as a function of its parameters, and those parameters."""
     graphdef, params = nnx.split(Monet(dataclasses.replace(SMALL, dtype=dtype), rngs=nnx.Rngs(0)), nnx.Param)
     return lambda params: nnx.merge(graphdef, params)(pictures(), noise()), params
 
 
 def test_bfloat16_is_near_float32():
-    """By its eight bits: some hundredths of how much the values differ among themselves, and more than no rounding."""
+    """To its eight bits: the RMS error is at most some hundredths of the values' deviation, and shows rounding."""
     slots = {}
     for dtype in ("bfloat16", "float32"):
         function, params = of_dtype(dtype)
@@ -116,7 +116,7 @@ def test_bfloat16_is_near_float32():
 
 
 def operations(jaxpr):
-    """Of a program and all that it calls."""
+    """Yields the operations of a program and of all that it calls."""
     for operation in jaxpr.eqns:
         yield operation
         for value in jax.tree.leaves(operation.params, is_leaf=lambda value: hasattr(value, "eqns")):
@@ -126,17 +126,17 @@ def operations(jaxpr):
 
 
 def test_bfloat16_is_for_products_alone():
-    """Whatever is summed over a picture or over slots, or taken as a logarithm, has too many digits for it."""
+    """Sums over a picture or over slots, and logarithms, need more digits than bfloat16 has."""
     function, params = of_dtype("bfloat16")
     counts = collections.Counter(
         (operation.primitive.name, *(str(each.aval.dtype) for each in (operation.invars[0], operation.outvars[0])))
         for operation in operations(jax.make_jaxpr(function)(params).jaxpr)
     )
     products = {key: count for key, count in counts.items() if key[0] in ("conv_general_dilated", "dot_general")}
-    looks = SMALL.slots - 1  # times that the U-Net is run
+    looks = SMALL.slots - 1  # how often the U-Net is run
     assert products == {
         ("conv_general_dilated", "bfloat16", "bfloat16"): looks * 2 * SMALL.blocks + 4 + 3,
-        ("conv_general_dilated", "float32", "float32"): 1,  # the decoder's first, over the places
+        ("conv_general_dilated", "float32", "float32"): 1,  # the decoder's first, over the coordinates
         ("dot_general", "bfloat16", "bfloat16"): looks * 3 + 1,  # the U-Net's bottom, the encoder's hidden layer
         ("dot_general", "bfloat16", "float32"): looks + 1,  # logits of the U-Net, colours and logits of the decoder
         ("dot_general", "float32", "float32"): 2,  # the posterior, and the latent in the decoder's first

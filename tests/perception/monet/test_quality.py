@@ -1,4 +1,4 @@
-"""The adjusted Rand index by counting pairs; every number for slots whose answer is plain to see."""
+"""The adjusted Rand index by counting pairs; every metric on slots for which the answer is obvious."""
 
 import itertools
 
@@ -12,7 +12,7 @@ SIZE = 40
 
 
 def scene(slots_by_object, background=0, number=5):
-    """A picture of 40 × 40 with squares of 5 × 5 for objects, each won by the slot given; numbers of the frame."""
+    """A 40 × 40 picture of 5 × 5 squares as objects, each won by the given slot: object of each pixel, log masks."""
     object_YxX, slot_YxX = np.full((SIZE, SIZE), -1), np.full((SIZE, SIZE), background)
     for index, slot in enumerate(slots_by_object):
         place = slice(7 * index, 7 * index + 5)

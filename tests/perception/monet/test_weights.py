@@ -1,4 +1,4 @@
-"""Weights are read back as they were written, and refused where they are not what their record says."""
+"""Weights are read back as they were written, and refused if they are not what their record says."""
 
 import json
 
@@ -21,7 +21,7 @@ def fresh(seed=0):
 
 @pytest.fixture
 def written(tmp_path):
-    """A folder of weights, "tiny"."""
+    """A folder that holds weights named "tiny"."""
     told = {name: name for name in weights.TOLD}
     record = weights.Record(vars(CONFIG), step=7, seed=3, trained=told, scores={"foreground_ari": 50.0})
     weights.write(tmp_path / "tiny", record, fresh())
@@ -73,7 +73,7 @@ def test_a_record_of_another_model_is_refused(written, field, value, message):
 
 
 def test_damaged_parameters_are_refused(written):
-    # All of the data: how many files it is written to differs from time to time, and the metadata can outgrow each.
+    # Every data file is truncated: their number varies between writes, and the metadata can be larger than any of them.
     for path in (written / "tiny" / weights.PARAMS).glob("**/d/*"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match="cannot be read as the parameters"):

@@ -1,4 +1,4 @@
-"""The label by its meaning: every way in which objects could be blickets that fits the context is tried."""
+"""Labels by definition: tries every assignment of blickets that is consistent with the context."""
 
 import itertools
 
@@ -6,7 +6,7 @@ ACTIVATED, UNDETERMINED, INACTIVATED = 2, 1, 0
 
 
 def label(context, objects):
-    """`context`: (objects, lit) of each panel. None where no blickets explain it."""
+    """`context`: (objects, lit) of each panel. Returns None if no assignment of blickets explains it."""
     known = sorted({each for panel, _ in context for each in panel} | set(objects))
     outcomes = set()
     for is_blicket in itertools.product((False, True), repeat=len(known)):

@@ -21,7 +21,7 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
-    """The folder of a world with pictures of 64 × 48, five problems in each regime."""
+    """The folder of a world with 64 × 48 pictures, five problems per regime."""
     out = tmp_path_factory.mktemp("drawn")
     world.write(out, 5, width=64, height=48, workers=1)
     return out
@@ -29,7 +29,7 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
-    """The folder of IID in a world without pictures, encoded by the oracle."""
+    """The IID folder of a world without pictures, encoded by the oracle."""
     out = tmp_path_factory.mktemp("told")
     world.write(out, 40, draw=False, workers=1, regimes="IID")
     for split in files.SPLITS:
@@ -40,7 +40,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def settings(root):
-    """Resolves the small configuration on that folder, with more fields by path."""
+    """Resolves the small configuration on that folder, with overrides by path."""
 
     def settings(overrides=(), variant="paper"):
         texts = {path: str(value) for path, value in (SMALL | dict(overrides)).items()}

@@ -1,4 +1,4 @@
-"""What a check of a data folder finds: each kind of damage by its file, field and mend."""
+"""Checking a data folder: each kind of damage is reported with its file, field and fix."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Problems of our own against the description of the dataset."""
+"""Our own problems, compared with the description of the dataset."""
 
 import functools
 
@@ -10,7 +10,7 @@ from aloe.tasks.acre.objects import REGIMES, attributes
 from aloe.tasks.acre.problems import TYPES
 from tests.tasks.acre import brute_force
 
-# Shares of the official test queries, IID, Comp and Sys (2,000 problems each).
+# Shares among the official test queries of IID, Comp and Sys (2,000 problems each).
 OFFICIAL = {
     "label 0": (0.371, 0.352, 0.329),
     "label 1": (0.264, 0.261, 0.299),
@@ -45,7 +45,7 @@ def test_statistics_are_those_of_the_official_set(regime):
     told = generator.statistics(problems(regime))
     assert set(told) == set(OFFICIAL)
     for name, shares in OFFICIAL.items():
-        # One standard deviation of 8,000 queries is half a point, and so are the official figures.
+        # With 8,000 queries, one standard deviation is half a point; so it is for the official figures.
         assert told[name] == pytest.approx(shares[REGIMES.index(regime)], abs=0.025), name
     objects = [len({each for panel in problem.context for each in panel.objects}) for problem in problems(regime)]
     shares = [objects.count(number) / len(objects) for number in (5, 6, 7, 8)]
@@ -80,7 +80,7 @@ def test_panels_are_built_as_described(regime, split):
 
 
 def test_which_objects_a_problem_has_says_nothing():
-    """Each id is drawn as often, and its label does not depend on it."""
+    """All ids are drawn equally often, and labels do not depend on them."""
     every = problems("IID")
     counts = np.bincount([each for problem in every for each in {o for p in problem.context for o in p.objects}])
     assert len(counts) == 48

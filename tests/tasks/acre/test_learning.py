@@ -1,4 +1,4 @@
-"""By the commands: on a world of eight objects a small model comes to beat its controls that see no context."""
+"""Run through the commands: on a world of eight objects, a small model beats controls that see no context."""
 
 import json
 
@@ -23,8 +23,8 @@ def test_a_small_model_learns_from_the_context(tmp_path):
     scores = json.loads((tmp_path / "run" / f"validation-{STEPS}.json").read_text())
     controls = scores["controls"]
     assert scores["query"] > 41
-    # Of 2,640 queries a difference of 3 points is three standard deviations.
+    # With 2,640 queries, a difference of 3 points is three standard deviations.
     assert scores["query"] > controls["majority"]["query"] + 3
     assert scores["query"] > controls["shuffled"]["query"] + 3
-    # What cannot be known is told from what can: the commonest label never says so.
+    # The model tells undetermined queries from others; the most common label is never "undetermined".
     assert scores["backward_blocking"] > controls["shuffled"]["backward_blocking"] + 10

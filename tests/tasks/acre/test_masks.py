@@ -1,4 +1,4 @@
-"""Exact masks of a world: those that its scene files carry, at any size."""
+"""Exact masks of a world: the same as in its scene files, but at any size."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def test_they_are_those_that_were_drawn_with_the_pictures(root):
             for number, each in enumerate(objects):
                 runs = list(map(int, each["mask"].split(",")))
                 expected_YxX[from_runs(runs, (SIZE, SIZE), by_columns=False).astype(bool)] = number
-            assert (told.object_FxYxX[0] != expected_YxX).mean() < 1e-3  # turns are told in degrees
+            assert (told.object_FxYxX[0] != expected_YxX).mean() < 1e-3  # rotations are stored in degrees
             assert [COLORS[number] for number in told.color_O] == [each["color"] for each in objects]
 
 

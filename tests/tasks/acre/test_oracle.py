@@ -10,7 +10,7 @@ from aloe.tasks.acre.scenes import Scene, read_panels
 
 
 def holds_thing(latents_FxNxD):
-    """Which slots hold an object or the machine, told from the latents alone: empty ones lie along one direction."""
+    """Which slots hold an object or the machine, judged from the latents alone: empty ones lie along one direction."""
     _, empty_D = projection(oracle.FEATURES, latents_FxNxD.shape[-1])
     return latents_FxNxD @ empty_D / (empty_D @ empty_D) < 0.5
 

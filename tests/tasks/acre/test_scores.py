@@ -57,7 +57,7 @@ def test_counts_of_a_query_by_hand():
         Panel((2,), False),
     )
     record = asked([Problem(0, context, (Query((7, 4), 2, "direct"),) * 4)])[0]
-    assert controls.counts(record) == ((1, 2), (2, 0))  # of 7, then of 4, sorted, without their names
+    assert controls.counts(record) == ((1, 2), (2, 0))  # of 7, then of 4; sorted, without the objects' identity
 
 
 def test_the_count_table_answers_with_the_commonest_label_of_the_counts():
@@ -69,14 +69,14 @@ def test_the_count_table_answers_with_the_commonest_label_of_the_counts():
         [Problem(3, lit, (Query((0,), 2, "direct"),) * 4), Problem(4, unlit, (Query((0, 5), 0, "direct"),) * 4)]
     )
     assert controls.count_table(train, queries)[:4].tolist() == [2] * 4
-    # Counts that training has not: the commonest label of all, 0 and 2 being as common.
+    # Counts not in training: the most common label overall, the smaller of 0 and 2, which are equally common.
     assert controls.count_table(train, queries)[4:].tolist() == [0] * 4
     assert controls.majority(train, queries).tolist() == [0] * 8
 
 
 @pytest.mark.parametrize(("regime", "official"), [("IID", 86.7), ("Comp", 86.4), ("Sys", 84.9)])
 def test_counting_gets_as_far_as_on_the_official_set_and_majority_no_farther(regime, official):
-    """A table fitted on IID problems, as the published figures are."""
+    """The table is fitted on IID problems, as for the published figures."""
 
     def problems(name, split, number, seed):
         drawn_as = generator.regime(name, split)

@@ -6,7 +6,7 @@ from tests.tasks.acre import brute_force
 
 
 def random_context(rng):
-    """Panels whose light is that of blickets which are drawn first, so that it can be explained."""
+    """Panels lit according to blickets that are drawn first, so that an explanation exists."""
     objects = rng.integers(2, 7)
     blickets = set(np.flatnonzero(rng.random(objects) < 0.4).tolist())
     panels = [tuple(np.flatnonzero(rng.random(objects) < 0.5).tolist()) for _ in range(6)]
@@ -18,7 +18,7 @@ def test_labels_are_those_of_every_assignment_that_fits():
     seen = set()
     for _ in range(400):
         context, objects = random_context(rng)
-        query = tuple(rng.permutation(objects + 1)[: rng.integers(1, objects + 1)].tolist())  # one is in no panel
+        query = tuple(rng.permutation(objects + 1)[: rng.integers(1, objects + 1)].tolist())  # one may be in no panel
         label = solver.label(context, query)
         assert label == brute_force.label(context, query)
         seen.add(label)

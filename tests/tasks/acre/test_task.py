@@ -52,7 +52,7 @@ def test_the_classification_loss_reaches_all_but_f(task, model, batch):
 
 def test_losses_by_hand_without_dropout(settings, batch):
     task = acre.make(settings({"model.dropout": 0.0}))
-    # One object in all slots: then their order is no matter, and predictions are those of parts.
+    # All latents are equal: then the order of slots does not matter, and predictions agree with those in `parts`.
     same = {name: rows | {"latents": np.ones_like(rows["latents"])} for name, rows in batch.items()}
     one = task.model(nnx.Rngs(1))
     parts = task.parts(one, same, keys_for(same), STEP_KEY)
@@ -110,7 +110,7 @@ def test_without_the_auxiliary_loss_there_is_no_unsupervised_batch(settings):
 
 @pytest.mark.slow
 def test_devices_and_microbatches_change_nothing(settings, batch):
-    """Also with dropout, masks and slot orders, which the steps draw by example."""
+    """Even with dropout, masks and slot orders, which the steps draw per example."""
     task = acre.make(settings({"objective.weight": 0.01}))
 
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Worlds: the files, the pictures, and what they are a function of."""
+"""Worlds: the files, the pictures, and what they depend on."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ SIZE = (48, 64)
 
 
 def panels(root):
-    """Problem and panel of every split."""
+    """Yields (split, problem, panel) for all panels of all splits."""
     for split in files.SPLITS:
         for problem in files.read_problems(root, split):
             for panel in range(PANELS):
@@ -96,7 +96,7 @@ def test_masks_are_apart_and_show_the_objects_where_they_are(drawn):
             assert (left + width - 1, top + height - 1) == (columns.max(), rows.max())
             column, row = np.array(each["pixel_coords"][:2]).astype(int)
             visible.append(mask_YxX[row, column])
-    assert np.mean(visible) > 0.9  # but for objects whose middle is hidden
+    assert np.mean(visible) > 0.9  # except for objects whose centre is hidden
 
 
 def test_a_lit_machine_is_brighter_than_an_unlit_one(drawn):
@@ -171,7 +171,7 @@ def test_a_config_that_exists_gives_its_problems_and_ours_the_rest(tmp_path):
 
 
 def test_each_split_can_have_a_config_of_its_own_and_none_spoils_another(tmp_path):
-    """As each alone would be, in whatever order; the rest can be drawn."""
+    """The splits are as each alone would be, in whatever order they are given; the rest can be drawn."""
     size = {"regimes": "IID", "width": 32, "height": 32}
     configs = {}
     for place, split in enumerate(("validation", "test")):

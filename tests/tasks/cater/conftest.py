@@ -23,7 +23,7 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
-    """The folder of a world with videos of 32 × 24, ten of each camera."""
+    """The folder of a world with 32 × 24 videos, ten per camera."""
     out = tmp_path_factory.mktemp("drawn")
     world.write(out, 20, width=32, height=24, workers=1, objects=5)
     return out
@@ -41,7 +41,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def settings(root):
-    """Resolves the small configuration on that folder, with more fields by path."""
+    """Resolves the small configuration on that folder, with overrides by path."""
 
     def settings(overrides=(), variant="paper"):
         texts = {path: str(value) for path, value in (SMALL | dict(overrides)).items()}

@@ -40,7 +40,7 @@ def test_videos_have_300_frames_or_301_and_the_label_is_of_the_last(record, fram
 
 
 def test_what_the_official_files_have_besides_is_passed_over(record):
-    """And the snitch need not be the first, nor have the attributes of others."""
+    """Also, the snitch need not come first or have a valid colour and size."""
     record |= {"relationships": "malformed", "movements": None}
     record["objects"] = [*record["objects"][1:], record["objects"][0] | {"color": "whatever", "size": None}]
     for each in record["objects"]:
@@ -100,7 +100,7 @@ def test_a_broken_file_is_named(tmp_path, record):
 
 
 def test_covered_by_hand():
-    """The first of two cones comes down on the snitch and slides off with it; a sphere is lifted over that cone."""
+    """The first of two cones comes down over the snitch and slides away with it; a sphere is lifted over that cone."""
     look = ("small", "gold", "metal")
     objects = tuple(
         annotations.ObjectProperty(shape, size, *look[1:])
@@ -114,7 +114,7 @@ def test_covered_by_hand():
     location_FxOx3[200:, :2, 0] = 1.5  # both have slid
     location_FxOx3[250:, 2, 0] = 1.5  # the large cone covers both
     location_FxOx3[280:, 2, 2] += 2.0  # and lifts off
-    location_FxOx3[160:170, 3] = (0.0, 0.0, 2.25)  # over the first cone, so in sight
+    location_FxOx3[160:170, 3] = (0.0, 0.0, 2.25)  # above the first cone, so visible
     annotation = annotations.Annotation(objects, 0, location_FxOx3)
     wanted_FxO = np.zeros((301, 4), bool)
     wanted_FxO[150:, 0] = True

@@ -1,4 +1,4 @@
-"""What a check of a data folder finds: each kind of damage by its file, place and mend."""
+"""Checking a data folder: each kind of damage is reported with its file, place and fix."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def test_a_video_of_another_size_than_those_of_its_camera_is_named_with_the_mend
     (told,) = check(folder, decode=decode).problems
     assert f"{videos[1_000_002]}: 48×32 pixels, and others have 32×24; delete it, and unpack its archive anew" in told
 
-    for index, path in videos.items():  # a camera may have a size of its own
+    for index, path in videos.items():  # each camera may have its own size
         if files.camera_of(index) == "moving":
             shutil.copy(larger, path)
     assert check(folder, decode=decode).problems == []

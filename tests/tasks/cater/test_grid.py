@@ -1,4 +1,4 @@
-"""The cells of the table, by the published unit cases and by counting."""
+"""The cells of the table, checked with the published unit-test cases and by counting."""
 
 import itertools
 
@@ -27,7 +27,7 @@ def test_cells_of_places(place, cell):
 
 
 def test_every_cell_is_a_square_of_one_unit():
-    """Of an even raster each cell has as many points, and they fill its square."""
+    """Each cell has equally many points of a regular grid, and they fill its square."""
     ticks = np.arange(-3, 3, 0.25) + 0.125
     points = np.array(list(itertools.product(ticks, ticks)))
     cells = grid.cell(points)
@@ -37,7 +37,7 @@ def test_every_cell_is_a_square_of_one_unit():
 
 
 def test_distances_are_steps_from_cell_to_cell():
-    """By a walk: cells that share a side are 1 apart, and the rest follows."""
+    """By shortest paths: cells that share a side are 1 apart, and the rest follows."""
     steps_AxA = np.full((36, 36), 99)
     for one, other in itertools.product(range(36), repeat=2):
         if one == other:

@@ -1,4 +1,4 @@
-"""By the commands: a small model learns where the snitch is, also while it is hidden, from scratch."""
+"""Run through the commands: a small model learns from scratch where the snitch is, even while it is hidden."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.commands import launch
 
-STEPS = 3_000  # of the variant
+STEPS = 3_000  # of the quickstart variant
 
 
 @pytest.mark.learning
@@ -21,13 +21,13 @@ def test_a_small_model_learns_where_the_snitch_is(tmp_path):
     table = run("evaluate.py", *where, "--hard")
     scores = json.loads((tmp_path / "run" / f"validation-{STEPS}.json").read_text())
     for camera in ("static", "moving"):
-        # It had 73.4 and 72.0; of 1,500 videos 5 points are four standard deviations.
+        # It reached 71.4 and 70.3; with 1,500 videos, 5 points are four standard deviations.
         assert scores[camera] > 65
         assert scores[f"{camera}_top5"] > 86
         assert scores["diagnosis"][f"{camera}_l1"] < 0.8
         assert scores["controls"]["majority"][camera] < 12
         assert scores["controls"]["shuffled"][camera] < 12
-    # At the end nothing is seen of a snitch that is hidden; one that was carried is not where it was last seen either.
+    # At the end a hidden snitch is not seen at all; one that was carried is not where it was last seen, either.
     for kind, words, least in (("hidden, where last seen", 5, 50), ("hidden, carried elsewhere", 4, 15)):
         rows = [line.split() for line in table.splitlines() if line.startswith(f"- {kind}") and "%" in line]
         assert len(rows) == 2

@@ -1,4 +1,4 @@
-"""Exact masks: drawn from the files alone they are those of the pictures."""
+"""Exact masks, rendered from the files alone, match the pictures."""
 
 import json
 
@@ -28,7 +28,7 @@ def test_masks_are_those_of_the_scene_that_was_drawn(drawn, scene_index):
 
 @pytest.mark.parametrize("scene_index", [1, 1_000_001])
 def test_where_the_mask_says_yellow_or_blue_the_video_is(drawn, scene_index):
-    """Hue tells colours apart whatever light falls on them."""
+    """The spread of the channels tells coloured objects from the grey background, however they are lit."""
     video, path = files.find_videos(drawn)[scene_index], files.find_annotations(drawn)[scene_index]
     image_FxYxXx3 = read_frames(video, range(0, 301, 10), (24, 24)).astype(float)
     exact = masks.exact(path, range(0, 301, 10), 24)
@@ -40,7 +40,7 @@ def test_where_the_mask_says_yellow_or_blue_the_video_is(drawn, scene_index):
 
 
 def test_what_is_covered_is_not_shown():
-    """But for the pixels that a mesh of rays may find at the apex."""
+    """Except for the pixel that the grid of rays may hit at the apex."""
     for seed in range(6):
         scene = scenes.sample(seed, 1, hidden=1.0)
         frames_F = np.arange(0, 301, 30)

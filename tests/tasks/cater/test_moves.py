@@ -1,4 +1,4 @@
-"""What moves: objects keep apart, who is under whom, and each move's path."""
+"""Moves: objects keep their distance, which are under which, and the path of each move."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def scene(request):
 
 
 def replay(scene):
-    """The cone right over each object at the end of every slot, from the moves alone; slots, objects, −1 for none."""
+    """The cone directly over each object at the end of every slot, from the moves alone; [slot][object], −1: none."""
     objects = len(scene.objects)
     cover, ends = [-1] * objects, []
     for slot in range(moves.SLOTS):
@@ -48,7 +48,7 @@ def test_objects_stay_on_the_table_and_apart_unless_one_is_under_the_other(scene
 
 
 def nested(cover, cone, number):
-    """Whether `number` is under `cone`, also by others between them."""
+    """Whether `number` is under `cone`, directly or nested."""
     while cover[number] != -1:
         number = cover[number]
         if number == cone:
@@ -86,13 +86,13 @@ def test_each_object_makes_at_most_one_move_a_slot_of_its_kind_and_length(scene)
         assert (move.action == CONTAIN) == (move.other is not None)
         height_F = scene.motion.location_FxOx3[move.start : move.end + 1, move.number, 2]
         lifted = LIFT if move.action in (PICK_PLACE, CONTAIN) else 0
-        # The highest point is between two frames where the move is short.
+        # Positions are rounded to four decimals.
         assert height_F.max() - height_F[0] == pytest.approx(lifted, abs=1e-3)
         assert height_F[-1] == height_F[0]
 
 
 def test_nothing_else_moves(scene):
-    """Every change of place is that of a move, its own or a sliding cone's above it."""
+    """Every change of position is due to a move: the object's own, or that of a sliding cone above it."""
     covers = replay(scene)
     told = {}
     for move in scene.motion.moves:
@@ -125,7 +125,7 @@ def test_all_kinds_of_moves_occur_and_cones_nest():
 
 
 def test_a_cone_covers_only_what_it_hides_wholly():
-    """By distance: of all the points of a sphere on the ground none is outside the cone."""
+    """By sampling: no point of a sphere on the ground is outside the cone."""
     bodies = moves.Bodies(
         radius_O=np.array([0.75, 0.5, 0.5, 0.3, 0.25, 0.45]),
         half_height_O=np.array([0.75, 0.5, 0.5, 0.3, 0.25, 0.45]),

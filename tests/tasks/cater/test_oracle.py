@@ -1,4 +1,4 @@
-"""The oracle's latents: what is under a cone takes no slot, and of what is seen all can be read off."""
+"""The oracle's latents: objects under a cone take no slot, and all features of those seen can be read off."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_what_is_seen_can_be_read_off_and_nothing_else_is_there(annotation):
 
 
 def test_the_hidden_snitch_leaves_no_trace():
-    """Wherever it is carried, under its cone, latents stay as they are."""
+    """Moving it under its cone does not change the latents."""
     annotation = scenes.sample(0, 1, hidden=1.0).annotation
     hidden_F = covered(annotation)[:, 0]
     moved_FxOx3 = annotation.location_FxOx3.copy()

@@ -13,7 +13,7 @@ def one_hot(*cells):
 
 
 def test_l1_by_hand_on_two_videos():
-    """Cell 14 is column 2 and row 2; 0 is 2 + 2 away from it; 21, column 3 and row 3, is 1 + 1 away."""
+    """Cell 14 is in column 2 and row 2; cell 0 is 2 + 2 away from it; cell 21, in column 3 and row 3, is 1 + 1 away."""
     results = scores.outcomes([Video(0, 14), Video(1, 14)], one_hot(0, 21))
     np.testing.assert_array_equal(results.distance_V, [4, 2])
     assert scores.distances({"static": results}) == {"static_l1": 3.0}

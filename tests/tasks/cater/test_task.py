@@ -54,7 +54,7 @@ def test_supervised_losses_reach_all_but_f(task, model, batch, part):
 
 def test_losses_by_hand_without_dropout(settings, batch):
     task = cater.make(settings({"model.dropout": 0.0, "loss.distance": 0.5}))
-    # One object in all slots: then their order is no matter, and predictions are those of parts.
+    # All latents are equal: then the order of slots does not matter, and predictions agree with those in `parts`.
     same = {name: rows | {"latents": np.ones_like(rows["latents"])} for name, rows in batch.items()}
     one = task.model(nnx.Rngs(1))
     parts = task.parts(one, same, keys_for(same), STEP_KEY)
@@ -83,7 +83,7 @@ def test_the_expected_distance_is_the_metric_where_the_model_is_sure_and_falls_a
         return cater.expected_distance(logits_BxA, label_B).sum()
 
     logits_BxA = jax.random.normal(jax.random.key(0), (2, 36))
-    # Of a cell nearer than expected the logit is to rise, of one farther away to fall.
+    # The logit of a cell nearer than expected should rise, that of a farther one should fall.
     gradient_BxA = jax.grad(loss)(logits_BxA)
     distance_BxA = np.array([[abs(a % 6 - b % 6) + abs(a // 6 - b // 6) for a in range(36)] for b in (14, 35)])
     expected_B = np.asarray(cater.expected_distance(logits_BxA, label_B))
@@ -91,7 +91,7 @@ def test_the_expected_distance_is_the_metric_where_the_model_is_sure_and_falls_a
 
 
 def video_of(store, latents_FxNxD):
-    """The video and the frames that stored latents are of."""
+    """The video and the frame numbers that stored latents come from."""
     for index in store.scene_indices.tolist():
         frames = {frame.tobytes(): number for number, frame in enumerate(store.read(index))}
         if latents_FxNxD[0].tobytes() in frames:
@@ -175,7 +175,7 @@ def test_one_camera_alone(settings):
 
 @pytest.mark.slow
 def test_devices_and_microbatches_change_nothing(settings, batch):
-    """Also with dropout, masks and slot orders, which the steps draw by example."""
+    """Even with dropout, masks and slot orders, which the steps draw per example."""
     task = cater.make(settings({"objective.weight": 0.01, "loss.distance": 0.5}))
 
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)

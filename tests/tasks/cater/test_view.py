@@ -1,4 +1,4 @@
-"""The cameras, by the published matrix and by what the dataset's description says of them."""
+"""The cameras, compared with the published matrix and with the dataset's description."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def test_the_static_camera_is_the_published_projection():
 
 
 def test_from_a_label_to_the_picture_and_back():
-    """As the dataset's tracker does: the ray of a pixel meets the height of the snitch in the cell of the label."""
+    """As in the dataset's tracker: the ray of a pixel reaches the height of the snitch in the cell of the label."""
     camera = view.static_camera()
     place_Px3 = points() * (1, 1, 0) + (0, 0, 0.342)
     ray_Px3 = camera.ray(camera.project(place_Px3)[0].round())  # whole pixels

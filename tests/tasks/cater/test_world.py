@@ -1,4 +1,4 @@
-"""Worlds: the files, what they are a function of, and the share of hidden snitches."""
+"""Worlds: the files, what they depend on, and the share of hidden snitches."""
 
 import json
 
@@ -92,7 +92,7 @@ def test_a_world_grows_and_leaves_what_is_there(tmp_path):
     ("hidden", "low", "high"), [(0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.35, 0.65), (None, 0.2, 0.45)]
 )
 def test_the_share_of_hidden_snitches_is_as_asked(hidden, low, high):
-    number = 20 if hidden in (0.0, 1.0) else 80  # 0.15 are nearly three standard deviations
+    number = 20 if hidden in (0.0, 1.0) else 80  # 0.15 is nearly three standard deviations
     share = np.mean([scenes.is_hidden(scenes.sample(7, index, 6, hidden).annotation) for index in range(number)])
     assert low <= share <= high
 

@@ -27,7 +27,7 @@ SIZE = (48, 64)  # rows and columns of the pictures
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
-    """The folder of a world of 20 images with pictures and, of the splits that train, exact masks."""
+    """The folder of a world of 20 images, with pictures and, for the train and validation splits, exact masks."""
     out = tmp_path_factory.mktemp("drawn")
     world.write(out, 20, width=SIZE[1], height=SIZE[0], workers=1)
     resolved = resolve(out)
@@ -50,7 +50,7 @@ def root(tmp_path_factory):
 
 
 def resolve(root, overrides=(), variant="paper"):
-    """The small configuration on a folder, with more fields by path."""
+    """The small configuration on a data folder, with overrides by path."""
     texts = {path: str(value) for path, value in (SMALL | dict(overrides)).items()}
     resolved = config.resolve("clevr", variant, texts)
     resolved.data.root = str(root)

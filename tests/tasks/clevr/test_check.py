@@ -1,4 +1,4 @@
-"""What a check of a data folder finds: each kind of damage by its file, field and mend."""
+"""What a check of a data folder finds: each kind of damage is reported with its file and field."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The executor against direct searches over the scene, and by hand."""
+"""The executor compared with direct searches over the scene, and with results worked out by hand."""
 
 import itertools
 
@@ -17,7 +17,7 @@ def scenes(root):
 
 
 def of(*nodes):
-    """A program whose nodes each take the one before, but for those that say what they take."""
+    """A program in which every node takes the previous one as input, except `scene`, which takes none."""
     program = []
     for place, (function, *literal) in enumerate(nodes):
         takes = () if function == "scene" else (place - 1,)
@@ -36,7 +36,7 @@ def test_filters_counts_and_exist_are_searches(scenes):
 
 
 def single(scene, place):
-    """Nodes that single an object out, or None where another one looks alike."""
+    """Nodes that single out an object, or None if another one looks the same."""
     one = scene.objects[place]
     if scene.objects.count(one) > 1:
         return None

@@ -1,4 +1,4 @@
-"""The official files: what is read of them, and what is refused with file, place and field."""
+"""The official files: what is read from them, and what is refused, naming file, position and field."""
 
 import json
 import re

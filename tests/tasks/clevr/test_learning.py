@@ -1,4 +1,4 @@
-"""By the commands: a small model learns to answer zero-hop questions, of which words alone tell little."""
+"""Through the commands: a small model learns to answer zero-hop questions, whose words alone reveal little."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.commands import launch
 
-STEPS = 4_000  # of the variant
+STEPS = 4_000  # as in the variant
 
 
 @pytest.mark.learning
@@ -22,10 +22,10 @@ def test_a_small_model_learns_to_answer(tmp_path):
     run("evaluate.py", *where)
     scores = json.loads((tmp_path / "run" / f"validation-{STEPS}.json").read_text())
     controls = scores["controls"]
-    # It had 98.4 %, and of its hardest, to count, 93.3.
+    # Measured: 98.4 %, and 93.3 % on its hardest family, counting.
     assert scores["accuracy"] > 95
     assert scores["count"] > 80
-    # Words alone tell little: of 5,993 questions what is there, half are "yes".
+    # Words alone reveal little: of 5,993 questions about existence, half are answered "yes".
     for control in ("shuffled", "majority"):
         assert controls[control]["accuracy"] < 45
         assert scores["query_attribute"] > controls[control]["query_attribute"] + 50

@@ -15,7 +15,7 @@ from aloe.tasks.clevr.vocabulary import ATTRIBUTES
 
 
 def test_exact_masks_lie_where_the_pictures_show_the_objects(drawn):
-    """A picture with an object moved behind the camera differs where its mask is, or its shadow; never elsewhere."""
+    """Nearly all centres project into their mask's bounding box, and masks of red objects are red in the picture."""
     inside, changed = 0, 0
     for index in files.scene_indices(drawn, "train")[:6]:
         record = json.loads(files.scene_path(drawn, index).read_text())
@@ -28,12 +28,12 @@ def test_exact_masks_lie_where_the_pictures_show_the_objects(drawn):
             (u, v), _ = camera.project(np.array(one["3d_coords"]))
             changed += 1
             inside += rows.min() <= v <= rows.max() + 1 and columns.min() <= u <= columns.max() + 1
-            if one["color"] == "red":  # which no ground and no grey object is
+            if one["color"] == "red":  # unlike the ground and gray objects
                 red_Px3 = image_YxXx3[mask_NxYxX[number]].astype(int)
                 assert np.median(red_Px3[:, 0] - red_Px3[:, 1]) > 30
         assert not mask_NxYxX[len(record["objects"]) :].any()
         assert mask_NxYxX.sum(0).max() == 1
-    assert inside > 0.9 * changed  # but for objects whose middle is hidden
+    assert inside > 0.9 * changed  # except objects whose centre is hidden
 
 
 def test_exact_masks_tell_colours_and_are_those_of_any_size(drawn):

@@ -1,4 +1,4 @@
-"""The oracle's latents: what they tell, and what they are a function of."""
+"""The oracle's latents: what they encode, and what they depend on."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a world asks: labels of the executor, text that reads back, balance, and no question without a point."""
+"""A world's questions: the executor's labels, text that parses back, balance, and no pointless question."""
 
 import collections
 import math
@@ -12,12 +12,12 @@ from aloe.tasks.clevr.grammar import wordings, write
 from aloe.tasks.clevr.programs import FAMILIES, family_of, parse_program, to_json
 from aloe.tasks.clevr.vocabulary import ATTRIBUTES
 
-ROUNDS = 10  # Asked several times, with other dice, a scene stands for several images.
+ROUNDS = 10  # A scene asked about several times, with different seeds, stands for several images.
 
 
 @pytest.fixture(scope="module")
 def asked(root):
-    """(scene, question) of 420 images."""
+    """(scene, question) pairs of 420 images."""
     scenes = list(files.read_scenes(root, "train").values())
     drawn = [
         (scene, np.random.default_rng((turn, place))) for turn in range(ROUNDS) for place, scene in enumerate(scenes)
@@ -59,7 +59,7 @@ def test_answers_are_balanced_within_four_points(asked):
 
 
 def test_what_is_told_of_a_thing_does_not_tell_whether_it_is_there(asked):
-    """Neither how many attributes are told, nor which."""
+    """Neither how many attributes are given, nor which."""
     answers = collections.defaultdict(collections.Counter)
     for _, question in asked:
         program = parse_program(question["program"])
@@ -74,8 +74,8 @@ def test_what_is_told_of_a_thing_does_not_tell_whether_it_is_there(asked):
 
 
 def test_words_alone_do_not_tell_how_two_numbers_compare(asked):
-    """Guessed of one half as the other half has it: by template, by how many attributes are told of each side, by
-    which side is told by rarer ones, and by which of them takes in the other."""
+    """Answers of one half are guessed from the other half: by template, by how many attributes are given for each
+    side, by which side is described by rarer ones, and by which side includes the other."""
     by_words = collections.defaultdict(list)
     for _, question in asked:
         program = parse_program(question["program"])
@@ -97,12 +97,12 @@ def test_words_alone_do_not_tell_how_two_numbers_compare(asked):
             known[key][answer] += 1
         guessed = [max(known[key], key=known[key].get, default="yes") == answer for key, answer in told[1::2]]
         assert len(guessed) > 400
-        # Three standard deviations are 7 points. Where answers were balanced by function alone it was 61 to 74 %.
+        # Three standard deviations are 7 points. With answers balanced by function alone, the share was 61 to 74 %.
         assert np.mean(guessed) < 0.57, (kind, np.mean(guessed))
 
 
 def _told(program, place):
-    """What is told of the objects that a node gives, by attribute."""
+    """The attribute values that the objects of a node are filtered by, by name."""
     told = {}
     while program[place].function.startswith("filter_"):
         told[program[place].function.removeprefix("filter_")] = program[place].literal

@@ -1,4 +1,4 @@
-"""Scores and controls against direct counts."""
+"""Scores and controls compared with direct counts."""
 
 import collections
 

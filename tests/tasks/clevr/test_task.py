@@ -71,7 +71,7 @@ def test_the_classification_loss_reaches_all_but_f_and_so_the_resnet(task, model
 def test_losses_by_hand_without_dropout(root):
     task = clevr.make(resolve(root, {"model.dropout": 0.0}, "stored"))
     batch = first_batch(task)
-    # One object in all slots: then their order is no matter, and predictions are those of parts.
+    # The same object in all slots, so that their order does not matter and predictions agree with `parts`.
     same = {name: rows | {"latents": np.ones_like(rows["latents"])} for name, rows in batch.items()}
     one = task.model(nnx.Rngs(1))
     parts = task.parts(one, same, keys_for(same), STEP_KEY)
@@ -118,7 +118,7 @@ def test_an_example_is_a_question_its_image_and_its_masks(drawn):
 
 
 def test_a_slot_sees_its_own_object_and_no_other(drawn):
-    """Painting an object changes its latent alone; where no mask lies nothing is seen."""
+    """Painting over an object changes only its own latent; pixels outside all masks are not seen."""
     task = clevr.make(resolve(drawn))
     model = task.model(nnx.Rngs(0))
     batch = first_batch(task)[QUESTION]
@@ -126,7 +126,7 @@ def test_a_slot_sees_its_own_object_and_no_other(drawn):
     assert latents_BxFxNxD.shape == (16, 1, 10, 16)
     mask_BxFxNxYxX = np.asarray(masks.unpack(batch["masks"], 10))
     number = mask_BxFxNxYxX.any(axis=(1, 3, 4)).sum(axis=1)
-    for slot in range(3):  # which every image has
+    for slot in range(3):  # every image has at least three objects
         painted = np.where(mask_BxFxNxYxX[:, :, slot, ..., None], 255 - batch["image"], batch["image"])
         changed = np.asarray(model.perceive({**batch, "image": painted.astype(np.uint8)}))
         differ_BxN = abs(changed - latents_BxFxNxD).max(axis=(1, 3)) > 1e-6
@@ -170,7 +170,7 @@ def test_studies_take_ten_thousand_steps_of_questions_alone(drawn, root, variant
 
 @pytest.mark.parametrize("variant", LATENTS)
 def test_devices_and_microbatches_change_nothing(drawn, root, variant):
-    """Also with dropout, masks and slot orders, which the steps draw by example."""
+    """Including dropout, masks and slot orders, which steps draw per example."""
     task = clevr.make(resolve(drawn if variant == "paper" else root, variant=variant))
     batch = first_batch(task)
 
@@ -250,7 +250,7 @@ def test_an_image_that_is_missing_stops_a_small_set(drawn, tmp_path, compiled):
 
 
 def test_superpixels_can_be_carried_over_to_videos():
-    """Name and shape of all parameters of the ResNet are those of CLEVRER's variant (paper §3.1)."""
+    """All parameters of the ResNet have the names, shapes and dtypes of CLEVRER's variant (paper §3.1)."""
 
     def shapes(name):
         task, resolved = tasks.part(name, "task"), config.resolve(name, "superpixels", {})

@@ -1,4 +1,4 @@
-"""Worlds: the files, the pictures, and what they are a function of."""
+"""Worlds: the files, the pictures, and what they depend on."""
 
 import itertools
 import json
@@ -78,7 +78,7 @@ def test_objects_keep_apart_and_lie_clearly_to_every_side(root):
                 lies = other in record["relationships"][relation][one]
                 assert lies != (other in record["relationships"][opposite][one])
                 assert lies == (one in record["relationships"][opposite][other])
-                # As in the official files, the relation is along the ground.
+                # As in the official files, relations are measured along the ground.
                 along = away_3 @ np.array(record["directions"][relation])
                 assert lies == (along > 0)
                 assert abs(along) >= placing.MARGIN - 1e-9
@@ -118,7 +118,7 @@ def test_questions_are_the_same_for_any_number_of_processes(tmp_path, monkeypatc
     flags = {"draw": False, "objects": 4}
     world.write(tmp_path / "one", 14, workers=1, **flags)
     assert "questions: 100%" in capfd.readouterr().err
-    monkeypatch.setattr(world, "_ask_about", None)  # in this process, which is not to ask anything itself
+    monkeypatch.setattr(world, "_ask_about", None)  # in this process, which must not ask anything itself
     world.write(tmp_path / "two", 14, workers=2, **flags)
     assert "questions: 100%" in capfd.readouterr().err
     assert tree(tmp_path / "one") == tree(tmp_path / "two")

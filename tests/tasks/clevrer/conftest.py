@@ -1,4 +1,4 @@
-"""Drawn scenes; a small encoded data folder with a task and a model on it."""
+"""Sampled scenes; a small encoded data folder, with a task and a model on it."""
 
 import json
 
@@ -12,11 +12,11 @@ from tests.tasks.clevrer.encoded import settings, write_encoded
 from tests.tasks.clevrer.simulated import Simulated
 from tests.tasks.gradients import moved
 
-ROUNDS = 5  # Asked several times, with other dice, a scene stands for several videos: asking is quick, drawing is not.
+ROUNDS = 5  # Each scene, with newly drawn questions, serves as several videos: sampling scenes is slow, asking is not.
 
 
 class Drawn:
-    """A scene, its simulation, what is written of it, and the questions that could be asked, round by round."""
+    """A scene, its simulation, its annotation and truth, and the candidate questions of each round."""
 
     def __init__(self, index):
         self.index = index

@@ -1,4 +1,4 @@
-"""A small data folder with its latents, and a configuration small enough to train on it in a test."""
+"""A small data folder with latents, and a configuration small enough to train on it in a test."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ SMALL = {
 
 
 def questions(scene_index):
-    """Four descriptive questions, and three with one to four choices, whose answers differ between videos."""
+    """Four descriptive questions, and three with one to four choices; the answers differ between videos."""
     asked = [
         descriptive(number, text, subtype, answers[scene_index % len(answers)])
         for number, (text, (subtype, answers)) in enumerate(DESCRIPTIVE.items())
@@ -47,7 +47,7 @@ def questions(scene_index):
 
 
 def write_encoded(root: Path, train=12, validation=5) -> Path:
-    """A data folder without videos, whose latents are those of the oracle."""
+    """Writes a data folder without videos, but with latents from the oracle."""
     splits = {"train": range(train), "validation": range(train, train + validation)}
     for split, indices in splits.items():
         write_json(root / f"{split}.json", [entry(index, questions(index)) for index in indices])
@@ -59,12 +59,12 @@ def write_encoded(root: Path, train=12, validation=5) -> Path:
 
 
 def flags(overrides=()):
-    """The small configuration as flags, with more fields by path."""
+    """The small configuration as flags, with overrides by path."""
     return [f"--config.{path}={value}" for path, value in (SMALL | dict(overrides)).items()]
 
 
 def settings(root: Path, overrides=(), variant="paper"):
-    """The small configuration of a variant on a data folder, with more fields by path."""
+    """The small configuration of a variant on a data folder, with overrides by path."""
     texts = {path: str(value) for path, value in (SMALL | dict(overrides)).items()}
     resolved = config.resolve("clevrer", variant, texts)
     resolved.data.root = str(root)

@@ -1,4 +1,4 @@
-"""Frames and masks of a small data folder: a coloured square on grey, whose colour is the video's."""
+"""Frames and masks for a small data folder: a coloured square on grey, its colour determined by the video."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def color_of(scene_index):
 
 
 def drawn(scene_index):
-    """image_FxYxXx3, and masks_FxNxYxX of which slot 1 is the square's, slot 4 half of it, and the rest of nothing."""
+    """image_FxYxXx3, and masks_FxNxYxX: slot 1 is the square, slot 4 its upper half, the others are empty."""
     rng = np.random.default_rng(scene_index)
     image = rng.integers(118, 138, (STORED, SIZE, SIZE, 3)).astype(np.uint8)
     mask = np.zeros((STORED, SLOTS, SIZE, SIZE), bool)
@@ -37,7 +37,7 @@ def drawn(scene_index):
 
 
 def write_pixels(root: Path, splits=("train", "validation")) -> Path:
-    """What decoding and launch/masks.py would write."""
+    """Writes what decoding and launch/masks.py would write."""
     folder = root / "frames" / f"{SIZE}x{SIZE}-{STORED}"
     for split in splits:
         indices = files.scene_indices(root, split)

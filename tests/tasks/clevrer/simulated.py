@@ -1,4 +1,4 @@
-"""Answers to questions from their text and the simulation alone: by no program, no executor, no template."""
+"""Answers questions from their text and the simulation alone, without programs, executor or templates."""
 
 import functools
 import re
@@ -23,7 +23,7 @@ def matched(pattern, text):
 
 
 class Simulated:
-    """What happens in a scene, as lists of (frame, kind, objects)."""
+    """What happens in a scene, as a list of (frame, kind, objects)."""
 
     def __init__(self, scene, motion, annotation, moving=0.02):
         self.scene, self.motion = scene, motion
@@ -41,7 +41,7 @@ class Simulated:
         self.causes = self._causes()
 
     def _causes(self):
-        """Each event (kind, objects) with all that led to it: a walk through time, with each object's last event."""
+        """Maps each event (kind, objects) to all its causes: walks through time, keeping each object's last event."""
         last: dict[int, tuple] = {}
         causes: dict[tuple, set] = {}
         for _, kind, objects in self.happened:
@@ -67,7 +67,7 @@ class Simulated:
         return frame
 
     def in_state(self, found):
-        """Objects of the phrase in a state at a time."""
+        """Indices of the objects that fit the phrase and are in the given state at the given time."""
         if found["time"] is None:
             frames = slice(None)
         elif found["time"] in ("video begins", "video ends"):
@@ -81,7 +81,7 @@ class Simulated:
         return [index for index in self.match(found["of"]) if wanted_O[index]]
 
     def in_span(self, found, kind):
-        """Events of a kind, all or those before or after an entrance or exit."""
+        """Events of a kind: all of them, or those before or after an entrance or exit."""
         events = [(frame, objects) for frame, what, objects in self.happened if what == kind]
         if found["side"] is None:
             return events
@@ -155,7 +155,7 @@ class Simulated:
 
     @functools.cache  # noqa: B019 — lives as long as the test
     def pairs_without(self, removed):
-        """With the object put far away, with nothing to push it, instead of being left out."""
+        """Pairs that collide if the object is moved far away and never pushed, instead of left out."""
         location_Ox2, velocity_Ox2 = self.scene.location_Ox2.copy(), self.scene.velocity_Ox2.copy()
         location_Ox2[removed], velocity_Ox2[removed] = (500, 500), 0
         rest = scenes.Scene(

@@ -15,7 +15,7 @@ def test_nothing_shows_of_an_object_out_of_view(drawn):
         inside_FxO = each.read.visible_FxO
         pixels_FxO = np.stack([(index_FxYxX == index).sum((1, 2)) for index in range(inside_FxO.shape[1])], -1)
         assert (pixels_FxO[~inside_FxO] == 0).all()
-        # And what is said to be in view does show, but for a sliver at the border and for what stands in front.
+        # And objects flagged as in view do show, except for slivers at the border and occluded objects.
         assert (pixels_FxO[inside_FxO] > 0).mean() > 0.97
         checked += (~inside_FxO).sum()
     assert checked > 100
@@ -23,7 +23,7 @@ def test_nothing_shows_of_an_object_out_of_view(drawn):
 
 @pytest.mark.parametrize("shape", ["cube", "sphere", "cylinder"])
 def test_in_view_begins_where_the_first_pixel_shows(shape):
-    """Pushed in from the left through a fine picture: flagged no later than drawn, and hardly earlier."""
+    """Entering from the left in a high-resolution picture: flagged no later than drawn, and hardly earlier."""
     view = clevrer_camera(960, 640)
     y_F = np.linspace(-2.8, -1.8, 101)
     location_Fx1x2 = np.stack([np.zeros(101), y_F], -1)[:, None]
@@ -36,7 +36,7 @@ def test_in_view_begins_where_the_first_pixel_shows(shape):
 
 @pytest.mark.parametrize("shape", ["cube", "sphere", "cylinder"])
 def test_in_view_is_judged_by_the_hull_wherever_the_object_is(shape):
-    """Those too far away for a look at their hulls are those whose hulls are out of the picture."""
+    """Skipping the hulls of objects that are too far from the picture does not change the result."""
     hull = appearance._hull(shape)
     assert np.linalg.norm(hull, axis=-1).max() < appearance.REACH
     location_Fx1x2 = np.random.default_rng(0).uniform((-5, -5), (4, 5), (5000, 1, 2))

@@ -25,7 +25,7 @@ def test_unequal_shares_are_met():
         for _ in range(200)
     ]
     answers = Counter(question["answer"] for chosen in balance.choose(videos) for question in chosen)
-    assert answers.total() == 2 * len(videos)  # two places for each video
+    assert answers.total() == 2 * len(videos)  # two places per video
     for value, share in shares.items():
         assert abs(answers[value] - answers.total() * share) <= 2
 
@@ -53,7 +53,7 @@ def test_it_takes_one_video_at_a_time(drawn):
     assert len(list(itertools.islice(balance.choose(endless), 3))) == 3
 
 
-# How far from the released shares an answer may be on the 150 videos asked here.
+# How far a share may be from the released one, on the 150 videos used here.
 TOLERANCE = 0.04
 
 
@@ -99,7 +99,7 @@ def test_choices_are_correct_as_often_as_the_released_ones(asked, kind, correct)
 
 
 def about(text):
-    """What an explanatory choice is about."""
+    """The sort of thing that an explanatory choice is about."""
     if "entering" in text or "entrance" in text:
         return "entrance"
     return "presence" if text.startswith("the presence") else "collision"
@@ -118,7 +118,7 @@ def test_what_explanatory_questions_are_about_has_the_released_shares(asked):
 
 
 def test_the_words_of_a_question_do_not_give_its_choices_away(asked):
-    """Denied or not, each label is common, in explanatory questions among choices of each sort."""
+    """With "not" or without, both labels are common; in explanatory questions, among choices of each sort."""
     labels: dict[tuple, Counter] = {}
     for question in (question for _, questions in asked for question in questions):
         for choice in question.get("choices", ()):

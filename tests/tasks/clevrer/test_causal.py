@@ -70,7 +70,7 @@ def test_choices_are_not_about_the_same(drawn):
 
 
 def test_what_comes_next_can_be_told(drawn):
-    """Both choices are about objects in view at the end, which then meet, or clearly pass."""
+    """Both choices are about objects in view at the end, which then collide or clearly miss each other."""
     for each, question in questions(drawn, "predictive"):
         after_FxOx2 = each.motion.location_FxOx2[scenes.SEEN :]
         for choice in question["choices"]:
@@ -81,7 +81,7 @@ def test_what_comes_next_can_be_told(drawn):
 
 
 def test_describing_the_video_does_not_answer_what_if(asked):
-    """A third of the choices at least has another label than it would have with nothing removed."""
+    """At least a third of the choices have a different label than they would have with nothing removed."""
     changed = total = 0
     for each, questions_of_video in asked:
         happened = {pair for _, kind, pair in each.simulated.happened if kind == "collision"} | each.simulated.unseen

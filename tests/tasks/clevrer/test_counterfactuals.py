@@ -1,4 +1,4 @@
-"""Counterfactual questions by kind, against what one reads off words and annotation by hand."""
+"""Kinds of counterfactual questions, compared with those derived by hand from wording and annotation."""
 
 import re
 
@@ -18,7 +18,7 @@ THING = r"the ((?:\w+ )*?(?:cube|sphere|cylinder|object))\b"
 
 
 def asked_of(drawn):
-    """All the counterfactual questions that could be asked of a drawn scene."""
+    """All counterfactual questions that could be asked about a sampled scene."""
     records = [each.question for each in drawn.candidates if each.question["question_type"] == "counterfactual"]
     questions = [
         parse_question({"question_id": place, **record}, labelled=True) for place, record in enumerate(records)
@@ -27,7 +27,7 @@ def asked_of(drawn):
 
 
 def by_hand(question, annotation):
-    """The kind, and whether each choice is right as if descriptive, from the texts and the list of collisions."""
+    """The kind, and whether each choice is correct as if descriptive, from the texts and the list of collisions."""
 
     def named(words):
         (found,) = (
@@ -62,7 +62,7 @@ def test_kinds_and_answers_are_those_read_off_words_and_annotation(drawn):
 
 
 def test_taking_away_what_hits_nothing_changes_nothing(drawn):
-    """So such questions are right as if descriptive, by the labels that the simulations gave them."""
+    """So such questions are right as if descriptive, according to the labels from the simulations."""
     for each in drawn:
         for record in asked_of(each):
             answer = from_video(record.question, each.read)
@@ -71,7 +71,7 @@ def test_taking_away_what_hits_nothing_changes_nothing(drawn):
 
 
 def test_what_the_video_does_not_tell_is_not_used(drawn):
-    """Neither what happens later nor what the counterfactual simulations say."""
+    """Neither what happens later nor the results of the counterfactual simulations."""
     for each in drawn[:6]:
         seen = executor.read(parse_annotation(each.annotation))
         assert seen.counterfactual is seen.unseen is None
@@ -79,7 +79,7 @@ def test_what_the_video_does_not_tell_is_not_used(drawn):
             assert from_video(record.question, seen) == from_video(record.question, each.read)
 
 
-# A red cube hits a blue sphere, which hits a gray cylinder; a green cube, never in view, hits nothing.
+# A red cube hits a blue sphere, which hits a gray cylinder; a green cube hits nothing.
 SCENE = Scene(
     objects=(
         Object(0, "red", "metal", "cube"),
@@ -94,7 +94,7 @@ SCENE = Scene(
 
 
 def question(removed, choices, negated=False, program=None):
-    """`choices`: two colours each, and the label."""
+    """`choices`: for each, two colours and the label."""
     tokens = f"all_events objects {removed} filter_color unique get_counterfact belong_to{' negate' if negated else ''}"
     listed = []
     for number, (one, other, label) in enumerate(choices):
@@ -111,14 +111,14 @@ def question(removed, choices, negated=False, program=None):
         ("green", [("red", "blue", True), ("gray", "red", False)], HITS_NOTHING),
         ("green", [("red", "blue", False)], HITS_NOTHING),  # whatever the labels say
         ("red", [("blue", "gray", True), ("gray", "green", False)], AS_IF_DESCRIPTIVE),
-        ("red", [("gray", "blue", True)], AS_IF_DESCRIPTIVE),  # whoever is named first
+        ("red", [("gray", "blue", True)], AS_IF_DESCRIPTIVE),  # whichever is named first
         ("red", [("blue", "gray", False)], HARD),
         ("red", [("blue", "gray", True), ("gray", "green", True)], HARD),  # one of two is not enough
         ("blue", [("red", "gray", True)], HARD),
     ],
 )
 def test_kinds_by_hand(removed, choices, kind, negated):
-    """With "not", labels turn around and the kind stays."""
+    """With "not", labels are inverted and the kind stays the same."""
     labelled = [(one, other, label != negated) for one, other, label in choices]
     asked = question(removed, labelled, negated)
     assert from_video(asked, SCENE).kind(asked) == kind

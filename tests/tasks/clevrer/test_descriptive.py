@@ -24,7 +24,7 @@ def test_no_answer_hangs_on_slow_motion(drawn):
 
 
 def test_times_and_orders_stand_apart(drawn):
-    """What happens near the entrance or exit that says when would be hard to put before or after it."""
+    """Events close to the entrance or exit that a question refers to would be hard to place before or after it."""
     checked: Counter[str] = Counter()
     for each, question in questions(drawn):
         words = question["question"].removesuffix("?").split()
@@ -43,7 +43,7 @@ def test_times_and_orders_stand_apart(drawn):
 
 
 def test_what_is_asked_for_is_not_said(drawn):
-    """Neither is the attribute asked for in the phrase, nor does the phrase alone pick the object."""
+    """The phrase neither contains the attribute asked for nor identifies the object by itself."""
     checked = 0
     for each, question in questions(drawn):
         attribute = question["question_subtype"].removeprefix("query_")

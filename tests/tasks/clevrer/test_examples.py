@@ -1,4 +1,4 @@
-"""What examples are made of: the right frames of the right video, the right words, and nothing that is not there."""
+"""Examples contain the right frames of the right video and the right words, and nothing else."""
 
 import collections
 import dataclasses
@@ -22,7 +22,7 @@ SLOTS, SIZE = 2, 3
 
 
 class Store:
-    """Every number of a frame is the frame's, plus a thousand times the video's."""
+    """Every value in a frame is the frame number plus 1000 times the scene index."""
 
     def read(self, scene_index):
         numbers = np.arange(FRAMES, dtype=np.float32) + 1000 * scene_index
@@ -43,7 +43,7 @@ def videos(count):
 
 
 def seen(example):
-    """The video that an example sees, and the numbers of its frames."""
+    """The video that an example sees, and its frame numbers."""
     latents = example["latents"]
     assert latents.shape[1:] == (SLOTS, SIZE)
     assert (latents == latents[:, :1, :1]).all()
@@ -60,7 +60,7 @@ def test_a_question_has_the_choices_it_has_and_no_others(labels):
     assert arrays["choices"].shape == (4, vocabulary.CHOICE_LENGTH)
     assert arrays["exists"].tolist() == [True] * there + [False] * (4 - there)
     assert arrays["correct"].tolist() == [*labels, *[False] * (4 - there)]
-    # Padding on the axis of choices alone: the words of those that are there are whole, and begin at the beginning.
+    # Missing choices are padding on the choice axis; those that exist have all their words, from the first position on.
     for place, choice in enumerate(question.choices):
         np.testing.assert_array_equal(arrays["choices"][place], vocabulary.choice_ids(choice.text))
         assert arrays["choices"][place].all() == (len(vocabulary.tokenize(choice.text)) == vocabulary.CHOICE_LENGTH)
@@ -151,7 +151,7 @@ def test_a_question_without_choices_is_an_unsupervised_example_with_an_empty_one
 
 
 def test_an_unsupervised_example_never_has_an_answer():
-    """Neither as a field, nor in any of the others: with all answers changed, the same examples come out."""
+    """Neither as a field nor within other fields: changing all answers leaves the examples the same."""
 
     def answered(other):
         def record(question):
@@ -181,7 +181,7 @@ def test_a_video_without_questions_is_an_unsupervised_example_too():
 
 
 def test_examples_of_one_kind_have_arrays_of_one_shape_and_type():
-    """Or they would not stack to a batch."""
+    """Otherwise they could not be stacked into a batch."""
     every = [*videos(4), *parsed(entry(7, []))]
     examples = Examples(Store(), 3)
 

@@ -8,8 +8,8 @@ from aloe.tasks.clevrer.annotations import parse_annotation
 from aloe.tasks.clevrer.executor import Event, ExecutionError, Object, Scene
 from tests.tasks.clevrer.writer import annotation
 
-# 0, a red metal cube, rests; 1, a blue rubber cube, moves from frame 2 on; 2, a red rubber sphere, enters at 3 and
-# leaves at 8; 3, a green metal cylinder, is never seen. 1 hits 0 at 4, 2 hits 1 at 6.
+# 0, a red metal cube, rests; 1, a blue rubber cube, moves from frame 2 on; 2, a red rubber sphere, enters at frame 3
+# and leaves at 8; 3, a green metal cylinder, is never in view. 1 hits 0 at frame 4, 2 hits 1 at 6.
 RED_CUBE, BLUE_CUBE, SPHERE = "red filter_color cube filter_shape", "blue filter_color", "sphere filter_shape"
 GREEN = "green filter_color"
 
@@ -55,7 +55,7 @@ def test_there_are_31_operators_and_16_literals():
         (f"objects {SPHERE} unique query_material", "rubber"),
         (f"objects {SPHERE} unique query_color", "red"),
         (f"objects {BLUE_CUBE} unique query_shape", "cube"),
-        # Motion: at a frame only what is in view then counts; without one, moving is moving at any frame in view.
+        # Motion: at a frame, only objects in view then count; without one, moving means moving at any frame in view.
         ("objects null filter_moving count", "2"),
         ("objects null filter_stationary count", "1"),
         ("objects start get_frame filter_moving count", "0"),
@@ -90,7 +90,7 @@ def test_there_are_31_operators_and_16_literals():
             f"events events objects {SPHERE} unique filter_out unique filter_after objects filter_collision count",
             "0",
         ),
-        # Of two events, in time order whatever the list's; the borders of "before" and "after" do not count.
+        # Two events are ordered by time, whatever the order of the list; "before" and "after" exclude the border.
         ("events objects filter_collision first filter_order get_frame", "4"),
         ("events objects filter_collision second filter_order get_frame", "6"),
         ("events objects filter_collision last filter_order get_frame", "6"),
@@ -102,16 +102,16 @@ def test_there_are_31_operators_and_16_literals():
         ("events end filter_before count", "5"),
         ("start get_frame", "0"),
         ("end get_frame", "9"),
-        # Collisions with any of a list, each once.
+        # Collisions with any object of a list, each counted once.
         ("events objects cube filter_shape filter_collision count", "2"),
         ("events objects metal filter_material filter_collision count", "1"),
         (f"events objects {GREEN} unique filter_collision exist", "no"),
-        # The same kind and the same objects, not the same time; start and end belong to nothing.
+        # Events match by kind and objects, not by time; start and end belong to nothing.
         (f"events objects {SPHERE} unique filter_in unique events objects filter_out belong_to", "no"),
         (f"events objects {SPHERE} unique filter_in unique events belong_to", "yes"),
         ("start events belong_to", "no"),
         (f"objects {GREEN} unique events belong_to", "no"),
-        # Not timed, every pair once.
+        # Without times, every pair once.
         ("all_events count", "6"),
         ("unseen_events count", "1"),
         (
@@ -173,7 +173,7 @@ def test_programs_that_mean_nothing(scene, program, why):
 
 
 def random_scene(seed):
-    """Objects that come and go at every turn, and a few collisions, from a file."""
+    """A record, and the scene read from it: objects that appear and disappear often, and a few collisions."""
     record = annotation(0, objects=4, frames=40, seed=seed)
     random = np.random.default_rng(seed)
     record["collision"] = [
@@ -218,7 +218,7 @@ def test_events_and_motion_are_those_of_the_file(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_ancestors_are_the_closure_of_the_events_just_before(seed):
     random = np.random.default_rng(seed)
-    frame = iter(random.permutation(59).tolist())  # no two events at once
+    frame = iter(random.permutation(59).tolist())  # no two events in the same frame
     visible_FxO = np.zeros((60, 4), bool)
     happened = []
     for index in range(4):
@@ -231,7 +231,7 @@ def test_ancestors_are_the_closure_of_the_events_just_before(seed):
     scene = Scene(tuple(objects), visible_FxO, np.zeros((60, 4)), tuple(collisions))
 
     def causes(effect):
-        """By recursion over each participant's own events."""
+        """Computed by recursion over each participant's own events."""
         found = set()
         for index in effect[2]:
             earlier = [event for event in happened if index in event[2] and event[0] < effect[0]]

@@ -1,4 +1,4 @@
-"""Exact masks are where the drawn pictures show the objects."""
+"""Exact masks match where the rendered pictures show the objects."""
 
 import json
 
@@ -17,7 +17,7 @@ SIZE = 64
 
 @pytest.fixture(scope="module")
 def told(drawn, tmp_path_factory):
-    """A scene, the masks told from its annotation, and the pictures drawn from its simulation."""
+    """A scene, the masks derived from its annotation, and the pictures rendered from its simulation."""
     scene = drawn[1]
     path = write_json(tmp_path_factory.mktemp("world") / "annotation_00001.json", scene.annotation)
     exact = masks.exact(path, NUMBERS, SIZE)
@@ -27,7 +27,7 @@ def told(drawn, tmp_path_factory):
 
 
 def test_masks_lie_where_each_object_is_drawn(told):
-    """Without an object its pixels change, and no others but those of its shadow on the ground."""
+    """Removing an object changes its own pixels, but hardly those of others: its shadow falls on the ground."""
     scene, exact, with_objects = told
     for removed in range(len(scene.scene.attributes)):
         kept = [index for index in range(len(scene.scene.attributes)) if index != removed]
@@ -37,7 +37,7 @@ def test_masks_lie_where_each_object_is_drawn(told):
         changed = np.abs(with_objects - without).max(-1) > 8
         own, others = exact.object_FxYxX == removed, (exact.object_FxYxX >= 0) & (exact.object_FxYxX != removed)
         if own.sum() >= 30:
-            # A pixel at an edge may be averaged with what lies beside it.
+            # A pixel at an edge may be averaged with its surroundings.
             assert np.mean(changed[own]) > 0.9
             assert np.mean(changed[others]) < 0.2
 

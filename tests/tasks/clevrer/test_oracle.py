@@ -18,7 +18,7 @@ def parsed():
 
 
 def holds_object(latents_FxNxD):
-    """Which slots hold an object, told from the latents alone: empty ones are far along one fixed direction."""
+    """Which slots hold an object, judged from the latents alone: empty ones lie far along one fixed direction."""
     _, empty_D = projection(oracle.FEATURES, latents_FxNxD.shape[-1])
     return latents_FxNxD @ empty_D / (empty_D @ empty_D) < 0.5
 
@@ -31,9 +31,9 @@ def test_there_is_one_slot_for_each_visible_object(parsed):
 
 
 def told(parsed):
-    """Latents of all slots with an object, and what stood in the annotation, row by row, matched by nearest features.
+    """Latents of all slots with an object, and their annotations, row by row, matched by nearest features.
 
-    The map is not used for what is compared: least squares must find it.
+    The map serves only to match them: least squares must find it anew.
     """
     object_map, _ = projection(oracle.FEATURES, 16)
     latents, known = [], []
@@ -73,7 +73,7 @@ def test_invisible_objects_leave_no_trace(parsed):
 
 
 def test_the_numbers_have_about_unit_variance():
-    # Uniform attributes, and the positions of the writer; over many videos, objects only.
+    # Attributes are uniform, positions those of the writer; over many videos, slots with objects only.
     latents = []
     for index in range(300):
         latents_FxNxD = oracle.encode(parse_annotation(annotation(index, objects=6)))[::32]
@@ -84,7 +84,7 @@ def test_the_numbers_have_about_unit_variance():
 
 
 def still(scene_index=0, frames=128):
-    """One object that rests in view."""
+    """One object at rest in view."""
     record = annotation(scene_index, objects=1) | {"collision": []}
     state = record["motion_trajectory"][0]["objects"][0] | {"inside_camera_view": True}
     record["motion_trajectory"] = [{"frame_id": number, "objects": [state]} for number in range(frames)]
@@ -94,7 +94,7 @@ def still(scene_index=0, frames=128):
 def test_slots_are_in_another_order_in_every_frame():
     holds_FxN = holds_object(oracle.encode(still()))
     slot_F = holds_FxN.argmax(axis=1)
-    # Uniform over 8 slots, independent between frames: it stays where it is in about an eighth of the steps.
+    # Uniform over 8 slots and independent between frames: the object keeps its slot in about an eighth of the steps.
     assert (np.bincount(slot_F, minlength=8) > 4).all()
     assert (slot_F[1:] == slot_F[:-1]).mean() < 0.3
     assert (slot_F != holds_object(oracle.encode(still(scene_index=1))).argmax(axis=1)).mean() > 0.5
@@ -120,7 +120,7 @@ def test_empty_slots_are_noise_that_no_object_resembles():
     holds_FxN = holds_object(latents_FxNxD)
     empty_RxD = latents_FxNxD[~holds_FxN]
     assert len(np.unique(empty_RxD, axis=0)) == len(empty_RxD)
-    assert np.linalg.norm(empty_RxD, axis=1).min() > 2  # nor are they near zero, which masking uses
+    assert np.linalg.norm(empty_RxD, axis=1).min() > 2  # nor are they near zero, the value of masked latents
     object_D = latents_FxNxD[holds_FxN][0]
     assert np.linalg.norm(empty_RxD - object_D, axis=1).min() > 2
 

@@ -24,7 +24,7 @@ PHRASES = [
 
 @pytest.mark.parametrize("kind", ["question", "choice"])
 def test_no_text_can_be_read_in_two_ways(kind):
-    """Every sentence with different phrases in its holes: its own program comes back, so no other was found first."""
+    """Every sentence, with different phrases in its holes, gives its own program: no other sentence matches first."""
     for sentence in getattr(templates, f"of_{kind}s")():
         for shift in range(len(PHRASES)):
             rotated = itertools.cycle(PHRASES[shift:] + PHRASES[:shift])

@@ -30,7 +30,7 @@ def test_objects_are_named_about_as_in_the_released_questions(drawn):
                 spare += any(each.simulated.match(" ".join({*words} - {word})) == [index] for word in words)
     for names, share in phrases.NAMED_BY.items():
         assert named[names] / named.total() == pytest.approx(share, abs=0.08), names
-    assert 0 < spare / named.total() < 0.2  # a word too many is rare
+    assert 0 < spare / named.total() < 0.2  # redundant words are rare
 
 
 def test_an_object_that_shares_every_pair_of_attributes_takes_three_words():

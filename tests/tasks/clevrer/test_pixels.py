@@ -1,4 +1,4 @@
-"""Aloe on pixels: what a batch shows, where each loss goes, what is refused, and parameters carried over."""
+"""Aloe on pixels: the content of batches, where gradients flow, what is refused, and parameters carried over."""
 
 import functools
 import itertools
@@ -50,7 +50,7 @@ def batch(task):
 
 @pytest.fixture(scope="module")
 def model(task):
-    """With biases and CLS moved off zero, where a gradient could hide."""
+    """With biases and CLS moved off zero, where a gradient could vanish."""
     graphdef, params = nnx.split(task.model(nnx.Rngs(0)), nnx.Param)
     rng = np.random.default_rng(0)
     return graphdef, jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape).astype(np.float32), params)
@@ -72,7 +72,7 @@ def test_an_example_shows_frames_of_one_video_in_order_and_their_masks(task, bat
             found = [known[image.tobytes()] for image in image_FxYxXx3]
             videos, numbers, packed = zip(*found, strict=True)
             assert len(set(videos)) == 1
-            assert videos[0] < 12  # of the training split
+            assert videos[0] < 12  # from the training split
             assert list(numbers) == sorted(set(numbers))
             seen |= set(numbers)
             if "masks" in rows:
@@ -155,7 +155,7 @@ def test_masks_are_no_parameters_and_a_step_leaves_the_files_as_they_are(task):
     ],
 )
 def test_sizes_of_the_named_variants(variant, channels, places, tokens):
-    """Convolutions, two a block, with biases; then the dense layer of one place, or of all places at once."""
+    """Two convolutions per block, with biases; then a dense layer on one position, or on all positions at once."""
     resolved = config.resolve("clevrer", variant, {})
     sizes, perception = clevrer.model_config(resolved), clevrer.perception_config(resolved)
     assert sizes.tokens == tokens
@@ -227,7 +227,7 @@ def test_a_run_begins_with_the_perception_of_another_and_goes_on_without_it(root
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), first["perception"], second["perception"])
     assert not all(jax.tree.leaves(jax.tree.map(np.array_equal, first["tower"], second["tower"])))
 
-    # It is trained, and it comes back where its own checkpoint says, whatever became of the run it is from.
+    # It is trained further, and resumes from its own checkpoint, whatever became of the run that it came from.
     fast = trained(root, tmp_path / "third", steps=1, **carried)
     run(fast)
     third = params_of(tmp_path / "third")["perception"]
@@ -236,7 +236,7 @@ def test_a_run_begins_with_the_perception_of_another_and_goes_on_without_it(root
     fast.training.steps = 1
     assert run(fast)["step"] == 1
 
-    # Another perception is told by name and shape, before anything is written.
+    # A different perception is reported by name and shape, before anything is written.
     for changes, message in (
         ({"perception.width": 8}, r"latents/kernel is \(8, 16\) there and \(16, 16\) here.*Take its config.perception"),
         ({"model.latent": 8}, r"latents/bias is \(16,\) there and \(8,\) here"),
@@ -263,7 +263,7 @@ def test_a_perception_is_carried_over_from_a_run_that_has_one_to_a_model_that_ha
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", KINDS)
 def test_a_small_one_learns_the_colour_of_a_square(tmp_path, variant):
-    """By the command, of videos that it has not seen."""
+    """Run through the command, and scored on videos not seen in training."""
     data = tmp_path / "data"
     for split, indices in (("train", range(60)), ("validation", range(60, 90))):
         text = "What is the color of the cube?"
@@ -285,4 +285,4 @@ def test_a_small_one_learns_the_colour_of_a_square(tmp_path, variant):
     where = (f"--data={data}", f"--workdir={tmp_path / 'run'}")
     launch("train.py", "--task=clevrer", f"--variant={variant}", "--local", *where, *flags(chosen))
     last = json.loads((tmp_path / "run" / workdir.METRICS).read_text().splitlines()[-1])
-    assert last["validation/descriptive"] > 90  # a third of the answers is each colour
+    assert last["validation/descriptive"] > 90  # each colour is a third of the answers

@@ -18,7 +18,7 @@ def mask_of(number):
 
 
 def found(number, score=0.9, **changes):
-    """One object of a frame, as in the file."""
+    """One object in a frame, as in the file."""
     mask = {"size": list(SHAPE), "counts": packed(runs_of(mask_of(number).T.ravel()))}
     place = {"video_index": 12, "frame_index": 0}
     return place | {"mask": mask, "color": "red", "material": "metal", "shape": "cube", "score": score} | changes

@@ -62,7 +62,7 @@ def test_what_is_asked_has_all_words_of_the_vocabulary_and_no_other(asked):
 
 
 def test_every_place_is_filled_as_often_as_in_the_released_questions(asked):
-    """About as many a video: 11 descriptive, 1.7 explanatory, 0.7 predictive, 1.9 counterfactual."""
+    """About as many per video: 11 descriptive, 1.7 explanatory, 0.7 predictive, 1.9 counterfactual."""
     many = {
         kind: np.mean([sum(question["question_type"] == kind for question in questions) for _, questions in asked])
         for kind in ("descriptive", "explanatory", "predictive", "counterfactual")

@@ -65,7 +65,7 @@ def root(tmp_path_factory):
 
 
 def test_an_evaluation_answers_as_the_released_forward_pass_does(root):
-    """Its words, tags, frames, padding and heads are the task's; those of the forward pass are held to the figures."""
+    """Words, tags, frames, padding and heads are the task's; those of `forward` are tested on the released figures."""
     sizes = {"model.layers": CONFIG.layers, "model.heads": CONFIG.heads, "batch.evaluation": 8}
     settings = config.resolve("clevrer", "released", {path: str(value) for path, value in sizes.items()})
     settings.data.root = str(root)

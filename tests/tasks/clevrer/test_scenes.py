@@ -39,7 +39,7 @@ def test_scenes_differ_in_what_happens(drawn):
 
 
 def test_questions_find_what_they_are_about(drawn):
-    """In most videos something enters, in half something leaves, in two thirds something happens after the end."""
+    """In most videos something enters, in half something leaves, and in two thirds something happens after the end."""
 
     def share(kind):
         return np.mean([any(event.kind == kind for event in each.read.events) for each in drawn])

@@ -1,4 +1,4 @@
-"""Metrics by hand on a few questions, and an interval that covers what it should."""
+"""Metrics by hand on a few questions, the majority control, and the table."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ QUESTIONS = {
 
 
 def predictions(answers, options):
-    rows = np.full((len(options), 4), 9.0)  # what a question has not got must not matter
+    rows = np.full((len(options), 4), 9.0)  # choices that a question lacks must not matter
     for row, labels in zip(rows, options, strict=True):
         row[: len(labels)] = [0.0 if label else -1e-3 for label in labels]
     return {"descriptive": np.array([vocabulary.answer_id(answer) for answer in answers]), "choice": rows}
@@ -65,7 +65,7 @@ def test_majority_answers_come_from_the_training_split_by_subtype():
     }
     control = scores.majority_predictions(train, QUESTIONS)
     answers = [vocabulary.ANSWERS[answer - 1] for answer in control["descriptive"]]
-    assert answers == ["2", "blue", "2"]  # a subtype that training has not: the commonest of all
+    assert answers == ["2", "blue", "2"]  # for a subtype not in training: the most common answer overall
     result = scores.outcomes(QUESTIONS, control)
     assert result.right_options_Q[-4:].tolist() == [1, 2, 1, 1]
 

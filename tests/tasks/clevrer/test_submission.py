@@ -1,4 +1,4 @@
-"""The submission, read back, has every question of the file in its order, with what was predicted for it."""
+"""The submission, read back, has every question of the file in order, with its prediction."""
 
 import json
 

@@ -37,7 +37,7 @@ def keys_for(batch, seed=0):
 
 
 def loss_and_parts(task, graphdef, params, batch, weights):
-    """As the training step makes it of one shard."""
+    """Computed as the training step does for one shard."""
     parts = task.parts(nnx.merge(graphdef, params), batch, keys_for(batch), STEP_KEY)
     counts = task.counts(batch)
     return sum(weights[name] * parts[name].total / counts[name] for name in weights), parts
@@ -49,7 +49,7 @@ def compiled_gradient(task, graphdef):
 
 
 def gradient(task, model, batch, **weights):
-    """Loss and parts, and the norm of its gradient by parameter."""
+    """The loss, its parts, and its gradient by parameter."""
     graphdef, params = model
     weights = {name: weights.get(name, 0.0) for name in task.loss_weights}
     (loss, parts), grads = compiled_gradient(task, graphdef)(params, batch, weights)
@@ -84,7 +84,7 @@ def test_without_the_stop_the_auxiliary_loss_would_reach_words_and_cls(task, mod
     )
     graphdef, params = model
     weights = {DESCRIPTIVE: 0.0, CHOICE: 0.0, AUXILIARY: 1.0}
-    loss = functools.partial(loss_and_parts, task, graphdef)  # not compiled before the stop was taken out
+    loss = functools.partial(loss_and_parts, task, graphdef)  # `compiled_gradient` may have cached the stop
     grads = norms(nnx.to_pure_dict(jax.jit(jax.grad(loss, has_aux=True))(params, batch, weights)[0]))
     assert all(grads[name] > 1e-6 for name in LANGUAGE)
 
@@ -107,7 +107,7 @@ def test_absent_choices_move_neither_loss_nor_gradient_nor_metric(task, model, b
     }
     weights = {DESCRIPTIVE: 1.0, CHOICE: 1.0, AUXILIARY: 0.01}
     assert_equal(gradient(task, model, batch, **weights), gradient(task, model, batch | {CHOICE: others}, **weights))
-    # The same change does matter where choices exist.
+    # Changed labels do matter where choices exist.
     swapped = batch[CHOICE] | {"correct": ~batch[CHOICE]["correct"]}
     assert gradient(task, model, batch | {CHOICE: swapped}, **weights)[0] != gradient(task, model, batch, **weights)[0]
 
@@ -116,7 +116,7 @@ def test_losses_and_accuracies_by_hand(root, batch):
     """Cross entropy over answers, binary cross entropy over choices that exist, without dropout."""
     task = clevrer.make(settings(root, {"model.dropout": 0.0}))
     graphdef, params = nnx.split(task.model(nnx.Rngs(1)), nnx.Param)
-    # One video for all and one object in it: then the order of slots is no matter, and predictions are those of parts.
+    # All latents are equal: then the order of slots does not matter, and predictions agree with those in `parts`.
     same = {name: rows | {"latents": np.ones_like(rows["latents"])} for name, rows in batch.items()}
     parts_of = jax.jit(lambda params: task.parts(nnx.merge(graphdef, params), same, keys_for(same), STEP_KEY))
     parts = parts_of(params)
@@ -151,7 +151,7 @@ def on_one_device(task, batch):
 @pytest.mark.slow
 @pytest.mark.parametrize(("devices", "accumulation"), [(8, 1), (2, 4)])
 def test_devices_and_microbatches_change_nothing(task, batch, on_one_device, devices, accumulation):
-    """Also with dropout, masks and slot orders, which the two steps on one batch draw anew."""
+    """Even with dropout, masks and slot orders, which each of the two steps on one batch draws anew."""
     steps = on_one_device[0]
     assert all(steps[0][name].total != steps[1][name].total for name in task.loss_weights)
     other = after_steps(task, [batch, batch], optax.sgd(0.02), devices, accumulation)
@@ -159,7 +159,7 @@ def test_devices_and_microbatches_change_nothing(task, batch, on_one_device, dev
 
 
 def seen_by(task, call, batch, keys=None):
-    """What a model is shown: the arguments of `Aloe.tokens`, one call after the other, and what the call returns."""
+    """What a model is shown (latents, words and visibility, per call of `Aloe.tokens`), and what `call` returns."""
     shown = []
 
     class SeeThrough(Aloe):
@@ -191,7 +191,7 @@ def shown_in_training(task, batch, keys):
 
 
 def orders(shown_BxFxNxD, stored_BxFxNxD):
-    """The one order of each example's slots that makes what is shown of what is stored."""
+    """For each example, the one permutation of slots that turns the stored latents into those shown."""
     found = []
     for shown, stored in zip(shown_BxFxNxD, stored_BxFxNxD, strict=True):
         order = [int(np.flatnonzero((stored[0] == slot).all(axis=-1))[0]) for slot in shown[0]]
@@ -207,7 +207,7 @@ def test_slots_are_reordered_once_for_each_example_and_alike_in_all_its_frames(t
     for name in (DESCRIPTIVE, UNSUPERVISED):
         drawn += orders(shown[name][0], batch[name]["latents"])
     choices = shown[CHOICE][0].reshape(-1, 4, *shown[CHOICE][0].shape[1:])
-    for place in range(4):  # all choices of a question see one order
+    for place in range(4):  # all choices of a question see the same order
         same = orders(choices[:, place], batch[CHOICE]["latents"])
         assert same == orders(choices[:, 0], batch[CHOICE]["latents"])
     drawn += same
@@ -215,7 +215,7 @@ def test_slots_are_reordered_once_for_each_example_and_alike_in_all_its_frames(t
 
 
 def test_what_is_drawn_for_an_example_follows_its_key(task, batch):
-    """Not its place among the others: with examples and keys turned around, each is shown as before."""
+    """Not its position in the batch: with examples and keys reversed, each is shown as before."""
     keys = keys_for(batch)
     turned = jax.tree.map(lambda rows: rows[::-1], (batch, keys))
     one, other = shown_in_training(task, batch, keys)[0], shown_in_training(task, *turned)[0]
@@ -230,7 +230,7 @@ def test_what_is_drawn_for_an_example_follows_its_key(task, batch):
 
 
 def test_a_model_that_sees_through_the_masks_has_no_auxiliary_loss(task, batch):
-    """So what it is to predict stands in the order in which it is shown."""
+    """So the targets are in the same slot order as the inputs."""
     _, parts = shown_in_training(task, batch, keys_for(batch))
     assert parts[AUXILIARY].total == 0.0
     assert parts[AUXILIARY].count == len(batch[UNSUPERVISED]["latents"])
@@ -244,7 +244,7 @@ def test_predictions_see_slots_as_they_are_stored(task, batch):
 
 
 def test_a_prediction_depends_on_the_order_of_slots_and_not_on_other_examples(task, model, batch):
-    """Positions tell slots apart, which is why training reorders them."""
+    """Positions distinguish slots, which is why training shuffles them."""
     one = nnx.merge(*model)
     rows = batch[CHOICE]
     predict = jax.jit(lambda rows: task.predict(one, CHOICE, rows))
@@ -256,7 +256,7 @@ def test_a_prediction_depends_on_the_order_of_slots_and_not_on_other_examples(ta
 
 
 def tags(tokens_BxTxP):
-    """The two tags and the two bits of modality that end every token after CLS."""
+    """The last four numbers of every token after CLS: for a word, its two tags and two modality bits."""
     return np.asarray(tokens_BxTxP)[:, 1:, -4:]
 
 
@@ -282,7 +282,7 @@ def test_words_are_tagged_and_objects_marked_as_in_the_released_code(task, model
 
 
 def test_words_stand_in_their_places(task, batch):
-    """20 of the question, then 12 of the choice; a descriptive question has an empty choice."""
+    """20 for the question, then 12 for the choice, which is empty for a descriptive question."""
     shown, _ = shown_in_training(task, batch, keys_for(batch))
     np.testing.assert_array_equal(shown[DESCRIPTIVE][1][:, :20], batch[DESCRIPTIVE]["question"])
     assert not shown[DESCRIPTIVE][1][:, 20:].any()
@@ -314,7 +314,7 @@ def test_evaluation_is_exact_at_any_batch_size(task, model, one_by_one, batch_si
 
 @pytest.fixture(scope="module")
 def one_by_one(task, model):
-    """Predictions of every validation question by itself."""
+    """Predictions for every validation question by itself."""
     predictions = {}
     for group, dataset in task.evaluation("validation").items():
         predict = jax.jit(lambda rows, group=group: task.predict(nnx.merge(*model), group, rows))
@@ -332,7 +332,7 @@ def test_the_shuffled_control_sees_other_videos(task):
 
 
 def labelled(root, **overrides):
-    """The videos that the supervised streams come from, told by their latents, and all that the other comes from."""
+    """The videos that each stream draws from, by name of the stream, identified by their latents."""
     task = clevrer.make(settings(root, overrides))
     store = latents.open(root / "latents" / "oracle" / "train")
     video_of = {frame.tobytes(): int(video) for video in store.scene_indices for frame in store.read(video)}
@@ -355,7 +355,7 @@ def test_the_table_has_every_type_and_its_controls(task, one_by_one):
         assert f"{task.scores('validation', one_by_one)[kind]:.1f}" in text
     assert "+0.0 [+0.0, +0.0]" in text
     assert controls["shuffled"] == task.scores("validation", one_by_one)
-    assert controls.keys() == {"shuffled", "majority"}  # programs are missing for the third
+    assert controls.keys() == {"shuffled", "majority"}  # no program removes an object, as the third needs
 
 
 @pytest.mark.slow
@@ -375,7 +375,7 @@ def test_some_dozens_of_steps_learn_a_few_videos_by_heart(root):
 
 
 def test_answers_are_those_of_the_vocabulary(task):
-    """Predicted ids and stored ids mean the same answers."""
+    """Predicted and stored ids stand for the same answers."""
     right = {group: [] for group in (DESCRIPTIVE, CHOICE)}
     for record in task.questions("validation")[DESCRIPTIVE]:
         right[DESCRIPTIVE].append(vocabulary.answer_id(record.question.answer))

@@ -1,4 +1,4 @@
-"""What CLEVRER's task says of data and settings that do not fit, and how it goes on with what is left."""
+"""What CLEVRER's task reports about data and settings that do not fit, and how it continues with the rest."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_a_split_that_is_missing_is_named(root, tmp_path, split):
 
 
 def plain_world(root, train, validation, absent=()):
-    """Question entries by split, with latents of noise for all videos but the absent ones."""
+    """Writes question entries by split, with noise as latents for all videos except the absent ones."""
     for split, entries in (("train", train), ("validation", validation)):
         write_json(root / f"{split}.json", entries)
         indices = [record["scene_index"] for record in entries]
@@ -78,7 +78,7 @@ def test_more_videos_without_latents_than_the_limit_stop_it(tmp_path, compiled):
 
 
 def test_a_stream_without_examples_is_named(tmp_path, compiled):
-    """The one labelled video has no multiple choice."""
+    """The only labelled video has no multiple-choice questions."""
     root = plain_world(tmp_path, [entry(index, [descriptive()]) for index in range(4)], [entry(200), entry(201)])
     with pytest.raises(InputError, match=rf"{root}: .* no choice examples with config.data.labelled_fraction = 0.01"):
         clevrer.make(settings(root, {"data.labelled_fraction": 0.01})).streams()
@@ -110,7 +110,7 @@ def test_videos_are_told_by_scene_index_whatever_their_place_in_the_list_and_in_
 
 
 def numbered_frames(root, frame_numbers):
-    """Latents of which every frame is its number."""
+    """Latents in which every value is the frame number."""
     for split, indices in (("train", [0, 1]), ("validation", [200, 201])):
         path = root / "latents" / "numbered" / split
         store = latents.create(path, indices, frame_numbers, 8, 16, {"name": "numbered"})
@@ -142,7 +142,7 @@ def test_a_store_that_lacks_a_frame_is_refused(tmp_path, compiled):
 
 
 def odd_questions():
-    """No subtype, and none, some, all or no options at all correct, which real files have."""
+    """As in real files: no subtype, and questions with no, some or all choices correct, or without choices."""
     first = descriptive(0, answer="yes", text="Are there any metal cubes that are moving?")
     del first["question_subtype"]
     labels = [(False,), (True,), (False,) * 4, (True,) * 4, (), (True, False, True)]
@@ -154,7 +154,7 @@ def odd_questions():
 
 
 def test_a_copy_with_the_oddities_of_real_ones_is_checked_encoded_and_scored(tmp_path, capsys):
-    """One annotation in a hundred ends early, another shows eight objects; lists are in no order."""
+    """One annotation in a hundred ends early, another has eight objects; lists are not sorted."""
     indices = {"train": list(range(100, 0, -1)), "validation": [10_800, 10_799]}
     for split, folder in (("train", "annotation_train"), ("validation", "val")):
         write_json(tmp_path / f"{split}.json", [entry(index, odd_questions()) for index in indices[split]])

@@ -1,4 +1,4 @@
-"""CLEVRER trains with any masking scheme and any loss."""
+"""CLEVRER trains with every masking scheme and every loss."""
 
 import functools
 import itertools
@@ -39,7 +39,7 @@ def task_of(root, mask, loss):
 
 @pytest.fixture(scope="module")
 def prepare(root):
-    """(mask, loss) → the training step of the auxiliary loss alone, with the state and the batch that it takes."""
+    """(mask, loss) → the training step with the auxiliary loss alone, and the state and batch that it takes."""
     mesh, optimizer, task = mesh_of(2), optax.sgd(1e-3), task_of(root, MASKS[0], LOSSES[0])
     model = task.model(nnx.Rngs(0))
     batch = global_batch(next(host_batches(task.streams(), first_step=0, host=0, hosts=1)), mesh)
@@ -70,7 +70,7 @@ def test_a_step_moves_f_and_the_transformer_alone(prepare, mask, loss):
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: "-".join(map(str, loss.values())))
 @pytest.mark.parametrize("mask", MASKS)
 def test_any_mask_goes_with_any_loss(prepare, mask, loss):
-    """The step traces to a state like the one that it takes; it is not compiled."""
+    """The step is traced, not compiled; the new state has the shapes and types of the old one."""
     step, state, batch = prepare(mask, loss)
     after, parts = jax.eval_shape(step, state, batch)
     shape_and_type = functools.partial(jax.tree.map, lambda leaf: (leaf.shape, leaf.dtype))

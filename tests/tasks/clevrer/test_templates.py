@@ -27,7 +27,7 @@ def holes_of(text):
     return [field.split(".")[0] for _, field, _, _ in string.Formatter().parse(text) if field]
 
 
-# One value of each attribute, in every set of attributes: "object", "red object", …, "red metal cylinder".
+# One value per attribute, in every subset of attributes: "object", "purple object", …, "purple rubber cylinder".
 LONGEST = {"color": "purple", "material": "rubber", "shape": "cylinder"}
 PHRASES = [
     grammar.phrase({name: LONGEST[name] for name in names})
@@ -49,7 +49,7 @@ def test_every_filling_keeps_to_the_words_and_lengths(kind):
         for phrases in itertools.product(PHRASES, repeat=len(sentence.holes)):
             holes = dict(zip(sentence.holes, phrases, strict=True))
             if "O" in holes and f"filter_{asked}" in holes["O"].program:
-                continue  # it would give what it asks for
+                continue  # it would name the attribute that it asks for
             text, _ = sentence.fill(holes)
             assert set(tokens(text)) <= WORDS, text
             assert "  " not in text

@@ -19,7 +19,7 @@ def test_the_annotation_is_what_was_simulated(drawn):
 
 
 def test_velocity_is_the_change_of_location_a_second(drawn):
-    """Away from collisions and starts, to the size of the friction in a frame."""
+    """Away from collisions and pushes, up to the effect of friction in one frame."""
     for each in drawn[:6]:
         change = np.diff(each.motion.location_FxOx2, axis=0) * scenes.PHYSICS.frame_rate
         error = np.linalg.norm(change - each.motion.velocity_FxOx2[:-1], axis=-1)
@@ -29,7 +29,7 @@ def test_velocity_is_the_change_of_location_a_second(drawn):
 
 
 def test_truth_is_what_happens_without_each_object(drawn):
-    """Simulated anew with the object put far away, where it can touch nothing, instead of being left out."""
+    """Simulated again with the object moved far away, where it can touch nothing, instead of left out."""
     for each in drawn[:8]:
         for entry in each.truth["counterfactual"]:
             removed = entry["removed"]

@@ -1,4 +1,4 @@
-"""Every named variant trains by the same step; what each of them leaves out is left out."""
+"""Every named variant trains with the same step, and really lacks what it leaves out."""
 
 import math
 
@@ -30,14 +30,14 @@ FEW = {
     "optimizer.warmup_steps": 1,
     "data.encoder": "oracle",
 }
-UNREACHED = {"released": ["embedding/mask"]}  # among the released weights, though only an auxiliary loss would use it
+UNREACHED = {"released": ["embedding/mask"]}  # among the released weights, but only an auxiliary loss would use it
 OF_PIXELS = ("superpixels", "masked_frames")
 STEP_KEY = jax.random.key(7)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """With pixels too."""
+    """A data folder with latents and pixels."""
     return pixels.write_pixels(write_encoded(tmp_path_factory.mktemp("world")))
 
 
@@ -48,7 +48,7 @@ def make(root, variant):
 
 
 def of_paper_size(variant):
-    """Parameters, as shapes."""
+    """Shapes of the parameters."""
     resolved = config.resolve("clevrer", variant, {})
     sizes = clevrer.model_config(resolved)
     return nnx.to_pure_dict(nnx.state(nnx.eval_shape(lambda: Aloe(sizes, rngs=nnx.Rngs(0))), nnx.Param))
@@ -78,13 +78,13 @@ def count(tree):
     [("paper", 14.98), ("hierarchical", 15.03), ("mlp", 28.27), ("no_auxiliary", 14.98), ("lstm", 15.05)],
 )
 def test_parameters_at_the_papers_size(variant, millions):
-    """15 M of the paper's transformer; its MLP has 20 M, ours 21.7 M without f, which reads all latents off at once."""
+    """The paper's transformer has 15 M; its MLP 20 M, ours 21.7 M without f, which outputs all latents at once."""
     params = of_paper_size(variant)
     assert round(count(params) / 1e6, 2) == millions
     if variant == "mlp":
         assert round((count(params) - count(params["infill_map"])) / 1e6, 1) == 21.7
     if variant == "no_auxiliary":
-        assert count(params) == 14_980_819 - 18  # the released variables without their mask embedding
+        assert count(params) == 14_980_819 - 18  # the released variables minus their mask embedding
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_parameters_at_the_papers_size(variant, millions):
 def test_a_training_step_is_finite_and_its_gradient_reaches_every_parameter(root, variant):
     task, batch = make(root, variant)
     graphdef, params = nnx.split(task.model(nnx.Rngs(0)), nnx.Param)
-    # Off zero, where a gradient could hide.
+    # Moved off zero, where a gradient could vanish.
     params = jax.tree.map(
         lambda leaf: leaf + 0.1 * np.random.default_rng(leaf.size).normal(size=leaf.shape).astype(np.float32),
         nnx.to_pure_dict(params),
@@ -104,10 +104,10 @@ def test_a_training_step_is_finite_and_its_gradient_reaches_every_parameter(root
     state = TrainState(params=params, opt_state=optimizer.init(params), step=jnp.zeros((), jnp.int32))
     state, parts = step(state, global_batch(batch, mesh))
     assert all(np.isfinite(part.total) for part in parts.values())
-    gradient = names(state.opt_state[0].mu)  # of a first step, times 1 − b1
+    gradient = names(state.opt_state[0].mu)  # after one step: the gradient times 1 − b1
     assert [name for name, leaf in gradient.items() if not np.any(leaf)] == UNREACHED.get(variant, [])
 
-    state, parts = step(state, global_batch(batch, mesh))  # the first step's rate is 0
+    state, parts = step(state, global_batch(batch, mesh))  # the first step's learning rate is 0
     assert all(np.isfinite(part.total) for part in parts.values())
     after = names(state.params)
     unchanged = [name for name, leaf in names(before).items() if np.array_equal(leaf, after[name])]
@@ -126,7 +126,7 @@ def test_without_the_auxiliary_loss_nothing_unsupervised_is_drawn_or_computed(ro
     spy(Aloe, "infill")
 
     def sequences(variant):
-        """How many go through the tower in a step."""
+        """The streams and losses of a step, and how many sequences go through the tower in it."""
         task, batch = make(root, variant)
         assert set(task.streams()) == set(batch)
         assert set(task.counts(batch)) == set(task.loss_weights)

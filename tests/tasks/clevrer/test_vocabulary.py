@@ -12,7 +12,7 @@ def test_sizes_and_order():
 
 
 def test_ids_of_the_released_vocabulary():
-    # A few of vocab.json, among them both ends and the words that keep their comma or apostrophe.
+    # Some of vocab.json, including both ends and words that keep their comma or apostrophe.
     expected = {"after": 1, "cube": 16, "cube's": 17, "cube,": 18, "removed,": 59, "what": 75, "yellow": 81}
     assert {word: vocabulary.WORD_IDS[word] for word in expected} == expected
     assert [vocabulary.answer_id(answer) for answer in ("0", "5", "blue", "rubber", "yes")] == [1, 6, 7, 18, 21]

@@ -14,7 +14,7 @@ SIZE = {"width": 48, "height": 32}
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """The same world of four videos, by one process and by two."""
+    """The same world of four videos, written by one process and by two."""
     folder = tmp_path_factory.mktemp("world")
     reports = {workers: world.write(folder / str(workers), 4, workers=workers, **SIZE) for workers in (1, 2)}
     return folder, reports
@@ -149,7 +149,7 @@ def test_a_video_shows_the_scene(written):
     view = clevrer_camera(**SIZE)
     solids = appearance.solids(scene.attributes, motion.location_FxOx2[:128], motion.angle_FxO[:128])
     drawn = np.asarray(raycast.render(solids, view, samples=2)).astype(int)
-    grey = (image_FxYxXx3.astype(int) - drawn).mean(-1)  # colour is stored at half the resolution
+    grey = (image_FxYxXx3.astype(int) - drawn).mean(-1)  # colour is stored at half resolution
     assert abs(grey).mean() < 2
     moved = abs(np.diff(drawn.mean(-1), axis=0)).max()
     assert moved > 20, "nothing moves"
@@ -164,7 +164,7 @@ def test_a_second_run_keeps_what_is_there_and_makes_what_is_not(written, tmp_pat
     stamp = video.stat().st_mtime_ns
     lost.unlink()
     (out / "train.json").unlink()
-    again = world.write(out, 4, workers=1, **SIZE)  # and one more video
+    again = world.write(out, 4, workers=1, **SIZE)  # with one more video
     assert again.kept == 2
     assert video.stat().st_mtime_ns == stamp
     assert lost.exists()
@@ -202,7 +202,7 @@ def test_without_videos_all_else_is_there_and_a_later_run_draws_them(written, tm
 
 
 def test_this_process_draws_what_its_workers_would(written, tmp_path, monkeypatch):
-    """Here on the CPU, which then draws frames together as a GPU does."""
+    """Here on the CPU, which then draws several frames at once, as a GPU does."""
     out = tmp_path / "world"
     monkeypatch.setattr("jax.default_backend", lambda: "gpu")
     report = world.write(out, 4, workers=2, gpu=True, **SIZE)

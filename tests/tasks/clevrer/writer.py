@@ -1,4 +1,4 @@
-"""Writes small official-looking CLEVRER files for tests; nothing in them comes from the real set."""
+"""Writes small official-looking CLEVRER files for tests; nothing in them comes from the real data set."""
 
 import json
 from pathlib import Path
@@ -50,7 +50,7 @@ def entry(scene_index, questions=None):
 
 
 def unlabelled(record):
-    """The same without anything that the test split does not have."""
+    """The same record without the fields that the test split lacks."""
     if isinstance(record, dict):
         return {key: unlabelled(value) for key, value in record.items() if key not in ("answer", "program")}
     if isinstance(record, list):
@@ -109,9 +109,9 @@ def write_annotation(root: Path, scene_index: int, folder="annotation_00000-0100
 
 
 def write_video(path: Path, frames=FRAMES, rows=32, columns=48) -> Path:
-    """An H.264 video whose frame number t (modulo 256) is grey of brightness t, left half, and 255 - t, right half."""
+    """An H.264 video; frame t (modulo 256) is grey, of brightness t in the left half and 255 - t in the right."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The index stands first, so that a file cut off still opens.
+    # The index comes first, so that a truncated file still opens.
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "4", "g": "12"})
         stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
@@ -124,7 +124,7 @@ def write_video(path: Path, frames=FRAMES, rows=32, columns=48) -> Path:
 
 
 def write_world(root: Path, train=3, validation=2, test=1, videos=True) -> Path:
-    """A whole data folder in the official layout, with consecutive scene indices over the splits."""
+    """Writes a whole data folder in the official layout, with consecutive scene indices across splits."""
     start = 0
     for split, count in (("train", train), ("validation", validation), ("test", test)):
         indices = range(start, start + count)

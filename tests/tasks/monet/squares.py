@@ -28,7 +28,7 @@ SMALL = {
 
 
 def picture(rng, size=16):
-    """A grey picture with a square of one colour on its left half, and one of another on its right."""
+    """A grey picture with a square of one colour in its left half, and one of another colour in its right half."""
     image_YxXx3 = np.full((size, size, 3), GREY, np.uint8)
     side = 3 * size // 8
     for place, color in enumerate(rng.choice(len(COLORS), 2, replace=False)):
@@ -38,7 +38,7 @@ def picture(rng, size=16):
 
 
 def write_video(path: Path, seed, frames=FRAMES, size=64):
-    """Frames that have nothing to do with each other."""
+    """Writes a video of unrelated frames."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
@@ -60,12 +60,12 @@ def write_squares(root: Path, train=4, validation=2):
 
 
 def flags(overrides=()):
-    """The small configuration as flags, with more fields by path."""
+    """The small configuration as flags, with overrides by path."""
     return [f"--config.{path}={value}" for path, value in (SMALL | dict(overrides)).items()]
 
 
 def settings(root: Path, overrides=(), variant="paper"):
-    """The small configuration of a variant on a data folder, with more fields by path."""
+    """The small configuration of a variant on a data folder, with overrides by path."""
     resolved = config.resolve("monet", variant, {path: str(value) for path, value in (SMALL | dict(overrides)).items()})
     resolved.data.root = str(root)
     return resolved

@@ -1,4 +1,4 @@
-"""The command trains: on squares a small MONet comes to beat every picture of one colour."""
+"""Training by the command: on squares, a small MONet learns to beat the best reconstruction in one colour."""
 
 import json
 
@@ -14,9 +14,9 @@ STEPS = 600
 
 
 def one_color_loss(images, sigma=0.11):
-    """−log p, in nats a frame, of frames whose reconstruction is their own mean colour: the best that one colour does.
+    """−log p, in nats per frame, of frames reconstructed as their own mean colour: the best that one colour can do.
 
-    At no cost in latents and masks.
+    Latents and masks are taken to cost nothing.
     """
     squared = ((images - images.mean(axis=(1, 2), keepdims=True)) ** 2).sum((1, 2, 3)).mean()
     values = images[0].size
@@ -37,7 +37,7 @@ def test_a_small_monet_learns_squares(tmp_path):
     path = root / "frames" / "16x16-64" / "validation_frames.npy"
     store = FrameStore(path, index["scene_indices"], index["frame_numbers"])
     baseline = one_color_loss(np.stack(list(store)) / 255.0)
-    assert losses[0] > baseline  # at first it is no better
+    assert losses[0] > baseline  # initially it is no better
     last = lines[-1]
     assert last["diagnosis/loss"] < baseline - 200
     assert last["validation/explained"] > 30

@@ -1,4 +1,4 @@
-"""The weights that come with Aloe take a world apart that they have not been trained on, and encode it."""
+"""The weights shipped with Aloe decompose and encode a world that they were not trained on."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,8 +14,8 @@ from aloe.perception.monet.model import Monet, colors
 from aloe.tasks.clevrer import files, masks, world
 from launch import encode
 
-SEED, FRAMES = 7, 8  # the weights are of a world of seed 1
-LEAST_ARI = 0.25  # foreground; beside the exact masks of other frames of the same video it is below 0.2
+SEED, FRAMES = 7, 8  # the weights were trained on a world with seed 1
+LEAST_ARI = 0.25  # foreground ARI; against the exact masks of other frames of the same video it is below 0.2
 
 
 @pytest.fixture(scope="module")

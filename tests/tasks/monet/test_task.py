@@ -1,4 +1,4 @@
-"""What MONet draws, learns from and measures; what it refuses; the same loop, checkpoints and resume as any task."""
+"""MONet's batches, losses and measures; what it refuses; the same loop, checkpoints and resuming as any task."""
 
 import json
 import re
@@ -81,7 +81,7 @@ def test_parts_are_the_losses_and_their_weights_beta_and_gamma(task, state):
 
 
 def test_a_step_on_one_device_is_that_on_eight(task, state):
-    """Instance normalisation and noise by example: nothing depends on who else is in the batch of a device."""
+    """Instance normalization and noise are per example: nothing depends on what else is in a device's batch."""
     batch = first_batch(task)
     after = []
     for devices in (1, 8):
@@ -101,7 +101,7 @@ def test_the_frames_of_an_evaluation_are_spread_over_the_split(task):
 
 
 def test_noise_of_an_evaluation_is_drawn_for_each_frame_by_its_place(task, state):
-    """One draw for all would be a bias that no number of frames averages out."""
+    """A single draw for all frames would be a bias that no number of frames averages out."""
     model, predict = nnx.merge(model_structure(task), state.params), nnx.jit(task.predict, static_argnames="group")
     dataset = task.evaluation("validation")["frames"]
     assert [int(dataset[number]["place"]) for number in range(len(dataset))] == task.places("validation")
@@ -160,7 +160,7 @@ def test_a_world_has_exact_masks_of_the_very_frames(of_world, drawn_world):
 
 
 def test_slots_that_are_the_exact_masks_have_an_index_of_1(of_world):
-    """By `predict`, with a model in whose place the masks themselves stand."""
+    """Tests `predict`, with a model whose masks are replaced by the exact ones."""
     dataset = of_world.evaluation("validation")["frames"]
     rows = [dataset[number] for number in range(16)]
     batch = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
