@@ -55,9 +55,7 @@ def main() -> int:
     parser.add_argument("--variants", default=os.environ.get("ALOE_VARIANT", "paper"), help="comma-separated")
     parser.add_argument("--fractions", default="", help="percentages of videos that keep their labels, comma-separated")
     parser.add_argument("--grid", nargs="+", action="extend", default=[], metavar="config.FIELD=VALUE,VALUE")
-    parser.add_argument(
-        "--runs_per_device", type=int, default=1, metavar="N", help="runs sharing a device (--local)"
-    )
+    parser.add_argument("--runs_per_device", type=int, default=1, metavar="N", help="runs sharing a device (--local)")
     parser.add_argument("--priority", type=int, default=0, help="higher priorities start first")
     parser.add_argument("--folder", type=epath.Path, default=epath.Path("runs"), help="parent folder of the workdirs")
     parser.add_argument("--queue", type=Path, help="folder of the queue, on a local disk; else FOLDER/queue")

@@ -23,15 +23,15 @@ from aloe.model.config import ModelConfig
 from aloe.model.layers import drop
 
 
-def chosen_block(config: ModelConfig) -> type[Block]:
-    """The block class that is fastest for a configuration on this machine's devices.
+def chosen_block(config: ModelConfig, tokens: int) -> type[Block]:
+    """The block class that is fastest for a configuration and sequences of so many tokens on this machine's devices.
 
     Blocks that the attention kernels do not support, and those in float32, where computing products takes far longer
     than moving their data, are plain ones.
     """
-    path = attention.chosen_path(config.relative_form, config.token, config.compute_dtype, config.tokens, config.width)
+    path = attention.chosen_path(config.relative_form, config.token, config.compute_dtype, tokens, config.width)
     block = FusedBlock if path == "kernels" and config.compute_dtype == jnp.bfloat16 else Block
-    _log_once(block.__name__, path, config.tokens, config.width, config.dtype)
+    _log_once(block.__name__, path, tokens, config.width, config.dtype)
     return block
 
 

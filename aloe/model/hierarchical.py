@@ -45,10 +45,13 @@ class HierarchicalTransformer(nnx.Module):
         def part(layers: int) -> ModelConfig:
             return dataclasses.replace(config, architecture="transformer", layers=layers)
 
-        self.within_frames = Transformer(part(config.first_layers), rngs=rngs)
+        self.within_frames = Transformer(part(config.first_layers), rngs=rngs, tokens=config.slots)
         self.object_map = linear(config, config.width, config.latent, default_init(config.width), rngs=rngs)
         self.between_frames = Transformer(
-            part(config.layers - config.first_layers), projection=FrameProjection(config, rngs=rngs), rngs=rngs
+            part(config.layers - config.first_layers),
+            rngs=rngs,
+            projection=FrameProjection(config, rngs=rngs),
+            tokens=config.tokens - config.frames * (config.slots - 1),  # CLS, words, frames
         )
 
     def __call__(self, tokens_BxTxP: jax.Array, keys: DropoutKeys | None = None) -> jax.Array:

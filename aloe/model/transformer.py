@@ -23,13 +23,27 @@ class Transformer(nnx.Module):
 
     objects_per_output = 1
 
-    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs, projection: nnx.Module | None = None):
-        """`projection` maps the transformer's inputs to [B, T, E]; by default it is a Linear from tokens."""
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        rngs: nnx.Rngs,
+        projection: nnx.Module | None = None,
+        tokens: int | None = None,
+    ):
+        """Makes the layers.
+
+        Args:
+          config: sizes and paths.
+          rngs: for the initial parameters.
+          projection: maps the transformer's inputs to [B, T, E]; by default it is a Linear from tokens.
+          tokens: length T of the sequences; by default `config.tokens`.
+        """
         self.config = config
         self.width = config.width
         self.projection = projection or linear(config, config.token, config.width, scaled_init(2.0), rngs=rngs)
 
-        block = chosen_block(config)
+        block = chosen_block(config, tokens or config.tokens)
 
         @nnx.split_rngs(splits=config.layers)
         @nnx.vmap

@@ -56,10 +56,10 @@ def test_what_is_taken_is_told_and_plain_paths_are_plain_wherever_kernels_are_ch
 def test_plain_paths_have_plain_blocks(monkeypatch):
     config = ModelConfig(layers=1, heads=2, latent=6, slots=2, frames=2, outputs={"answer": 3}, dtype="bfloat16")
     monkeypatch.setattr(attention, "_has_gpu", lambda: True)
-    assert chosen_block(config) is FusedBlock
+    assert chosen_block(config, config.tokens) is FusedBlock
     for path in ("rank", "shift", "angle addition"):
         with PATHS[path]():
-            assert chosen_block(config) is Block
+            assert chosen_block(config, config.tokens) is Block
 
 
 def test_a_path_is_taken_inside_its_context_alone():

@@ -14,7 +14,7 @@ import pytest
 from aloe.training import goodput
 from aloe.training.log import read_events
 from cluster import gang
-from tests.faults.conftest import POD, STEPS, Run, same_bits
+from tests.faults.conftest import POD, STEPS, V2_32, Run, same_bits
 from tests.faults.program import HostWithoutPort
 from tests.waiting import wait_for
 
@@ -130,6 +130,7 @@ def test_the_driver_is_killed(pod, undisturbed, training):
     environment = os.environ | {"RAY_ADDRESS": pod.address, "PYTHONPATH": str(ROOT)}
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(training.folder)], env=environment)
     training.at_step(25)
+    assert len(host_processes()) == V2_32.hosts
     driver.kill()
     driver.wait()
     wait_for(lambda: not host_processes(), 30)  # they end with it

@@ -41,6 +41,11 @@ def opened(root, name, split="train", slots=8):
     return indices, store.open(root / "frames" / "32x32-4", split, name, indices, NUMBERS, 32, slots)
 
 
+def shapes(packed_YxXxP):
+    """The masks of all slots of a frame, in an order that depends on nothing else: an example reorders its slots."""
+    return sorted(mask_YxX.tobytes() for mask_YxX in np.asarray(store.unpack(packed_YxXxP[None], 8))[0])
+
+
 def write_proposals(root):
     """Writes the world's exact masks as proposals of a detector that finds every object but the one in slot 0."""
     for index, path in files.find_annotations(root).items():
@@ -84,6 +89,9 @@ def test_exact_masks_and_a_batch_that_shows_them(drawn_world):
     made = task.make(settings(drawn_world, SMALL, "masked_frames"))  # which decodes the frames
     example = made.streams()["unsupervised"].dataset[0]
     assert (example["image"].shape, example["masks"].shape) == ((3, 32, 32, 3), (3, 32, 32, 1))
+    (index,), found = opened(drawn_world, "exact")
+    stored = [shapes(packed) for packed in found.read(index, np.arange(4))]
+    assert all(shapes(packed) in stored for packed in example["masks"])
 
 
 def test_proposals_take_slots_in_their_order(drawn_world):
@@ -165,4 +173,4 @@ def test_what_cannot_be_made_is_said_and_nothing_is_written(tmp_path, changes, m
     root = write_squares(tmp_path / "squares", train=1, validation=1)
     with pytest.raises(InputError, match=message):
         masks.main(flags(root, **changes))
-    assert not (root / "frames").exists() or not list((root / "frames").rglob("*.*"))
+    assert not [path for path in (root / "frames").rglob("*") if path.is_file()]

@@ -38,7 +38,7 @@ def test_by_which_path_attention_goes_is_printed_once(asked, tmp_path, capsys):
     logging.getLogger().addHandler(root)
     for _ in range(2):
         programs.train({"workdir": str(tmp_path)})
-        fused_block.chosen_block(config)
+        fused_block.chosen_block(config, config.tokens)
     logging.getLogger().removeHandler(root)
     assert (
         capsys.readouterr().out

@@ -117,7 +117,7 @@ def test_attention_weights_are_the_plain_blocks():
 
 
 def tower_outputs_and_gradients(kind, monkeypatch, **changes):
-    monkeypatch.setattr(transformer, "chosen_block", lambda config: kind)
+    monkeypatch.setattr(transformer, "chosen_block", lambda *_: kind)
     tower = Transformer(dataclasses.replace(CONFIG, **changes), rngs=nnx.Rngs(0))
     assert type(tower.blocks) is kind
     graphdef, params = nnx.split(tower, nnx.Param)
@@ -187,7 +187,7 @@ class Sequences:
     "changes", [{"loop": "scan"}, {"loop": "unrolled"}, {"loop": "unrolled", "remat": True}], ids=str
 )
 def test_training_step_lowers_for_gpus_inside_shard_map_that_checks_what_varies(changes, monkeypatch):
-    monkeypatch.setattr(transformer, "chosen_block", lambda config: FusedBlock)
+    monkeypatch.setattr(transformer, "chosen_block", lambda *_: FusedBlock)
     task = Sequences(dataclasses.replace(config_of(180, "bfloat16"), **changes))
     model, optimizer = task.model(nnx.Rngs(0)), optax.adam(1e-3)
     step = train_step(task, nnx.split(model, nnx.Param)[0], optimizer, gpu_mesh(data=2), seed=0)
@@ -211,4 +211,4 @@ def test_training_step_lowers_for_gpus_inside_shard_map_that_checks_what_varies(
 def test_block_is_chosen_by_device_type_and_sizes(platform, changes, expected, monkeypatch):
     device = types.SimpleNamespace(platform=platform, compute_capability="9.0")
     monkeypatch.setattr(jax, "devices", lambda: [device])
-    assert chosen_block(dataclasses.replace(CONFIG, **changes)) is expected
+    assert chosen_block(dataclasses.replace(CONFIG, **changes), CONFIG.tokens) is expected

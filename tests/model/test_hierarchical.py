@@ -7,6 +7,8 @@ import pytest
 from flax import nnx
 
 from aloe.attention.dropout import DropoutKeys
+from aloe.model import transformer
+from aloe.model.block import Block
 from aloe.model.hierarchical import of_frames
 from tests.model.test_tower import BATCH, CONFIG, KEYS, TOKENS, build, transform
 
@@ -22,6 +24,13 @@ def tower():
 def frames(tower):
     """The compiled function (object tokens, keys) → frames before the second transformer."""
     return jax.jit(lambda objects, keys=None: tower.frames(objects, keys))
+
+
+def test_blocks_are_chosen_by_the_lengths_of_their_own_sequences(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(transformer, "chosen_block", lambda config, tokens: chosen.append(tokens) or Block)
+    build("hierarchical")
+    assert chosen == [SLOTS, LANGUAGE + FRAMES]
 
 
 def test_before_the_second_transformer_an_object_depends_on_the_objects_of_its_own_frame_alone(frames):

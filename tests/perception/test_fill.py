@@ -85,8 +85,8 @@ def test_progress_is_told_in_frames(tmp_path, capsys):
 
 def test_hosts_fill_a_store_together_each_its_own_files(tmp_path):
     encoders = [Encoder(), Encoder(), Encoder()]
-    for host, encoder in enumerate(encoders):
-        fill(tmp_path / "store", INDICES, encoder, host=host, hosts=2 if host < 2 else 1)
+    for encoder, (host, hosts) in zip(encoders, [(0, 2), (1, 2), (0, 1)], strict=True):
+        fill(tmp_path / "store", INDICES, encoder, host=host, hosts=hosts)
     assert [encoder.encoded for encoder in encoders] == [[*INDICES[:4], *INDICES[8:]], INDICES[4:8], []]
     assert_holds(tmp_path / "store", INDICES)
 

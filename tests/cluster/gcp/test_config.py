@@ -90,10 +90,10 @@ SLICE, HEAD = "available_node_types/slice", "available_node_types/head"
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("max_worker", 3, r"max_worker"),
+        ("max_worker", 3, r"'max_worker' was unexpected"),
         ("clustername", "x", r"clustername"),
         ("auth/ssh_usr", "ubuntu", r"auth: .*ssh_usr"),
-        ("provider/type", "gpc", r"gpc|provider"),
+        ("provider/type", "gpc", r"Unsupported node provider: gpc"),
         ("setup_commands", "one text", r"setup_commands"),
         ("head_node_type", "haed", r"head_node_type"),
         ("head_node_type", "slice", r"head must not be a slice"),

@@ -85,8 +85,12 @@ def test_scopes_below_the_floor_are_shown_as_the_floor():
     scope = jnp.where(jnp.arange(16) < 8, -1.0, -100.0) * jnp.ones((2, 16, 16))
     np.testing.assert_array_equal(floored(image, scope), plain(image, jnp.maximum(scope, -6.0)))
     assert np.abs(floored(image, scope) - plain(image, scope)).max() > 1e-3
-    log_mask_BxNxYxX = log_masks(floored, image, 4)
-    np.testing.assert_allclose(jax.nn.logsumexp(log_mask_BxNxYxX, axis=1), 0, atol=1e-5)
+    scope, expected = jnp.zeros((2, 16, 16)), []
+    for _ in range(3):
+        logit = floored(image, scope)
+        expected.append(scope + jax.nn.log_sigmoid(logit))
+        scope += jax.nn.log_sigmoid(-logit)
+    np.testing.assert_allclose(log_masks(floored, image, 4), np.stack([*expected, scope], axis=1), rtol=1e-4, atol=1e-5)
 
 
 def test_examples_do_not_see_each_other():

@@ -27,7 +27,7 @@ def test_masks_are_those_of_the_scene_that_was_drawn(drawn, scene_index):
 
 
 @pytest.mark.parametrize("scene_index", [1, 1_000_001])
-def test_where_the_mask_says_yellow_or_blue_the_video_is(drawn, scene_index):
+def test_where_the_mask_has_coloured_objects_the_video_is_coloured(drawn, scene_index):
     """The spread of the channels tells coloured objects from the grey background, however they are lit."""
     video, path = files.find_videos(drawn)[scene_index], files.find_annotations(drawn)[scene_index]
     image_FxYxXx3 = read_frames(video, range(0, 301, 10), (24, 24)).astype(float)

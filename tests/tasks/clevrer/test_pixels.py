@@ -139,7 +139,7 @@ def test_slots_change_places_where_they_are_objects_and_stay_where_they_are_plac
         np.testing.assert_allclose(np.sort(made, axis=2), np.sort(latents, axis=2), atol=1e-5)
 
 
-def test_masks_are_no_parameters_and_a_step_leaves_the_files_as_they_are(task):
+def test_masks_are_no_parameters_and_frames_are_read_only(task):
     params = nnx.to_pure_dict(nnx.state(task.model(nnx.Rngs(0)), nnx.Param))
     assert set(params["perception"]) == {"resnet", "latents"}
     for pixel_examples in task.examples.values():
