@@ -31,7 +31,7 @@ SLOTS = 8
 SIZE = 36
 FEATURES = 3 + len(SHAPES) + len(SIZES) + len(COLORS) + len(MATERIALS)
 
-_VERSION = 1  # bump when the latents change; stores of another version are refused
+_VERSION = 2  # bump when the latents change; stores of another version are refused
 _POSITION_SCALE = (1.73, 1.73, 0.5)  # world units; for x and y, the standard deviation over the table
 
 
