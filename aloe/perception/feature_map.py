@@ -24,7 +24,7 @@ def place_in_slots(
 ) -> np.ndarray:
     """Returns the latents of one video, latents_FxNxD in float32.
 
-    A pure function of its arguments: order and noise of a frame are drawn from (scene index, frame).
+    A pure function of its arguments: order and noise of a frame depend on the scene index and the frame alone.
 
     Args:
       features_FxOxA: features of each object, visible or not.
