@@ -5,7 +5,7 @@ import difflib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from aloe.errors import InputError
 
@@ -65,6 +65,11 @@ def optional_field(record: Any, name: str, kind: type) -> Any:
     if value is None or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
         return value
     raise InputError(f"field {name!r} is {_short(value)}; it must be {_NAMES[kind]}")
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value of a JSON file is a number that float32 can hold: Infinity, NaN, 1e999 and true parse too."""
+    return type(value) in (int, float) and abs(value) <= 1e30
 
 
 def one_of(record: Any, name: str, known: Sequence[str]) -> str:

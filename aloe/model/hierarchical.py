@@ -51,7 +51,7 @@ class HierarchicalTransformer(nnx.Module):
             part(config.layers - config.first_layers),
             rngs=rngs,
             projection=FrameProjection(config, rngs=rngs),
-            tokens=config.tokens - config.frames * (config.slots - 1),  # CLS, words, frames
+            tokens=1 + config.words + config.frames,
         )
 
     def __call__(self, tokens_BxTxP: jax.Array, keys: DropoutKeys | None = None) -> jax.Array:

@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from aloe.data.fields import field, optional_field, read_json, require_unique, within
+from aloe.data.fields import field, is_number, optional_field, read_json, require_unique, within
 from aloe.errors import InputError
 
 
@@ -51,3 +53,9 @@ def test_unique():
     require_unique("id", [3, 1, 2])
     with pytest.raises(InputError, match=r"field 'id' .*\[1, 3\]"):
         require_unique("id", [3, 1, 3, 2, 1])
+
+
+def test_a_number_is_one_that_float32_holds():
+    assert all(map(is_number, (0, -3, 2.5, 1e30)))
+    values = json.loads(f'[true, null, "1", [1], Infinity, NaN, 1e999, 1e31, {10**400}]')
+    assert not any(map(is_number, values))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aloe.data.claim import MARK
-from aloe.data.fields import read_json, within
+from aloe.data.fields import is_number, read_json, within
 from aloe.data.masks import ExactMasks
 from aloe.errors import InputError
 from aloe.render import raycast
@@ -66,6 +66,6 @@ def _read(path: Path) -> tuple[Scene, np.ndarray]:
 
 def _rotation(record: Any) -> float:
     value = record.get("rotation")
-    if type(value) not in (int, float) or not np.isfinite(value):
+    if not is_number(value):
         raise InputError(f"field 'rotation' is {value!r}; it must be a number, of degrees")
     return float(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aloe.data.fields import field, one_of, read_json, within
+from aloe.data.fields import field, is_number, one_of, read_json, within
 from aloe.errors import InputError
 from aloe.tasks.acre.objects import COLORS, MATERIALS, SHAPES, Attributes
 
@@ -59,6 +59,6 @@ def read_panels(paths: Sequence[Path]) -> list[Scene]:
 
 def _coordinates(record: Any) -> list[float]:
     value = field(record, "3d_coords", list)
-    if len(value) != 3 or not all(type(each) in (int, float) and np.isfinite(each) for each in value):
+    if len(value) != 3 or not all(map(is_number, value)):
         raise InputError(f"field '3d_coords' is {value}; it must be three numbers")
     return value

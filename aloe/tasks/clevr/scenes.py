@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aloe.data.fields import field, one_of, within
+from aloe.data.fields import field, is_number, one_of, within
 from aloe.errors import InputError
 from aloe.tasks.clevr.vocabulary import ATTRIBUTES, RELATIONS
 
@@ -63,7 +63,7 @@ def parse_scene(record: Any) -> Scene:
 def vector(record: Any, name: str) -> np.ndarray:
     """A field of three numbers. Raises InputError if it is not."""
     value = field(record, name, list)
-    if len(value) != 3 or not all(type(each) in (int, float) and np.isfinite(each) for each in value):
+    if len(value) != 3 or not all(map(is_number, value)):
         raise InputError(f"field {name!r} is {value}; it must be three numbers")
     return np.array(value, np.float64)
 
@@ -71,7 +71,7 @@ def vector(record: Any, name: str) -> np.ndarray:
 def number(record: Any, name: str) -> float:
     """A field with a number. Raises InputError if it is not."""
     value = record.get(name) if isinstance(record, dict) else None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not np.isfinite(value):
+    if not is_number(value):
         raise InputError(f"field {name!r} is {value!r}; it must be a number")
     return float(value)
 

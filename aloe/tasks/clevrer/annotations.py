@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from aloe.data.fields import field, one_of, require_unique, within
+from aloe.data.fields import field, is_number, one_of, require_unique, within
 from aloe.errors import InputError
 
 FRAMES = 128
@@ -114,8 +114,6 @@ def _parse_collision(record: Any, ids: Sequence[int], frames: int) -> Collision:
 
 def _triple(record: Any, name: str) -> list[float]:
     values = field(record, name, list)
-    # Range-checked because Infinity, NaN and 1e999 all parse.
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= 1e30]
-    if len(values) != 3 or numbers != values:
+    if len(values) != 3 or not all(map(is_number, values)):
         raise InputError(f"field {name!r} is {values}; it must be three finite numbers")
     return values

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aloe.data.fields import field, one_of, read_json, within
+from aloe.data.fields import field, is_number, one_of, read_json, within
 from aloe.errors import InputError
 from aloe.perception.run_lengths import coco_mask
 from aloe.tasks.clevrer import files
@@ -110,7 +110,7 @@ def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> 
 def _parse(record: Any) -> Proposal:
     mask = field(record, "mask", dict)
     score = record.get("score")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= 1e30:
+    if not is_number(score):
         raise InputError(f"field 'score' is {score!r}; it must be a number")
     return Proposal(
         one_of(record, "color", COLORS),
