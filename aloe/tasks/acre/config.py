@@ -21,7 +21,6 @@ from aloe.training.defaults import defaults
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "study": {
-        "data.workers": 8,
         "objective.weight": 0.0,
         "optimizer.learning_rate": 1.5e-3,
         "batch.evaluation": 1_000,
@@ -33,6 +32,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "training.keep_checkpoints": 1,
     },
     "quickstart": {
+        "data.workers": 0,
         "model.layers": 3,
         "model.heads": 2,
         "model.hidden": 256,
@@ -54,6 +54,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 def get_config(variant: str = "paper") -> ConfigDict:
     """The configuration of a variant. Every field is plain data; `--config.path.to.field=value` overrides it."""
     config = defaults("acre", variant)
+
+    config.data.workers = 8  # a step of 512 short examples takes an H200 18 ms
 
     config.model.layers = 16
     config.model.heads = 8
