@@ -3,7 +3,7 @@
     python launch/encode.py --task=clevrer --data=DIR
 
     python launch/encode.py --task=clevrer --data=DIR --encoder=monet --checkpoint=runs/monet-paper-s0
-    python launch/encode.py --task=clevrer --data=DIR --encoder=monet --checkpoint=small --frames_per_video=10
+    python launch/encode.py --task=clevrer --data=DIR --encoder=monet --checkpoint=clevrer_world --frames_per_video=10
     python launch/encode.py … --hosts=4                                   on a slice, each host its share
 
 `--encoder=oracle` makes the latents from the annotations, not from pixels; `--encoder=monet` from pixels, on all

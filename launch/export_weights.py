@@ -1,6 +1,6 @@
 """Exports the parameters of a trained MONet from its run, together with a record of how they were trained.
 
-    python launch/export_weights.py --workdir=runs/monet-small-s2 --name=small --command=… --world=… --commit=… …
+    python launch/export_weights.py --workdir=runs/monet-worlds-s0 --name=clevrer_world --command=… --world=… …
 
 The weights that ship with Aloe (aloe/perception/monet/shipped) are made this way. Evaluate the run first, with
 launch/evaluate.py: the scores are those of its latest checkpoint. Exported weights encode in float32, which takes no

@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 JOB = "ray job submit -- python launch/train.py --task=clevrer --hosts=4 --config.data.encoder={encoder}"
 ENCODE = {
     ORACLE: "python launch/encode.py --task=clevrer",
-    MONET: "python launch/encode.py --task=clevrer --encoder=monet --checkpoint=small --frames_per_video={frames}",
+    MONET: "python launch/encode.py --task=clevrer --encoder=monet --checkpoint=clevrer_world"
+    " --frames_per_video={frames}",
 }
 BUDGET_SECONDS = {"world": 100, "latents": 100, "training": 350, "evaluation": 50}
 

@@ -40,7 +40,7 @@ def test_what_is_missing_is_said_before_anything_is_made(call, tmp_path):
         (make_world, [], "--videos is missing"),
         (encode, [], "data/lamps: there is no such data folder"),
         (encode, ["--frames_per_video=2"], "an oracle encodes all frames"),
-        (encode, ["--encoder=monet", "--checkpoint=small"], "lamps.files has no FRAMES and find_videos"),
+        (encode, ["--encoder=monet", "--checkpoint=clevrer_world"], "lamps.files has no FRAMES and find_videos"),
     ):
         status, _, error = call(program, *flags, task="--task=lamps")
         assert status == 2

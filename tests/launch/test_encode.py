@@ -94,7 +94,7 @@ def test_bad_input_leaves_with_status_2_and_the_message_alone(tmp_path):
         ("--encoder=monnet", ""),
         ("--encoder=monet", "--checkpoint=WORKDIR"),
         ("--task=monet", "MONet is what encodes, by --encoder=monet"),
-        ("--checkpoint=small", "--encoder=oracle has none, and would encode without it; add --encoder=monet"),
+        ("--checkpoint=clevrer_world", "--encoder=oracle has none, and would encode without it; add --encoder=monet"),
     ],
 )
 def test_flags_that_name_nothing(world, flag, message):
@@ -107,7 +107,8 @@ def test_flags_that_name_nothing(world, flag, message):
 
 @pytest.mark.parametrize(("task", "frames"), [("acre", 10), ("cater", 300)])
 def test_a_task_that_takes_all_frames_is_not_given_fewer(tmp_path, task, frames):
-    flags = [f"--task={task}", f"--data={tmp_path}", "--encoder=monet", "--checkpoint=small", "--frames_per_video=5"]
+    monet = ["--encoder=monet", "--checkpoint=clevrer_world"]
+    flags = [f"--task={task}", f"--data={tmp_path}", *monet, "--frames_per_video=5"]
     with pytest.raises(InputError, match=rf"--frames_per_video=5: .*--task={task} takes .* all {frames} frames"):
         encode.main(flags)
     assert not list(tmp_path.iterdir())
