@@ -72,6 +72,22 @@ def is_number(value: Any) -> TypeGuard[float]:
     return type(value) in (int, float) and abs(value) <= 1e30
 
 
+def number(record: Any, name: str) -> float:
+    """Returns the number `record[name]`. Raises InputError if it is absent or not one, see `is_number`."""
+    value = record.get(name) if isinstance(record, dict) else None
+    if not is_number(value):
+        raise InputError(f"field {name!r} is {_short(value)}; it must be a number")
+    return float(value)
+
+
+def vector(record: Any, name: str) -> list[float]:
+    """Returns the three numbers of the list `record[name]`. Raises InputError if it is absent or another list."""
+    values = field(record, name, list)
+    if len(values) != 3 or not all(map(is_number, values)):
+        raise InputError(f"field {name!r} is {_short(values)}; it must be three finite numbers")
+    return values
+
+
 def one_of(record: Any, name: str, known: Sequence[str]) -> str:
     """Returns the string `record[name]`, which must be one of `known`.
 

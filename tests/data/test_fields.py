@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from aloe.data.fields import field, is_number, optional_field, read_json, require_unique, within
+from aloe.data.fields import field, is_number, number, optional_field, read_json, require_unique, vector, within
 from aloe.errors import InputError
 
 
@@ -59,3 +59,17 @@ def test_a_number_is_one_that_float32_holds():
     assert all(map(is_number, (0, -3, 2.5, 1e30)))
     values = json.loads(f'[true, null, "1", [1], Infinity, NaN, 1e999, 1e31, {10**400}]')
     assert not any(map(is_number, values))
+
+
+def test_numbers_and_vectors():
+    record = {"one": 2, "flag": True, "three": [1, 2.5, -3], "two": [1, 2], "odd": [1, 2, "3"]}
+    assert number(record, "one") == 2.0
+    assert vector(record, "three") == [1, 2.5, -3]
+    for read, name, message in (
+        (number, "flag", "field 'flag' is True; it must be a number"),
+        (number, "none", "field 'none' is None; it must be a number"),
+        (vector, "two", r"field 'two' is \[1, 2\]; it must be three finite numbers"),
+        (vector, "odd", "field 'odd' .* three finite numbers"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read(record, name)

@@ -6,12 +6,11 @@ object here, and occludes what is behind it.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from aloe.data.claim import MARK
-from aloe.data.fields import is_number, read_json, within
+from aloe.data.fields import number, read_json, within
 from aloe.data.masks import ExactMasks
 from aloe.errors import InputError
 from aloe.render import raycast
@@ -58,14 +57,7 @@ def _read(path: Path) -> tuple[Scene, np.ndarray]:
         if len(set(scene.objects)) < len(scene.objects):
             raise InputError("field 'objects' has two that look alike; in a problem no two objects do: make it anew")
         degrees = []
-        for number, each in enumerate(record["objects"]):
-            with within(f"object {number}"):
-                degrees.append(_rotation(each))
+        for index, each in enumerate(record["objects"]):
+            with within(f"object {index}"):
+                degrees.append(number(each, "rotation"))
     return scene, np.radians(degrees)
-
-
-def _rotation(record: Any) -> float:
-    value = record.get("rotation")
-    if not is_number(value):
-        raise InputError(f"field 'rotation' is {value!r}; it must be a number, of degrees")
-    return float(value)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aloe.data.fields import field, is_number, one_of, read_json, within
-from aloe.errors import InputError
+from aloe.data.fields import field, one_of, read_json, vector, within
 from aloe.tasks.acre.objects import COLORS, MATERIALS, SHAPES, Attributes
 
 LIGHTS = ("on", "off", "no")  # the machine lit, unlit, or absent
@@ -41,7 +40,7 @@ def parse_scene(record: Any) -> Scene:
         with within(f"object {number}"):
             named = (one_of(each, "shape", SHAPES), one_of(each, "color", COLORS), one_of(each, "material", MATERIALS))
             objects.append(Attributes(*named))
-            locations.append(_coordinates(each))
+            locations.append(vector(each, "3d_coords"))
     return Scene(light, tuple(objects), np.array(locations, np.float64).reshape(-1, 3))
 
 
@@ -55,10 +54,3 @@ def read_scene(path: Path) -> Scene:
 def read_panels(paths: Sequence[Path]) -> list[Scene]:
     """Reads the files of some panels. Raises the errors of `read_scene`."""
     return [read_scene(path) for path in paths]
-
-
-def _coordinates(record: Any) -> list[float]:
-    value = field(record, "3d_coords", list)
-    if len(value) != 3 or not all(map(is_number, value)):
-        raise InputError(f"field '3d_coords' is {value}; it must be three numbers")
-    return value

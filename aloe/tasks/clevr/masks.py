@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from aloe.data.claim import MARK
-from aloe.data.fields import read_json, within
+from aloe.data.fields import number, read_json, vector, within
 from aloe.data.masks import ExactMasks
 from aloe.errors import InputError
 from aloe.render import raycast
 from aloe.tasks.clevr import files, placing
-from aloe.tasks.clevr.scenes import number, parse_scene, vector
+from aloe.tasks.clevr.scenes import parse_scene
 from aloe.tasks.clevr.vocabulary import ATTRIBUTES
 
 
@@ -37,7 +37,7 @@ def exact(path: Path, frame_numbers: Sequence[int], size: int) -> ExactMasks:
     record = read_json(path)
     with within(path):
         scene = parse_scene(record)
-        position_3 = vector(record, "camera")
+        position_3 = np.array(vector(record, "camera"), np.float64)
         degrees_O = np.array([number(each, "rotation") for each in record["objects"]])
     solids = placing.solids(scene.objects, scene.location_Ox3[:, :2], np.radians(degrees_O))
     seen_FxYxX = np.asarray(raycast.visible(solids, placing.view(position_3, size, size)), np.int8)

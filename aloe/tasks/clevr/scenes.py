@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from aloe.data.fields import field, is_number, one_of, within
+from aloe.data.fields import field, one_of, vector, within
 from aloe.errors import InputError
 from aloe.tasks.clevr.vocabulary import ATTRIBUTES, RELATIONS
 
@@ -51,29 +51,16 @@ def parse_scene(record: Any) -> Scene:
                 objects.append(Attributes(*(one_of(each, name, values) for name, values in ATTRIBUTES.items())))
                 locations.append(vector(each, "3d_coords"))
         with within("field 'directions'"):
-            directions = {name: vector(field(record, "directions", dict), name) for name in ("right", "front")}
+            directions = {
+                name: np.array(vector(field(record, "directions", dict), name), np.float64)
+                for name in ("right", "front")
+            }
         relations = field(record, "relationships", dict)
         related = {}
         for name in RELATIONS:
             with within("field 'relationships'"):
                 related[name] = _related(field(relations, name, list), len(objects), name)
-    return Scene(index, tuple(objects), np.array(locations).reshape(-1, 3), directions, related)
-
-
-def vector(record: Any, name: str) -> np.ndarray:
-    """A field of three numbers. Raises InputError if it is not."""
-    value = field(record, name, list)
-    if len(value) != 3 or not all(map(is_number, value)):
-        raise InputError(f"field {name!r} is {value}; it must be three numbers")
-    return np.array(value, np.float64)
-
-
-def number(record: Any, name: str) -> float:
-    """A field with a number. Raises InputError if it is not."""
-    value = record.get(name) if isinstance(record, dict) else None
-    if not is_number(value):
-        raise InputError(f"field {name!r} is {value!r}; it must be a number")
-    return float(value)
+    return Scene(index, tuple(objects), np.array(locations, np.float64).reshape(-1, 3), directions, related)
 
 
 def _related(lists: list[Any], objects: int, name: str) -> tuple[frozenset[int], ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from aloe.data.fields import field, is_number, one_of, require_unique, within
+from aloe.data.fields import field, one_of, require_unique, vector, within
 from aloe.errors import InputError
 
 FRAMES = 128
@@ -75,8 +75,8 @@ def parse_annotation(record: Any, frames: int = FRAMES) -> Annotation:
             if states.keys() != set(ids) or len(listed) != len(ids):
                 found = [state["object_id"] for state in listed]
                 raise InputError(f"field 'objects' has object_ids {found}; it must have {ids}, once each")
-            location.append([_triple(states[i], "location") for i in ids])
-            velocity.append([_triple(states[i], "velocity") for i in ids])
+            location.append([vector(states[i], "location") for i in ids])
+            velocity.append([vector(states[i], "velocity") for i in ids])
             visible.append([field(states[i], "inside_camera_view", bool) for i in ids])
     collisions = tuple(_parse_collision(entry, ids, frames) for entry in field(record, "collision", list))
     return Annotation(
@@ -108,12 +108,5 @@ def _parse_collision(record: Any, ids: Sequence[int], frames: int) -> Collision:
         pair = field(record, "object_ids", list)
         if len(pair) != 2 or pair[0] == pair[1] or not all(object_id in ids for object_id in pair):
             raise InputError(f"field 'object_ids' is {pair}; it must be two different ones of {sorted(ids)}")
-        location_3 = np.array(_triple(record, "location"), np.float32)
+        location_3 = np.array(vector(record, "location"), np.float32)
         return Collision(ids.index(pair[0]), ids.index(pair[1]), frame, location_3)
-
-
-def _triple(record: Any, name: str) -> list[float]:
-    values = field(record, name, list)
-    if len(values) != 3 or not all(map(is_number, values)):
-        raise InputError(f"field {name!r} is {values}; it must be three finite numbers")
-    return values

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aloe.data.fields import field, is_number, one_of, read_json, within
+from aloe.data.fields import field, number, one_of, read_json, within
 from aloe.errors import InputError
 from aloe.perception.run_lengths import coco_mask
 from aloe.tasks.clevrer import files
@@ -46,14 +46,14 @@ def read_proposals(path: Path, frames: int = FRAMES) -> list[tuple[Proposal, ...
     with within(path):
         for place, entry in enumerate(field(record, "frames", list)):
             with within(f"entry {place} of 'frames'"):
-                number = field(entry, "frame_index", int)
-                if number in found:
-                    raise InputError(f"field 'frame_index' is {number}, which an entry before it has too")
-                found[number] = tuple(_parse(each) for each in field(entry, "objects", list))
+                index = field(entry, "frame_index", int)
+                if index in found:
+                    raise InputError(f"field 'frame_index' is {index}, which an entry before it has too")
+                found[index] = tuple(_parse(each) for each in field(entry, "objects", list))
         absent = sorted(set(range(frames)) - found.keys())
         if absent or len(found) != frames:
             raise InputError(f"{len(found)} frames, without number {absent[:5]}; it must have {frames}, from 0 on")
-    return [found[number] for number in range(frames)]
+    return [found[index] for index in range(frames)]
 
 
 def slot_masks(proposals: Sequence[Proposal], slots: int, shape: tuple[int, int]) -> np.ndarray:
@@ -97,25 +97,22 @@ def by_slot(path: Path, frame_numbers: Sequence[int], size: int, slots: int) -> 
     frames = read_proposals(path)
     masks_FxNxYxX = np.zeros((len(frame_numbers), slots, size, size), bool)
     shape: tuple[int, int] | None = None
-    for place, number in enumerate(frame_numbers):
-        if not frames[number]:
+    for place, frame in enumerate(frame_numbers):
+        if not frames[frame]:
             continue
-        with within(path), within(f"frame {number}"):
-            shape = shape or frames[number][0].mask().shape
+        with within(path), within(f"frame {frame}"):
+            shape = shape or frames[frame][0].mask().shape
             rows, columns = ((2 * np.arange(size) + 1) * length // (2 * size) for length in shape)
-            masks_FxNxYxX[place] = slot_masks(frames[number], slots, shape)[:, rows[:, None], columns]
+            masks_FxNxYxX[place] = slot_masks(frames[frame], slots, shape)[:, rows[:, None], columns]
     return masks_FxNxYxX
 
 
 def _parse(record: Any) -> Proposal:
     mask = field(record, "mask", dict)
-    score = record.get("score")
-    if not is_number(score):
-        raise InputError(f"field 'score' is {score!r}; it must be a number")
     return Proposal(
         one_of(record, "color", COLORS),
         one_of(record, "material", MATERIALS),
         one_of(record, "shape", SHAPES),
-        float(score),
+        number(record, "score"),
         mask,
     )

@@ -16,34 +16,28 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+_SHORT: Mapping[str, Any] = {
+    "model.log_floor": -6.0,
+    "optimizer.warmup_steps": 500,
+    "optimizer.decay_steps": 45_000,
+    "optimizer.final_learning_rate": 5e-5,
+    "training.evaluate_every": 3_000,
+    "training.checkpoint_every_steps": 3_000,
+    "training.keep_checkpoints": 1,
+}
+
 # Overrides of `paper`, by name of the variant.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "latent36": {"model.latent": 36},
-    "worlds": {
-        "model.log_floor": -6.0,
-        "optimizer.learning_rate": 4e-4,
-        "optimizer.warmup_steps": 500,
-        "optimizer.decay_steps": 45_000,
-        "optimizer.final_learning_rate": 5e-5,
-        "training.steps": 60_000,
-        "training.evaluate_every": 3_000,
-        "training.checkpoint_every_steps": 3_000,
-        "training.keep_checkpoints": 1,
-    },
+    "worlds": {**_SHORT, "optimizer.learning_rate": 4e-4, "training.steps": 60_000},
     "small": {
+        **_SHORT,
         "model.attention_width": 16,
         "model.component_width": 16,
         "model.component_hidden": 128,
-        "model.log_floor": -6.0,
         "optimizer.learning_rate": 6e-4,
-        "optimizer.warmup_steps": 500,
-        "optimizer.decay_steps": 45_000,
-        "optimizer.final_learning_rate": 5e-5,
         "training.steps": 45_000,
-        "training.evaluate_every": 3_000,
-        "training.checkpoint_every_steps": 3_000,
-        "training.keep_checkpoints": 1,
     },
     "quickstart": {
         "data.frames_per_video": 8,
