@@ -62,8 +62,7 @@ def default_tiles(size: int, features: int, dtype: jnp.dtype) -> Tiles:
         return Tiles(Tile(128, 64, 4, 3), Tile(64, 64, 4, 3), Tile(64, 64, 4, 3))
     if features <= 128:
         return Tiles(Tile(128, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 3))
-    # Accumulators of 64 rows must fit in registers.
-    return Tiles(Tile(128, 64, 8, 2, split=True), Tile(64, 64, 8, 2), Tile(32, 64, 4, 2), Tile(64, 64, 4, 3))
+    return Tiles(Tile(128, 32, 4, 3, split=True), *[Tile(64, 64, 4, 2, split=True)] * 2, Tile(64, 64, 4, 3))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
