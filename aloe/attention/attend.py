@@ -58,11 +58,13 @@ def default_tiles(size: int, features: int, dtype: jnp.dtype) -> Tiles:
     """The fastest known tiles for heads of K = `size` and R = `features`; those for bfloat16 were found on an H200."""
     if jnp.dtype(dtype).itemsize > 2:
         return Tiles(*[Tile(32, 32, 4, 2)] * 4)
-    if size <= 32 and features <= 64:
-        return Tiles(Tile(128, 64, 4, 3), Tile(64, 64, 4, 3), Tile(64, 64, 4, 3))
-    if features <= 128:
+    if features > 128:
+        return Tiles(Tile(128, 32, 4, 3, True), Tile(64, 64, 4, 2, True), Tile(32, 128, 4, 2, True), Tile(64, 64, 4, 3))
+    if size > 32:
         return Tiles(Tile(128, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 3))
-    return Tiles(Tile(128, 32, 4, 3, split=True), *[Tile(64, 64, 4, 2, split=True)] * 2, Tile(64, 64, 4, 3))
+    if features > 64:
+        return Tiles(Tile(128, 64, 4, 3), Tile(64, 64, 4, 3), Tile(64, 64, 4, 2), Tile(64, 64, 4, 3))
+    return Tiles(Tile(128, 64, 4, 3), Tile(64, 64, 4, 3), Tile(64, 64, 4, 3))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
