@@ -59,7 +59,12 @@ def default_tiles(size: int, features: int, dtype: jnp.dtype) -> Tiles:
     if jnp.dtype(dtype).itemsize > 2:
         return Tiles(*[Tile(32, 32, 4, 2)] * 4)
     if features > 128:
-        return Tiles(Tile(128, 32, 4, 3, True), Tile(64, 64, 4, 2, True), Tile(32, 128, 4, 2, True), Tile(64, 64, 4, 3))
+        return Tiles(
+            forward=Tile(128, 32, 4, 3, split=True),
+            queries=Tile(64, 64, 4, 2, split=True),
+            keys=Tile(32, 128, 4, 2, split=True),
+            coefficients=Tile(64, 64, 4, 3),
+        )
     if size > 32:
         return Tiles(Tile(128, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 4, 3))
     if features > 64:
